@@ -1,0 +1,33 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test check slow clean
+
+demo: .venv/base
+	$(BIN)/freefill fill examples --out out/demo --format png --overwrite --sheet out/demo/sheet.png
+	@echo
+	@echo "Look at out/demo/sheet.png: input, hole and result of each photo, side by side."
+
+test: .venv/lab
+	$(BIN)/pytest --cov=freefill --cov-report=term:skip-covered
+
+check: .venv/lab
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+slow: .venv/lab
+	$(BIN)/pytest -m slow
+
+.venv/base: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	touch $@
+
+.venv/lab: pyproject.toml .venv/base
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[lab,rivals,dev]'
+	touch $@
+
+clean:
+	rm -rf .venv out build dist

@@ -1,0 +1,39 @@
+"""freefill: free-form image inpainting.
+
+``freefill.fill(image, mask)`` fills the white part of a mask. Importing this package loads nothing
+heavy; names are loaded when they are first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from freefill.errors import FreefillError
+    from freefill.inpainter import FreefillWarning, Inpainter, fill
+    from freefill.weights.registry import list_weights
+
+__version__ = "0.1.0"
+
+_PLACES = {
+    "FreefillError": "freefill.errors",
+    "FreefillWarning": "freefill.inpainter",
+    "Inpainter": "freefill.inpainter",
+    "fill": "freefill.inpainter",
+    "list_weights": "freefill.weights.registry",
+}
+
+__all__ = ["FreefillError", "FreefillWarning", "Inpainter", "__version__", "fill", "list_weights"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'freefill' has no attribute {name!r}")
+    value = getattr(import_module(_PLACES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,57 @@
+"""``freefill doctor``."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import time
+from importlib.metadata import PackageNotFoundError, version
+
+import typer
+
+PACKAGES = ("numpy", "pillow", "onnxruntime", "typer", "rich", "torch", "lightning-fabric", "onnx")
+
+
+def doctor() -> None:
+    """Print versions, engine and threads, check the weights, and fill a test picture.
+
+    Exits with 1 if the self-test fails.
+    """
+    import numpy as np
+
+    from freefill import __version__
+    from freefill.inpainter import Inpainter
+    from freefill.weights.registry import list_weights
+
+    typer.echo(f"freefill {__version__}, Python {sys.version.split()[0]}, {platform.platform()}")
+    for package in PACKAGES:
+        try:
+            found = version(package)
+        except PackageNotFoundError:
+            found = "not installed (only the lab needs it)"
+        typer.echo(f"  {package} {found}")
+    for weights in list_weights():
+        weights.check()
+        typer.echo(f"weights {weights.name}: {weights.size / 1e6:.1f} MB, sha256 as on its card")
+    inpainter = Inpainter()
+    typer.echo(f"engine: {inpainter.engine.name}")
+
+    # A gradient is what any inpainting must be able to continue.
+    rows, columns = np.mgrid[0:256, 0:256]
+    image = np.stack([rows, columns, (rows + columns) // 2], -1).astype(np.uint8)
+    mask = np.zeros((256, 256), bool)
+    mask[100:156, 90:166] = True
+    damaged = np.where(mask[..., None], np.uint8(0), image)
+    inpainter(image=damaged, mask_image=mask)
+    start = time.perf_counter()
+    filled = inpainter(image=damaged, mask_image=mask)
+    elapsed = time.perf_counter() - start
+    kept = bool((filled[~mask] == image[~mask]).all())
+    error = float(np.abs(filled[mask].astype(float) - image[mask]).mean())
+    good = kept and error < 10
+    typer.echo(
+        f"self-test: {'passed' if good else 'FAILED'}: 256x256 in {elapsed * 1000:.0f} ms, pixels "
+        f"outside the hole {'unchanged' if kept else 'CHANGED'}, error inside {error:.1f} of 255"
+    )
+    if not good:
+        raise typer.Exit(1)

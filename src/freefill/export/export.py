@@ -1,0 +1,146 @@
+"""``freefill export``: from a run's folder to weights and their card."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from freefill import __version__
+from freefill.errors import CheckpointError
+from freefill.export.onnx import check_parity, read_weights, round_to_half, to_onnx
+from freefill.image import write_atomically
+from freefill.models import build_generator
+from freefill.training import checkpoint
+from freefill.training.config import from_dict
+from freefill.weights import registry
+
+
+def export(
+    run: Path,
+    out: Path,
+    *,
+    notes: dict[str, Any] | None = None,
+    say: Callable[[str], None] = print,
+) -> dict[str, Any]:
+    """Write the moving average of a run as ONNX, safetensors and a card.
+
+    Args:
+        run: The run's folder, or one of its checkpoints.
+        out: The ONNX file; the others are written beside it with their own endings.
+        notes: More entries for the card: data, licences, metrics.
+        say: Called with lines for people.
+
+    Returns:
+        The card.
+
+    Raises:
+        CheckpointError: If there is no checkpoint, or ``out`` does not end in ``.onnx``.
+        WeightsError: If ONNX Runtime and torch do not agree; nothing is written then.
+    """
+    if out.suffix != ".onnx":
+        raise CheckpointError(f"--out {out}: it must end in .onnx")
+    state = checkpoint.load(run)
+    config = from_dict(state["config"])
+    network = build_generator(config.model)
+    network.load_state_dict(state["ema"])
+    network.eval()
+    round_to_half(network)
+    content = to_onnx(network).SerializeToString()
+    worst = check_parity(network, content)
+    card = {
+        "name": out.stem,
+        "architecture": config.model.name,
+        "parameters": count_parameters(network),
+        "gmac_512": round(count_macs(network, 512) / 1e9, 3),
+        "storage": "fp16, computed in float32",
+        "parity": {"largest_difference": worst, "range": "[-1, 1]"},
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "bytes": len(content),
+        "training": {
+            "photos": state["photos"],
+            "steps": state["step"],
+            "crops": config.train.crops(state["step"]),
+            "minutes": round(state["seconds"] / 60, 1),
+            "cpu_minutes": round(state["cpu_seconds"] / 60, 1),
+            "hardware": state["hardware"],
+            "command": state.get("command", ""),
+            "started_from": state.get("started_from", "random weights"),
+            "config": config.to_dict(),
+        },
+        "made_with": {
+            "freefill": __version__,
+            "torch": version("torch"),
+            "python": sys.version.split()[0],
+            "date": datetime.now(UTC).date().isoformat(),
+        },
+        **(notes or {}),
+    }
+    out.parent.mkdir(parents=True, exist_ok=True)
+    tensors = {k: v.half().contiguous() for k, v in network.state_dict().items()}
+    write_atomically(out.with_suffix(".safetensors"), save(tensors))
+    write_atomically(out.with_suffix(".json"), (json.dumps(card, indent=2) + "\n").encode())
+    write_atomically(out, content)
+    say(
+        f"{out}: {len(content) / 1e6:.2f} MB, {card['parameters']:,} parameters, "
+        f"{card['gmac_512']} GMAC at 512x512, differs from torch by at most {worst:.1e}"
+    )
+    return card
+
+
+def initial_weights(name: str) -> dict[str, Tensor]:
+    """Read the weights that a run starts from.
+
+    Args:
+        name: A bundled name, an ``.onnx`` or ``.safetensors`` file, or a run's folder.
+
+    Returns:
+        Parameter name to tensor; an unguided file has no guidance branch, which then starts at
+        zero.
+
+    Raises:
+        CheckpointError: If it cannot be read.
+        WeightsError: If there is no such name.
+    """
+    path = Path(name)
+    if path.is_dir():
+        ema: dict[str, Tensor] = checkpoint.load(path)["ema"]
+        return ema
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        try:
+            return load_file(path)
+        except Exception as error:  # its own exception type derives from Exception alone
+            raise CheckpointError(f"{path} cannot be read: {error}") from None
+    return read_weights(registry.find(name).path)
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Count all parameters, the unused guidance branch included."""
+    return sum(p.numel() for p in network.parameters())
+
+
+def count_macs(network: nn.Module, side: int) -> int:
+    """Count the multiplications of one unguided pass over a square picture.
+
+    Args:
+        network: The generator.
+        side: Side of the picture, in pixels.
+
+    Returns:
+        Multiply-accumulate operations of all convolutions and products of matrices.
+    """
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(torch.zeros(1, 3, side, side), torch.zeros(1, 1, side, side))
+    return int(counter.get_total_flops() // 2)

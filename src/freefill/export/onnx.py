@@ -1,0 +1,150 @@
+"""From a trained generator to the files that the runtime reads.
+
+The ONNX file stores its weights as fp16 and computes in float32: each stored tensor is followed by
+a cast, which ONNX Runtime folds away when it loads the file. Height, width and batch are free.
+Nothing is written until the file has been compared with torch at three sizes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
+
+from freefill.errors import CheckpointError, WeightsError
+
+OPSET = 18
+SIZES = ((1, 64, 64), (2, 96, 160), (1, 256, 240))
+"""Batch, height and width that are compared."""
+TOLERANCE = 1e-3
+"""Largest allowed difference in [-1, 1]; a grey level is 8e-3."""
+SMALL = 16
+"""Tensors with fewer elements keep float32: their share of the file is nothing."""
+
+
+def to_onnx(network: nn.Module) -> onnx.ModelProto:
+    """Translate a generator, unguided, with weights stored as fp16.
+
+    Args:
+        network: Takes ``image`` ``(B, 3, H, W)`` and ``hole`` ``(B, 1, H, W)``.
+
+    Returns:
+        The model, with inputs ``image`` and ``hole`` and output ``filled``.
+    """
+    network = network.eval()
+    example = (torch.zeros(1, 3, 64, 64), torch.ones(1, 1, 64, 64))
+    free = {0: "batch", 2: "height", 3: "width"}
+    buffer = io.BytesIO()
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), torch.no_grad():
+        warnings.simplefilter("ignore")
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        torch.onnx.export(
+            network,
+            example,
+            cast(Any, buffer),  # a file object is taken; the annotation says paths only
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=["image", "hole"],
+            output_names=["filled"],
+            dynamic_axes={"image": free, "hole": free, "filled": free},
+            do_constant_folding=False,
+        )
+    model = onnx.load_model_from_string(buffer.getvalue())
+    _store_half(model)
+    onnx.checker.check_model(model)
+    return model
+
+
+def check_parity(network: nn.Module, content: bytes) -> float:
+    """Compare an ONNX file with the torch network whose weights were rounded to fp16.
+
+    Args:
+        network: The generator, its parameters already rounded.
+        content: The file.
+
+    Returns:
+        The largest absolute difference over :data:`SIZES`, in [-1, 1].
+
+    Raises:
+        WeightsError: If it is over :data:`TOLERANCE`.
+    """
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    generator = torch.Generator().manual_seed(0)
+    worst = 0.0
+    for batch, height, width in SIZES:
+        image = torch.rand(batch, 3, height, width, generator=generator) * 2 - 1
+        hole = (torch.rand(batch, 1, height, width, generator=generator) < 0.3).float()
+        with torch.no_grad():
+            expected = network(image, hole).numpy()
+        (found,) = session.run(["filled"], {"image": image.numpy(), "hole": hole.numpy()})
+        difference = float(np.abs(found - expected).max())
+        if not difference <= TOLERANCE:
+            raise WeightsError(
+                f"ONNX Runtime and torch differ by {difference:.2g} at {batch}x{height}x{width}, "
+                f"more than {TOLERANCE:g}: nothing was exported"
+            )
+        worst = max(worst, difference)
+    return worst
+
+
+@torch.no_grad()
+def round_to_half(network: nn.Module) -> None:
+    """Round all parameters to what fp16 can hold, in place."""
+    for parameter in network.parameters():
+        parameter.copy_(parameter.half().float())
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Read the named tensors of an exported ONNX file.
+
+    Args:
+        path: A file that :func:`to_onnx` made.
+
+    Returns:
+        Parameter name to float32 tensor. The guidance branch is not in it: an unguided file has
+        none.
+
+    Raises:
+        CheckpointError: If the file cannot be read.
+    """
+    try:
+        model = onnx.load(path)
+    except Exception as error:  # protobuf's own exception type is not public
+        raise CheckpointError(f"{path} cannot be read as ONNX: {error}") from None
+    return {
+        tensor.name.removesuffix(HALF): torch.from_numpy(
+            numpy_helper.to_array(tensor).astype(np.float32)
+        )
+        for tensor in model.graph.initializer
+        if tensor.name.removesuffix(HALF).endswith((".weight", ".bias"))
+    }
+
+
+HALF = "/fp16"
+
+
+def _store_half(model: onnx.ModelProto) -> None:
+    graph = model.graph
+    casts = []
+    for tensor in graph.initializer:
+        if tensor.data_type != TensorProto.FLOAT or np.prod(tensor.dims) < SMALL:
+            continue
+        name = tensor.name
+        values = numpy_helper.to_array(tensor).astype(np.float16)
+        tensor.CopyFrom(numpy_helper.from_array(values, name + HALF))
+        casts.append(
+            helper.make_node("Cast", [name + HALF], [name], f"{name}/cast", to=TensorProto.FLOAT)
+        )
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)

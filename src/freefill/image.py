@@ -1,0 +1,447 @@
+"""Pictures as people have them: any kind of source, in the samples it came with.
+
+A :class:`Picture` keeps the source's own samples (mode, bit depth, palette, alpha, metadata) and
+changes only those inside the hole: everything else is the input's, bit for bit. Colour as the
+network wants it, float32 RGB in [0, 1], exists only for crops.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, JpegImagePlugin, UnidentifiedImageError
+
+from freefill.errors import ImageError
+
+Source = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]
+Samples = NDArray[Any]
+Rgb = NDArray[np.float32]
+
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+"""Rec. 601, the weights that Pillow's conversion to grey uses."""
+
+
+class Box(NamedTuple):
+    """A rectangle of pixels: ``top <= row < bottom``, ``left <= column < right``."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.bottom - self.top, self.right - self.left
+
+    @property
+    def area(self) -> int:
+        """Number of pixels."""
+        return (self.bottom - self.top) * (self.right - self.left)
+
+    @property
+    def window(self) -> tuple[slice, slice]:
+        """What cuts this box out of an array."""
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
+
+@dataclass
+class Picture:
+    """One picture in its source's own samples.
+
+    Attributes:
+        samples: ``(H, W)`` or ``(H, W, C)`` as the source holds them.
+        mode: Pillow's name for them (``RGB``, ``LA``, ``P``, ``I;16``, ...).
+        kind: What the source was, and so what :meth:`result` gives back.
+        format: Pillow's name of the file format, if it came from one.
+        info: Metadata to keep: ICC profile, EXIF, DPI and the like.
+        palette: ``(N, 3)`` uint8 colours of a ``P`` picture.
+        notices: Lines that a person should read (first frame of an animation, ...).
+    """
+
+    samples: Samples
+    mode: str
+    kind: Literal["path", "bytes", "pil", "array"]
+    format: str | None = None
+    info: dict[str, Any] = field(default_factory=dict)
+    palette: NDArray[np.uint8] | None = None
+    notices: list[str] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, source: Source) -> Picture:
+        """Read a picture.
+
+        Args:
+            source: Path, encoded bytes, Pillow image, or array ``(H, W)``, ``(H, W, 1)``,
+                ``(H, W, 3)`` RGB or ``(H, W, 4)`` RGBA of uint8, uint16 or floats in [0, 1].
+
+        Returns:
+            The picture, turned upright as its EXIF orientation says. An array is not copied: the
+            caller's stays as it is, because :meth:`filled` copies.
+
+        Raises:
+            ImageError: If it cannot be read, or has samples that are not supported.
+        """
+        if isinstance(source, np.ndarray):
+            return cls._from_array(source)
+        if isinstance(source, Image.Image):
+            return cls._from_pillow(source, "pil", "image")
+        if isinstance(source, bytes):
+            return cls._open(BytesIO(source), "bytes", f"the image of {len(source)} bytes")
+        if isinstance(source, str | os.PathLike):
+            return cls._open(Path(source), "path", str(source))
+        raise ImageError(
+            "an image is a path, bytes, a Pillow image or a NumPy array, "
+            f"not {type(source).__name__}"
+        )
+
+    @classmethod
+    def _open(cls, file: BytesIO | Path, kind: Literal["path", "bytes"], name: str) -> Picture:
+        try:
+            with Image.open(file) as opened:
+                return cls._from_pillow(opened, kind, name)
+        except FileNotFoundError:
+            raise ImageError(f"{name} does not exist") from None
+        except IsADirectoryError:
+            raise ImageError(f"{name} is a folder, not an image") from None
+        except UnidentifiedImageError:
+            raise ImageError(f"{name} is not an image in a format that can be read") from None
+        except Image.DecompressionBombError as error:
+            raise ImageError(f"{name} is too large: {error}") from None
+        except (OSError, SyntaxError, EOFError, ValueError) as error:
+            if isinstance(error, ImageError):
+                raise
+            raise ImageError(f"{name} cannot be read: {error}") from None
+
+    @classmethod
+    def _from_pillow(
+        cls, image: Image.Image, kind: Literal["path", "bytes", "pil"], name: str
+    ) -> Picture:
+        notices = []
+        frames = getattr(image, "n_frames", 1)
+        if frames > 1:
+            notices.append(f"{name} has {frames} frames: only the first is used")
+            image.seek(0)
+        if image.mode == "RGB" and any(
+            ";16" in str(tile[3]) for tile in getattr(image, "tile", [])
+        ):
+            notices.append(f"{name} has 16 bits a channel: it is read and written with 8")
+        info = {k: v for k, v in image.info.items() if k in KEPT}
+        if isinstance(image, JpegImagePlugin.JpegImageFile):
+            info["qtables"] = image.quantization
+            sampling = JpegImagePlugin.get_sampling(image)
+            if sampling >= 0:
+                info["subsampling"] = sampling
+        file_format = image.format
+        upright = ImageOps.exif_transpose(image)
+        if "exif" in upright.info:
+            info["exif"] = upright.info["exif"]
+        elif "exif" in info:
+            del info["exif"]
+        if upright.mode not in CODECS:
+            raise ImageError(
+                f"{name} has Pillow mode {upright.mode}; modes that work: {', '.join(CODECS)}"
+            )
+        palette = None
+        if upright.mode == "P":
+            table = upright.getpalette("RGB") or []
+            palette = np.array(table, np.uint8).reshape(-1, 3)
+        samples = np.asarray(upright)
+        if samples.size == 0:
+            raise ImageError(f"{name} is {upright.width}x{upright.height}: there is nothing in it")
+        if upright.mode in NOTED:
+            notices.append(f"{name} is {NOTED[upright.mode]}")
+        return cls(samples, upright.mode, kind, file_format, info, palette, notices)
+
+    @classmethod
+    def _from_array(cls, array: Samples) -> Picture:
+        channels = 1 if array.ndim == 2 else array.shape[-1] if array.ndim == 3 else 0
+        if channels not in (1, 3, 4) or array.size == 0:
+            raise ImageError(
+                f"an image array is (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), not {array.shape}"
+            )
+        if array.dtype.kind == "f":
+            low, high = float(array.min()), float(array.max())
+            if not (low >= 0 and high <= 1):
+                raise ImageError(
+                    f"a float image holds values in [0, 1]; this one goes from {low:g} to {high:g}"
+                )
+        elif array.dtype not in (np.uint8, np.uint16):
+            raise ImageError(f"an image array is uint8, uint16 or float, not {array.dtype}")
+        return cls(array, {1: "L", 3: "RGB", 4: "RGBA"}[channels], "array")
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width, in pixels."""
+        height, width = self.samples.shape[:2]
+        return height, width
+
+    @property
+    def peak(self) -> float:
+        """The sample value that means full intensity."""
+        kind = self.samples.dtype
+        return 1.0 if kind.kind in "fb" else float(np.iinfo(kind).max)
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether the last channel is opacity."""
+        return self.mode in ("LA", "RGBA")
+
+    def alpha(self) -> NDArray[np.float32]:
+        """Give the opacity, ``(H, W)`` in [0, 1].
+
+        Raises:
+            ImageError: If the picture has none.
+        """
+        if not self.has_alpha:
+            raise ImageError(f"the image has no alpha channel: its mode is {self.mode}")
+        return self.samples[..., -1].astype(np.float32) / np.float32(self.peak)
+
+    def rgb(self, box: Box) -> Rgb:
+        """Give the colours inside a box.
+
+        Args:
+            box: Where.
+
+        Returns:
+            ``(h, w, 3)`` float32 in [0, 1].
+        """
+        return CODECS[self.mode].to_rgb(self, self.samples[box.window])
+
+    def filled(self, patches: list[tuple[Box, NDArray[np.bool_], Rgb]], opaque: bool) -> Picture:
+        """Write colours into holes.
+
+        Args:
+            patches: Box, hole ``(h, w)`` and colours ``(h, w, 3)`` in [0, 1] of each.
+            opaque: Whether filled pixels become opaque, where there is alpha.
+
+        Returns:
+            A new picture; its samples outside the holes are this one's.
+        """
+        samples = self.samples.copy()
+        for box, hole, rgb in patches:
+            target = samples[box.window]
+            values = CODECS[self.mode].from_rgb(self, rgb[hole])
+            if self.has_alpha:
+                target[hole, : values.shape[-1]] = values
+                if opaque:
+                    target[hole, -1] = self.peak
+            elif target.ndim == 3 and values.ndim == 1:
+                target[hole, 0] = values
+            else:
+                target[hole] = values
+        return Picture(
+            samples, self.mode, self.kind, self.format, self.info, self.palette, self.notices
+        )
+
+    def to_pillow(self) -> Image.Image:
+        """Give the picture as a Pillow image of the same mode."""
+        image = Image.fromarray(self.samples, None if self.mode != "CMYK" else "CMYK")
+        if self.mode == "P" and self.palette is not None:
+            image = Image.fromarray(self.samples)
+            image.putpalette(self.palette.tobytes())
+        elif image.mode != self.mode:
+            image = Image.frombytes(self.mode, image.size, self.samples.tobytes())
+        image.info.update(self.info)
+        return image
+
+    def result(self) -> Any:
+        """Give the picture as what its source was: array, Pillow image, or encoded bytes.
+
+        A picture that came from a path is given as a Pillow image.
+        """
+        if self.kind == "array":
+            return self.samples
+        if self.kind == "bytes":
+            return self.encode(self.format or "PNG")[0]
+        return self.to_pillow()
+
+    def encode(self, file_format: str) -> tuple[bytes, list[str]]:
+        """Encode the picture.
+
+        Args:
+            file_format: Pillow's name, e.g. ``PNG``.
+
+        Returns:
+            The bytes, and lines that a person should read.
+
+        Raises:
+            ImageError: If the format cannot hold what the picture has.
+        """
+        notices: list[str] = []
+        image = self._for_format(file_format, notices)
+        options = {k: v for k, v in self.info.items() if k in KEPT}
+        if file_format == "JPEG":
+            if "qtables" in self.info and image.mode in ("L", "RGB"):
+                options |= {k: self.info[k] for k in ("qtables", "subsampling") if k in self.info}
+            else:
+                options["quality"] = 95
+        elif file_format == "WEBP":
+            options["quality"] = 95
+        elif file_format == "AVIF":
+            options["quality"] = 90
+        buffer = BytesIO()
+        try:
+            image.save(buffer, file_format, **options)
+        except (OSError, ValueError, KeyError) as error:
+            raise ImageError(f"{self.mode} cannot be written as {file_format}: {error}") from None
+        return buffer.getvalue(), notices
+
+    def _for_format(self, file_format: str, notices: list[str]) -> Image.Image:
+        if self.has_alpha and file_format in ("JPEG", "BMP"):
+            raise ImageError(f"{file_format} holds no alpha channel: choose .png, .webp or .tif")
+        image = self.to_pillow()
+        if self.mode == "I;16" and file_format in ("JPEG", "WEBP", "AVIF", "BMP", "GIF"):
+            notices.append(f"{file_format} holds 8 bits: the 16 of the image are rounded")
+            image = Image.fromarray(np.rint(self.samples / 257.0).astype(np.uint8))
+        if (self.mode == "CMYK" and file_format not in ("JPEG", "TIFF")) or (
+            self.mode == "P" and file_format in ("JPEG", "WEBP", "AVIF")
+        ):
+            notices.append(f"{file_format} holds no {self.mode}: written as RGB")
+            image = image.convert("RGB")
+        if file_format == "GIF" and self.mode not in ("P", "L", "1"):
+            notices.append("GIF holds 256 colours: pixels outside the hole change too")
+        return image
+
+
+def format_of(path: Path) -> str:
+    """Give Pillow's name of the format that a file's ending asks for.
+
+    Args:
+        path: The file to write.
+
+    Returns:
+        The format.
+
+    Raises:
+        ImageError: If the ending is missing or unknown.
+
+    Examples:
+        >>> format_of(Path("a.jpg"))
+        'JPEG'
+    """
+    endings = Image.registered_extensions()
+    found = endings.get(path.suffix.lower())
+    if found is None or found not in Image.SAVE:
+        known = "jpg, png, webp, tif, avif, bmp, gif"
+        raise ImageError(f"{path.name} has no ending of an image format ({known}, ...)")
+    return found
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that it is there whole or not at all.
+
+    Args:
+        path: The file.
+        content: Its bytes.
+
+    Raises:
+        ImageError: If the folder is missing or cannot be written to.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        try:
+            partial.write_bytes(content)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise ImageError(f"{path} cannot be written: {error.strerror or error}") from None
+
+
+KEPT = ("icc_profile", "exif", "dpi", "transparency", "compression", "gamma", "comment")
+"""What is carried from the source's ``info`` to the result's."""
+
+NOTED = {
+    "P": "a palette image: filled pixels take the nearest of its colours",
+    "1": "a 1-bit image: filled pixels are black or white",
+    "CMYK": "CMYK: filled pixels are converted without its colour profile",
+}
+
+
+class Codec(NamedTuple):
+    """How the samples of a mode become colours and back."""
+
+    to_rgb: Callable[[Picture, Samples], Rgb]
+    """Samples of a box to ``(h, w, 3)`` in [0, 1]."""
+    from_rgb: Callable[[Picture, Rgb], Samples]
+    """Colours ``(n, 3)`` of the filled pixels to their samples, without alpha."""
+
+
+def _quantise(picture: Picture, values: Rgb) -> Samples:
+    """Bring [0, 1] to the range and type of the picture's samples."""
+    kind = picture.samples.dtype
+    values = np.clip(values, 0, 1)
+    if kind.kind == "f":
+        return values.astype(kind)
+    return cast(Samples, np.rint(values * picture.peak).astype(kind))
+
+
+def _colour_to_rgb(picture: Picture, samples: Samples) -> Rgb:
+    return samples[..., :3].astype(np.float32) / np.float32(picture.peak)
+
+
+def _grey_to_rgb(picture: Picture, samples: Samples) -> Rgb:
+    grey = samples if samples.ndim == 2 else samples[..., 0]
+    return np.repeat(grey[..., None].astype(np.float32) / np.float32(picture.peak), 3, axis=2)
+
+
+def _rgb_to_grey(picture: Picture, rgb: Rgb) -> Samples:
+    return _quantise(picture, rgb @ LUMA)
+
+
+def _rgb_to_grey_column(picture: Picture, rgb: Rgb) -> Samples:
+    return _rgb_to_grey(picture, rgb)[:, None]
+
+
+def _palette_to_rgb(picture: Picture, samples: Samples) -> Rgb:
+    assert picture.palette is not None
+    # A damaged file may point beyond its palette.
+    index = np.minimum(samples, len(picture.palette) - 1)
+    return picture.palette[index].astype(np.float32) / np.float32(255)
+
+
+def _rgb_to_palette(picture: Picture, rgb: Rgb) -> Samples:
+    assert picture.palette is not None
+    wanted = np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8)
+    swatches = Image.new("P", (1, 1))
+    swatches.putpalette(picture.palette.tobytes())
+    row = Image.fromarray(wanted[None])
+    index: Samples = np.asarray(row.quantize(palette=swatches, dither=Image.Dither.NONE))[0]
+    return index
+
+
+def _cmyk_to_rgb(picture: Picture, samples: Samples) -> Rgb:
+    ink = 1 - samples.astype(np.float32) / np.float32(255)
+    return ink[..., :3] * ink[..., 3:]
+
+
+def _rgb_to_cmyk(picture: Picture, rgb: Rgb) -> Samples:
+    rgb = np.clip(rgb, 0, 1)
+    brightest = rgb.max(-1, keepdims=True)
+    ink = 1 - rgb / np.maximum(brightest, 1e-6)
+    return _quantise(picture, np.concatenate([ink, 1 - brightest], -1))
+
+
+def _bit_from_rgb(picture: Picture, rgb: Rgb) -> Samples:
+    bits: Samples = rgb @ LUMA >= 0.5
+    return bits
+
+
+CODECS = {
+    "RGB": Codec(_colour_to_rgb, _quantise),
+    "RGBA": Codec(_colour_to_rgb, _quantise),
+    "L": Codec(_grey_to_rgb, _rgb_to_grey),
+    "LA": Codec(_grey_to_rgb, _rgb_to_grey_column),
+    "I;16": Codec(_grey_to_rgb, _rgb_to_grey),
+    "1": Codec(_grey_to_rgb, _bit_from_rgb),
+    "P": Codec(_palette_to_rgb, _rgb_to_palette),
+    "CMYK": Codec(_cmyk_to_rgb, _rgb_to_cmyk),
+}

@@ -1,0 +1,215 @@
+"""The one pipeline: plan, run, compose. Command line, server and batch all call this.
+
+Never imports torch.
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from freefill.engines.base import Engine
+from freefill.engines.onnx import OnnxEngine
+from freefill.errors import MaskError
+from freefill.image import Picture, Rgb, Source
+from freefill.masks.convert import Fit, Hole, to_hole
+from freefill.masks.shape import grow as grow_hole
+from freefill.planning import Crop, plan
+from freefill.weights import registry
+
+LARGEST_GROWTH = 256
+
+
+class FreefillWarning(UserWarning):
+    """Something worth knowing about the input that did not stop the work."""
+
+
+class Inpainter:
+    """Fills holes in pictures with one network.
+
+    Args:
+        model: Name of bundled weights, or the path of an ONNX file.
+        threads: Threads of the engine; by default every core that the process may use.
+
+    Raises:
+        WeightsError: If there are no such weights or they cannot be loaded.
+
+    Examples:
+        >>> inpainter = Inpainter()
+        >>> image = np.full((64, 64, 3), 200, np.uint8)
+        >>> mask = np.zeros((64, 64), bool)
+        >>> mask[20:40, 20:40] = True
+        >>> filled = inpainter(image=image, mask_image=mask)
+        >>> filled.shape, filled.dtype, bool((filled[~mask] == 200).all())
+        ((64, 64, 3), dtype('uint8'), True)
+    """
+
+    def __init__(self, model: str | Path = registry.DEFAULT, *, threads: int | None = None) -> None:
+        self.weights = registry.find(model)
+        self.engine: Engine = OnnxEngine(self.weights.path, threads)
+
+    def __call__(
+        self,
+        *,
+        image: Source,
+        mask_image: Source,
+        invert: bool = False,
+        grow: int = 0,
+        fit: Fit = "exact",
+    ) -> Any:
+        """Fill the masked part of an image.
+
+        Args:
+            image: Path, encoded bytes, Pillow image, or array: uint8, uint16, or floats in [0, 1];
+                ``(H, W)``, ``(H, W, 1)``, ``(H, W, 3)`` RGB or ``(H, W, 4)`` RGBA.
+            mask_image: The same kinds, or a bool array; white (255, 1.0, True) = fill, threshold at
+                half. The word ``"alpha"`` takes the transparent pixels of the image.
+            invert: The mask marks what to keep.
+            grow: Pixels by which the hole is widened, 0 to 256.
+            fit: ``"resize"`` brings a mask of another size to the image's; ``"exact"`` refuses it.
+
+        Returns:
+            The same kind, size and mode as ``image`` (a Pillow image for a path). Every pixel
+            outside the hole is the input's. The input is not changed.
+
+        Raises:
+            ImageError: If the image cannot be read or used.
+            MaskError: If the mask cannot be used, or does not fit.
+        """
+        picture, notices = self.fill(
+            Picture.read(image), mask_image, invert=invert, grow=grow, fit=fit
+        )
+        for line in notices:
+            warnings.warn(line, FreefillWarning, stacklevel=2)
+        return picture.result()
+
+    def fill(
+        self,
+        picture: Picture,
+        mask: Source,
+        *,
+        invert: bool = False,
+        grow: int = 0,
+        fit: Fit = "exact",
+    ) -> tuple[Picture, list[str]]:
+        """Fill a picture that has been read; the arguments are those of a call.
+
+        Returns:
+            The filled picture, and lines that a person should read.
+        """
+        if not 0 <= grow <= LARGEST_GROWTH:
+            raise MaskError(f"grow is {grow} pixels; it must be 0 to {LARGEST_GROWTH}")
+        hole, notices = to_hole(mask, picture, invert=invert, fit=fit)
+        hole = grow_hole(hole, grow)
+        from_alpha = isinstance(mask, str) and mask == "alpha"
+        return self.fill_hole(picture, hole, opaque=from_alpha), picture.notices + notices
+
+    def fill_hole(self, picture: Picture, hole: Hole, *, opaque: bool = False) -> Picture:
+        """Fill a hole that is already a bool array of the picture's size.
+
+        Args:
+            picture: The picture.
+            hole: ``(H, W)``, True = fill.
+            opaque: Whether filled pixels become opaque, where there is alpha.
+
+        Returns:
+            A new picture.
+        """
+        unknown = hole
+        if picture.has_alpha:
+            # What cannot be seen is not known either: editors leave any colour under it.
+            unknown = hole | (picture.samples[..., -1] == 0)
+        patches = []
+        for crop in plan(hole):
+            rows, columns = crop.hole.window
+            inner = (
+                slice(rows.start - crop.box.top, rows.stop - crop.box.top),
+                slice(columns.start - crop.box.left, columns.stop - crop.box.left),
+            )
+            predicted = self._predict(picture.rgb(crop.box), unknown[crop.box.window], crop)
+            patches.append((crop.hole, hole[rows, columns], predicted[inner]))
+        return picture.filled(patches, opaque)
+
+    def _predict(self, rgb: Rgb, unknown: Hole, crop: Crop) -> Rgb:
+        """Run the network on a crop, ``(h, w, 3)`` in [0, 1], at the planned scale."""
+        height, width = unknown.shape
+        seen, gap = rgb, unknown
+        if crop.scale < 1:
+            size = (max(1, round(height * crop.scale)), max(1, round(width * crop.scale)))
+            seen = _resized(rgb, size, Image.Resampling.BOX)
+            # A pixel that any hole pixel went into is not known.
+            gap = (
+                _resized(unknown.astype(np.float32)[..., None], size, Image.Resampling.BOX)[..., 0]
+                > 0
+            )
+        rows, columns = gap.shape
+        target_rows, target_columns = crop.network_size
+        padding = ((0, target_rows - rows), (0, target_columns - columns))
+        hole = np.pad(gap, padding, "edge").astype(np.float32)[None, None]
+        planes = np.ascontiguousarray(seen.transpose(2, 0, 1)) * 2 - 1
+        image = np.pad(planes, ((0, 0), *padding), "edge")[None]
+        filled = self.engine.predict(image, hole)[0, :, :rows, :columns]
+        result: Rgb = np.clip(filled.transpose(1, 2, 0) / np.float32(2) + np.float32(0.5), 0, 1)
+        if crop.scale < 1:
+            result = _resized(result, (height, width), Image.Resampling.BICUBIC)
+        return result
+
+
+_shared: dict[str, Inpainter] = {}
+_lock = threading.Lock()
+
+
+def fill(
+    image: Source,
+    mask: Source,
+    *,
+    model: str | Path = registry.DEFAULT,
+    invert: bool = False,
+    grow: int = 0,
+    fit: Fit = "exact",
+) -> Any:
+    """Fill the masked part of an image; the network is loaded once and kept.
+
+    Args:
+        image: As for :meth:`Inpainter.__call__`.
+        mask: As ``mask_image`` there: white = fill.
+        model: Name of bundled weights, or the path of an ONNX file.
+        invert: The mask marks what to keep.
+        grow: Pixels by which the hole is widened.
+        fit: ``"resize"`` brings a mask of another size to the image's.
+
+    Returns:
+        The same kind, size and mode as ``image``.
+
+    Raises:
+        FreefillError: As :class:`Inpainter` raises it.
+
+    Examples:
+        >>> image = np.zeros((32, 32), np.uint16)
+        >>> fill(image, np.eye(32, dtype=bool)).dtype
+        dtype('uint16')
+    """
+    key = str(model)
+    with _lock:
+        if key not in _shared:
+            _shared[key] = Inpainter(model)
+    return _shared[key](image=image, mask_image=mask, invert=invert, grow=grow, fit=fit)
+
+
+def _resized(
+    array: NDArray[np.float32], size: Sequence[int], method: Image.Resampling
+) -> NDArray[np.float32]:
+    """Resize ``(H, W, C)`` floats to (height, width), a plane at a time, as Pillow can."""
+    height, width = size
+    planes = [
+        np.asarray(Image.fromarray(np.ascontiguousarray(plane)).resize((width, height), method))
+        for plane in np.moveaxis(array, -1, 0)
+    ]
+    return np.stack(planes, -1)

@@ -1,0 +1,225 @@
+"""From the paths that a person names to fills of single files, and from each fill to its file.
+
+One photo or thousands: the same function fills each. A result appears only when it is complete,
+and a result that is there already is left alone.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from freefill.errors import FreefillError, ImageError, MaskError
+from freefill.image import Picture, format_of, write_atomically
+from freefill.inpainter import Inpainter
+from freefill.masks.convert import Fit, Hole, to_hole
+from freefill.masks.shape import grow as grow_hole
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif")
+ALPHA = "alpha"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One photo to fill."""
+
+    photo: Path
+    mask: Path | None
+    """``None``: no mask was found; ``Path("alpha")``: the photo's own transparency."""
+    out: Path
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job."""
+
+    job: Job
+    state: str
+    """``"filled"``, ``"skipped"`` or ``"failed"``."""
+    notices: tuple[str, ...] = ()
+    width: int = 0
+    height: int = 0
+    hole: float = 0.0
+    """Share of the picture that was filled."""
+    seconds: float = 0.0
+    """From opening the photo to the finished file."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How every job of a call is done."""
+
+    invert: bool = False
+    grow: int = 0
+    fit: Fit = "exact"
+    overwrite: bool = False
+
+
+def collect(
+    photos: Sequence[Path], mask: str | None, out: Path, suffix: str | None = None
+) -> list[Job]:
+    """Decide what to fill, with which mask, and where to.
+
+    Args:
+        photos: Files and folders; folders are searched with their subfolders, files that end in
+            ``_mask`` left out.
+        mask: A file (for all photos), a folder (``NAME_mask.*`` or ``NAME.*`` in it), the word
+            ``alpha``, or ``None`` (``NAME_mask.*`` beside each photo).
+        out: The result's file for one photo; else a folder, in which subfolders are kept.
+        suffix: Ending of the results in a folder, e.g. ``.png``; by default each photo's own.
+
+    Returns:
+        The jobs, sorted by photo.
+
+    Raises:
+        ImageError: If a path does not exist, a folder holds no photos, or two results would have
+            the same name.
+        MaskError: If the mask does not exist.
+    """
+    to_folder = len(photos) > 1 or photos[0].is_dir() or out.is_dir() or str(out).endswith(os.sep)
+    if mask is not None and mask != ALPHA and not Path(mask).exists():
+        raise MaskError(f"{mask} does not exist")
+    jobs = []
+    for named in photos:
+        if not named.exists():
+            raise ImageError(f"{named} does not exist")
+        for photo, relative in _photos(named, out):
+            target = out
+            if to_folder:
+                target = out / relative.with_suffix(suffix or relative.suffix)
+            jobs.append(Job(photo, _mask_of(photo, relative, mask), target))
+    targets: dict[Path, Path] = {}
+    for job in jobs:
+        if job.out in targets:
+            raise ImageError(
+                f"{targets[job.out]} and {job.photo} would both become {job.out}: rename one, or "
+                "fill them in two calls"
+            )
+        targets[job.out] = job.photo
+    return sorted(jobs, key=lambda job: job.photo)
+
+
+def run(inpainter: Inpainter, job: Job, options: Options) -> Outcome:
+    """Fill one file.
+
+    Args:
+        inpainter: The pipeline.
+        job: What to fill.
+        options: How.
+
+    Returns:
+        What became of it: filled, or skipped because the result exists.
+
+    Raises:
+        FreefillError: If it cannot be filled; nothing is written then.
+    """
+    start = time.perf_counter()
+    if job.out.exists() and not options.overwrite:
+        return Outcome(job, "skipped", (f"{job.out} exists: --overwrite replaces it",))
+    if job.mask is None:
+        raise MaskError(
+            f"{job.photo} has no mask: {job.photo.stem}_mask.png is looked for beside it, or name "
+            "one with --mask"
+        )
+    file_format = format_of(job.out)
+    _check_writable(job.out)
+    picture = Picture.read(job.photo)
+    hole, notices = hole_of(job, picture, options)
+    filled = inpainter.fill_hole(picture, hole, opaque=str(job.mask) == ALPHA)
+    content, more = filled.encode(file_format)
+    write_atomically(job.out, content)
+    height, width = picture.size
+    return Outcome(
+        job,
+        "filled",
+        (*picture.notices, *notices, *more),
+        width,
+        height,
+        float(hole.mean()),
+        time.perf_counter() - start,
+    )
+
+
+def hole_of(job: Job, picture: Picture, options: Options) -> tuple[Hole, list[str]]:
+    """Read a job's mask.
+
+    Args:
+        job: Names the mask, which must not be ``None``.
+        picture: The photo.
+        options: Polarity, growth and fit.
+
+    Returns:
+        The hole, ``(H, W)`` bool, and lines that a person should read.
+
+    Raises:
+        FreefillError: If the mask cannot be read or does not fit.
+    """
+    assert job.mask is not None
+    mask = ALPHA if str(job.mask) == ALPHA else job.mask
+    hole, notices = to_hole(mask, picture, invert=options.invert, fit=options.fit)
+    return grow_hole(hole, options.grow), notices
+
+
+def run_all(inpainter: Inpainter, jobs: Sequence[Job], options: Options) -> Iterator[Outcome]:
+    """Fill many files; one that cannot be filled is reported and does not stop the others."""
+    for job in jobs:
+        try:
+            job.out.parent.mkdir(parents=True, exist_ok=True)
+            yield run(inpainter, job, options)
+        except FreefillError as error:
+            yield Outcome(job, "failed", (str(error),))
+        except OSError as error:
+            yield Outcome(job, "failed", (f"{job.out.parent}: {error.strerror or error}",))
+
+
+def _photos(named: Path, out: Path) -> Iterator[tuple[Path, Path]]:
+    """Yield each photo with its place below the folder that was named."""
+    if not named.is_dir():
+        yield named, Path(named.name)
+        return
+    inside = out.resolve()
+    found = [
+        path
+        for path in sorted(named.rglob("*"))
+        if path.suffix.lower() in SUFFIXES
+        and not path.stem.endswith("_mask")
+        and path.is_file()
+        # Results of an earlier call are not photos, where they lie below the photos' folder.
+        and not (inside != named.resolve() and path.resolve().is_relative_to(inside))
+    ]
+    if not found:
+        raise ImageError(f"{named} holds no photos (looked for {', '.join(SUFFIXES)})")
+    for path in found:
+        yield path, path.relative_to(named)
+
+
+def _mask_of(photo: Path, relative: Path, mask: str | None) -> Path | None:
+    if mask == ALPHA:
+        return Path(ALPHA)
+    if mask is not None and not Path(mask).is_dir():
+        return Path(mask)
+    if mask is None:
+        folder, stems = photo.parent, [f"{photo.stem}_mask"]
+    else:
+        folder = (Path(mask) / relative).parent
+        stems = [f"{photo.stem}_mask", photo.stem]
+    for stem in stems:
+        for suffix in SUFFIXES:
+            candidate = folder / f"{stem}{suffix}"
+            if candidate.exists():
+                return candidate
+    return None
+
+
+def _check_writable(out: Path) -> None:
+    """Refuse before the work is done, not after."""
+    folder = out.parent
+    if not folder.is_dir():
+        raise ImageError(f"{out} cannot be written: the folder {folder} does not exist")
+    if out.is_dir():
+        raise ImageError(f"{out} cannot be written: it is a folder")
+    if not os.access(folder, os.W_OK):
+        raise ImageError(f"{out} cannot be written: no permission in {folder}")

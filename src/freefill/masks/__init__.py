@@ -1,0 +1,1 @@
+"""Holes: reading, drawing and shaping them."""

@@ -1,0 +1,113 @@
+"""Any mask to a hole: one rule, white = fill, threshold 0.5.
+
+White, 255, 65535, 1.0 and ``True`` mean *fill*; the value that lies at half of the range or under
+it means *keep*. Colour masks are taken by their brightness.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from freefill.errors import ImageError, MaskError
+from freefill.image import LUMA, Box, Picture, Source
+
+Hole = NDArray[np.bool_]
+Fit = Literal["exact", "resize"]
+
+MOSTLY_HOLE = 0.6
+"""Share of the picture above which a mask is suspected to be the wrong way round."""
+
+
+def to_hole(
+    mask: Source,
+    picture: Picture,
+    *,
+    invert: bool = False,
+    fit: Fit = "exact",
+) -> tuple[Hole, list[str]]:
+    """Make any mask the hole of a picture.
+
+    Args:
+        mask: Path, bytes, Pillow image or array (bool, uint8, uint16 or float in [0, 1]); or the
+            word ``"alpha"``, for which the picture's transparent pixels are the hole.
+        picture: The picture that it is for.
+        invert: Swap fill and keep first.
+        fit: ``"exact"`` refuses a mask of another size; ``"resize"`` brings it to the picture's.
+
+    Returns:
+        The hole, ``(H, W)`` bool, and lines that a person should read.
+
+    Raises:
+        MaskError: If it has another size or values that cannot be understood.
+
+    Examples:
+        >>> picture = Picture.read(np.zeros((1, 4, 3), np.uint8))
+        >>> to_hole(np.array([[0, 127, 128, 255]], np.uint8), picture)[0]
+        array([[False, False,  True,  True]])
+    """
+    notices: list[str] = []
+    if isinstance(mask, str) and mask == "alpha":
+        try:
+            hole = picture.alpha() < 0.5
+        except ImageError as error:
+            raise MaskError(f"--mask alpha: {error}") from None
+    elif isinstance(mask, np.ndarray):
+        hole = _from_array(mask)
+    else:
+        source = Picture.read(mask)
+        notices += [line for line in source.notices if "frames" in line]
+        height, width = source.size
+        hole = source.rgb(Box(0, 0, height, width)) @ LUMA > 0.5
+    hole = _fitted(hole, picture.size, fit)
+    if invert:
+        hole = ~hole
+    share = float(hole.mean())
+    if share == 0:
+        notices.append("the mask is empty: nothing is filled")
+    elif share == 1:
+        notices.append("the mask covers the whole image: nothing is left to fill from")
+    elif share > MOSTLY_HOLE:
+        notices.append(
+            f"the mask marks {share:.0%} of the image for filling (white = fill): if it marks what "
+            "to keep, add --invert"
+        )
+    return hole, notices
+
+
+def _from_array(mask: NDArray[Any]) -> Hole:
+    if mask.ndim == 3 and mask.shape[-1] == 1:
+        mask = mask[..., 0]
+    if mask.ndim != 2:
+        raise MaskError(f"a mask array is (H, W) or (H, W, 1), not {mask.shape}")
+    if mask.dtype == bool:
+        return mask
+    if mask.dtype.kind == "f":
+        low, high = float(mask.min(initial=0)), float(mask.max(initial=0))
+        if not (low >= 0 and high <= 1):
+            raise MaskError(f"a float mask holds values in [0, 1], not {low:g} to {high:g}")
+        return mask > 0.5
+    if mask.dtype not in (np.uint8, np.uint16):
+        raise MaskError(f"a mask array is bool, uint8, uint16 or float, not {mask.dtype}")
+    if mask.max(initial=0) == 1:
+        raise MaskError(
+            f"a {mask.dtype} mask holds 0 and {np.iinfo(mask.dtype).max}; the largest value of "
+            "this one is 1: pass mask.astype(bool)"
+        )
+    return mask > np.iinfo(mask.dtype).max / 2
+
+
+def _fitted(hole: Hole, size: tuple[int, int], fit: Fit) -> Hole:
+    if hole.shape == size:
+        return hole
+    (height, width), (rows, columns) = size, hole.shape
+    if fit != "resize":
+        raise MaskError(
+            f"image is {width}x{height} but mask is {columns}x{rows}: resize the mask, or pass "
+            'fit="resize" (--fit resize)'
+        )
+    image = Image.fromarray(hole.astype(np.uint8) * 255)
+    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR)) > 127

@@ -1,0 +1,109 @@
+"""Named kinds of holes: what training mixes and what evaluation is measured on.
+
+``free-form`` is the paper's training and test distribution: one rectangle and one to three strokes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import numpy as np
+
+from freefill.masks import brush
+from freefill.masks.brush import Hole
+
+Sampler = Callable[[int, int, np.random.Generator], Hole]
+
+
+def centre(height: int, width: int, rng: np.random.Generator | None = None) -> Hole:
+    """Cut the paper's centre rectangle: half of each side.
+
+    Args:
+        height: Rows of the picture, in pixels, at least 2.
+        width: Columns of the picture, in pixels, at least 2.
+        rng: Unused; accepted so that every preset is called alike.
+
+    Returns:
+        The hole, ``(height, width)``.
+
+    Examples:
+        >>> int(centre(256, 256).sum()) == 128 * 128
+        True
+    """
+    hole = np.zeros((height, width), bool)
+    hole[height // 4 : height // 4 + height // 2, width // 4 : width // 4 + width // 2] = True
+    return hole
+
+
+def free_form(height: int, width: int, rng: np.random.Generator) -> Hole:
+    """Draw the paper's training mask: a rectangle together with one to three strokes.
+
+    Args:
+        height: Rows of the picture, in pixels.
+        width: Columns of the picture, in pixels.
+        rng: Source of all randomness.
+
+    Returns:
+        The hole, ``(height, width)``; a quarter to a third of the picture on average.
+    """
+    return brush.rectangle(height, width, rng) | brush.strokes(height, width, rng)
+
+
+PRESETS: Mapping[str, Sampler] = {
+    "free-form": free_form,
+    "centre": centre,
+    "strokes": brush.strokes,
+    "thin": partial(brush.strokes, count=(2, 6), brush=(4.0, 12.0)),
+    "thick": partial(brush.strokes, count=(1, 3), segments=(2, 6), brush=(36.0, 72.0)),
+    "rectangle": partial(brush.rectangle, side=(0.2, 0.6)),
+    "border": brush.border,
+    "scratches": brush.scratches,
+}
+"""Every preset by name; each is called with ``(height, width, rng)``."""
+
+
+def sample(name: str, height: int, width: int, rng: np.random.Generator) -> Hole:
+    """Draw a hole of a named kind.
+
+    Args:
+        name: A key of :data:`PRESETS`.
+        height: Rows of the picture, in pixels.
+        width: Columns of the picture, in pixels.
+        rng: Source of all randomness.
+
+    Returns:
+        The hole, ``(height, width)``.
+
+    Raises:
+        ValueError: If there is no such preset; the message lists those that exist.
+
+    Examples:
+        >>> float(sample("centre", 8, 8, np.random.default_rng(0)).mean())
+        0.25
+    """
+    if name not in PRESETS:
+        raise ValueError(f"no mask preset {name!r}; there are {', '.join(PRESETS)}")
+    return PRESETS[name](height, width, rng)
+
+
+def mixture(
+    weights: Mapping[str, float], height: int, width: int, rng: np.random.Generator
+) -> Hole:
+    """Draw a hole from a mixture of presets.
+
+    Args:
+        weights: Preset name to relative weight; they need not add up to 1.
+        height: Rows of the picture, in pixels.
+        width: Columns of the picture, in pixels.
+        rng: Source of all randomness.
+
+    Returns:
+        The hole, ``(height, width)``.
+
+    Raises:
+        ValueError: If a preset does not exist.
+    """
+    names = list(weights)
+    share = np.array([weights[name] for name in names], float)
+    return sample(names[int(rng.choice(len(names), p=share / share.sum()))], height, width, rng)

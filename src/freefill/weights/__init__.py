@@ -1,0 +1,1 @@
+"""Weights files, their cards, and where they are."""

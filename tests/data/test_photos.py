@@ -1,0 +1,96 @@
+"""Decoding photos once: what is stored, what is refused, what is kept out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from freefill.data.photos import list_photos, open_store, sampling_weights, split
+from freefill.errors import DataError
+
+
+def write(path: Path, width: int, height: int, colour: tuple[int, int, int]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (width, height), colour).save(path)
+
+
+def test_photos_are_shrunk_to_the_shorter_side_and_kept_apart(tmp_path: Path) -> None:
+    write(tmp_path / "data/a.png", 300, 200, (255, 0, 0))
+    write(tmp_path / "data/below/b.png", 64, 128, (0, 255, 0))
+    write(tmp_path / "data/c_mask.png", 64, 64, (9, 9, 9))
+    store = open_store(tmp_path / "data", 100, tmp_path / "cache")
+    assert store.names == ("a.png", "below/b.png")
+    assert [view.shape for view in store.views()] == [(100, 150, 3), (128, 64, 3)]
+    assert (store.views()[0] == [255, 0, 0]).all()
+    assert (store.views()[1] == [0, 255, 0]).all()
+
+
+def test_orientation_is_applied(tmp_path: Path) -> None:
+    image = Image.new("RGB", (40, 20))
+    exif = image.getexif()
+    exif[0x0112] = 6
+    (tmp_path / "data").mkdir()
+    image.save(tmp_path / "data/a.jpg", exif=exif)
+    store = open_store(tmp_path / "data", 256, tmp_path / "cache")
+    assert store.views()[0].shape == (40, 20, 3)
+
+
+def test_second_opening_decodes_nothing_and_a_changed_folder_does(tmp_path: Path) -> None:
+    write(tmp_path / "data/a.png", 64, 64, (1, 2, 3))
+    calls: list[int] = []
+
+    def opened() -> int:
+        return len(
+            open_store(
+                tmp_path / "data", 64, tmp_path / "cache", lambda done, total: calls.append(done)
+            )
+        )
+
+    assert opened() == 1
+    assert calls == [1]
+    assert opened() == 1
+    assert calls == [1]
+    write(tmp_path / "data/b.png", 64, 64, (1, 2, 3))
+    assert opened() == 2
+    assert calls == [1, 2]
+
+
+def test_a_photo_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    write(tmp_path / "data/a.png", 64, 64, (1, 2, 3))
+    (tmp_path / "data/b.jpg").write_text("not a photo")
+    whole = (tmp_path / "data/a.png").read_bytes()
+    (tmp_path / "data/c.png").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match="2 of 3 photos cannot be read") as caught:
+        open_store(tmp_path / "data", 64, tmp_path / "cache")
+    assert "b.jpg" in str(caught.value)
+    assert "c.png" in str(caught.value)
+    assert not list((tmp_path / "cache").glob("*.u8"))
+    assert not list((tmp_path / "cache").glob("*.partial"))
+
+
+def test_no_folder_and_no_photos(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="is not a folder"):
+        list_photos(tmp_path / "nothing")
+    with pytest.raises(DataError, match="holds no photos"):
+        list_photos(tmp_path)
+
+
+def test_split_depends_on_names_alone_and_is_stable() -> None:
+    names = [f"photo{i}.jpg" for i in range(100)]
+    train, held = split(names, 10)
+    assert len(held) == 10
+    assert sorted(train + held) == list(range(100))
+    moved, more = split(["x.jpg", *names], 10)
+    assert len(set(more) - {0} & {i + 1 for i in held}) >= 9
+    assert len(moved) == 91
+    assert len(split(names[:8], 32)[1]) == 2
+
+
+def test_sampling_weights() -> None:
+    weights = sampling_weights(["x/a_1.jpg", "a_2.jpg", "b.jpg"], {"a_*": 4.5, "b*": 0})
+    np.testing.assert_allclose(weights, [0.5, 0.5, 0])
+    with pytest.raises(DataError, match="weight 0"):
+        sampling_weights(["a.jpg"], {"*": 0})

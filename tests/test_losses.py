@@ -1,0 +1,84 @@
+"""Losses by arithmetic, and the windows of the perceptual one."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from freefill import losses
+
+
+def test_l1_weighs_known_pixels() -> None:
+    hole = torch.zeros(1, 1, 2, 2)
+    hole[..., 0, 0] = 1
+    predicted, target = torch.full((1, 3, 2, 2), 0.5), torch.zeros(1, 3, 2, 2)
+    assert float(losses.l1(predicted, target, hole)) == pytest.approx(0.5)
+    assert float(losses.l1(predicted, target, hole, 0.2)) == pytest.approx(0.5 * (1 + 3 * 0.2) / 4)
+
+
+def test_hinge_stops_at_the_margin() -> None:
+    assert float(losses.hinge_discriminator(torch.tensor([1.5]), torch.tensor([-2.0]))) == 0
+    loss = losses.hinge_discriminator(torch.tensor([0.0, 2.0]), torch.tensor([1.0]))
+    assert float(loss) == pytest.approx(0.5 * (0.5 + 2.0))
+    assert float(losses.hinge_generator(torch.tensor([3.0, 1.0]))) == -2
+
+
+def test_r1_is_the_squared_gradient() -> None:
+    picture = torch.rand(4, 3, 2, 2, requires_grad=True)
+    weight = torch.tensor(3.0, requires_grad=True)
+    scores = (weight * picture).sum((1, 2, 3)).view(4, 1, 1, 1)
+    penalty = losses.r1(scores, picture)
+    assert float(penalty) == pytest.approx(9.0 * 12)
+    penalty.backward()
+    assert weight.grad is not None
+    assert float(weight.grad) == pytest.approx(2 * 3.0 * 12)
+
+
+class Recorder(nn.Module):
+    """Stands in for the metric and keeps what it was shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[tuple[Tensor, Tensor]] = []
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        self.seen.append((a, b))
+        return (a - b).abs().mean((1, 2, 3))
+
+
+def windows(side: int, calls: int = 40) -> list[tuple[Tensor, Tensor]]:
+    recorder = Recorder()
+    loss = losses.PerceptualLoss(recorder, size=32)  # type: ignore[arg-type]
+    ramp = torch.arange(side, dtype=torch.float32) / side
+    picture = ramp.expand(2, 3, side, side).clone()
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(calls):
+        loss(picture + 1, picture, generator)
+    return recorder.seen
+
+
+def test_windows_have_one_size_and_several_scales() -> None:
+    seen = windows(128)
+    assert {a.shape for a, _ in seen} == {(2, 3, 32, 32)}
+    # On a ramp the step between neighbours tells the scale: 1, 2 or 4 pixels.
+    steps = {round(float(b[0, 0, 0, 1] - b[0, 0, 0, 0]) * 128) for _, b in seen}
+    assert steps == {1, 2, 4}
+
+
+def test_both_pictures_are_cut_alike_and_places_differ() -> None:
+    seen = windows(64)
+    for a, b in seen:
+        torch.testing.assert_close(a, b + 1)
+    assert len({round(float(b[0, 0, 0, 0]), 4) for _, b in seen}) > 5
+
+
+def test_a_picture_smaller_than_the_window_is_enlarged() -> None:
+    assert {a.shape for a, _ in windows(16, 3)} == {(2, 3, 32, 32)}
+
+
+def test_same_generator_state_same_loss() -> None:
+    loss = losses.PerceptualLoss(Recorder(), size=32)  # type: ignore[arg-type]
+    a, b = torch.rand(2, 2, 3, 64, 64)
+    first, second = (loss(a, b, torch.Generator().manual_seed(7)) for _ in range(2))
+    assert float(first) == float(second)

@@ -1,0 +1,196 @@
+"""The loop on a small network: it learns, stops, and goes on exactly where it was killed."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from freefill.errors import CheckpointError, TrainingError
+from freefill.training import checkpoint
+from freefill.training.config import Config, load
+from freefill.training.ema import Ema
+from freefill.training.loop import Progress, train
+
+SMALL = (
+    "model.channels=[8,8,16]",
+    "model.dilations=[1,2]",
+    "model.deep_dilations=[1]",
+    "model.discriminator_width=4",
+    "data.size=64",
+    "data.holdout=2",
+    "loss.perceptual=0",
+    "train.precision=32-true",
+    "train.warmup=5",
+    "train.log_every=5",
+    "train.preview_every=100",
+    "train.save_every=10",
+)
+
+
+def small(*overrides: str, steps: int = 20) -> Config:
+    stages = (
+        f"train.stages=[{{steps={steps // 2}, crop=32, batch=2}}, "
+        f"{{steps={steps - steps // 2}, crop=32, batch=2, adversarial=0.1}}]"
+    )
+    return load(None, [*SMALL, stages, *overrides])
+
+
+def rows(run: Path) -> list[dict[str, str]]:
+    """Read the log without the columns that measure time."""
+    timed = ("minutes", "cpu_minutes", "img_s")
+    with (run / "log.csv").open() as file:
+        return [
+            {k: v for k, v in row.items() if k not in timed} for row in csv.DictReader(file)
+        ]
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def silent(_: str) -> None:
+    pass
+
+
+def test_loss_falls_and_everything_is_written(examples: Path, tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    config = small("train.preview_every=30", "train.lr=2e-3", steps=60)
+    train(examples, tmp_path / "run", config, say=silent, report=seen.append)
+    first, last = seen[0].values["l1"], seen[-1].values["l1"]
+    assert last < first
+    assert seen[-1].step == seen[-1].steps == 60
+    assert seen[-1].eta == 0
+    # The discriminator rests in the first stage and works in the second.
+    assert "discriminator" not in seen[3].values
+    assert "score_fake" in seen[-1].values
+    run = tmp_path / "run"
+    assert {"last.pt", "log.csv", "config.toml", "tensorboard", "previews"} <= {
+        p.name for p in run.iterdir()
+    }
+    assert [p.name for p in sorted((run / "previews").iterdir())] == [
+        "step-000030.jpg",
+        "step-000060.jpg",
+    ]
+    assert load(run / "config.toml") == config
+
+
+def test_resumed_run_equals_an_uninterrupted_one(examples: Path, tmp_path: Path) -> None:
+    config = small()
+    train(examples, tmp_path / "whole", config, say=silent)
+    # Stops in the adversarial stage, between two checkpoints' worth of steps.
+    train(examples, tmp_path / "cut", config, stop_at=15, say=silent)
+    train(examples, tmp_path / "cut", config, resume=True, say=silent)
+    assert rows(tmp_path / "cut") == rows(tmp_path / "whole")
+    one, two = (checkpoint.load(tmp_path / name) for name in ("cut", "whole"))
+    for key in ("generator", "discriminator", "ema"):
+        for name, tensor in one[key].items():
+            torch.testing.assert_close(tensor, two[key][name], rtol=0, atol=0)
+
+
+def test_kill_9_at_a_random_moment_and_resume(examples: Path, tmp_path: Path) -> None:
+    steps = 200
+    stages = f"train.stages=[{{steps=100,crop=32,batch=2}},{{steps={steps - 100},crop=32,batch=2,adversarial=0.1}}]"
+
+    def command(run: Path, *more: str) -> list[str]:
+        settings = [] if more else [x for s in (*SMALL, stages) for x in ("--set", s)]
+        return [
+            *(sys.executable, "-m", "freefill", "train", "--data", str(examples)),
+            *("--out", str(run), *settings, *more),
+        ]
+
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    subprocess.run(command(whole), env=environment, check=True, capture_output=True)
+    assert len(rows(whole)) == steps // 5
+
+    process = subprocess.Popen(command(cut), env=environment, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not (cut / "last.pt").exists():
+        assert process.poll() is None, "it ended before its first checkpoint"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    # Any moment will do; the clock's last digits choose it.
+    time.sleep(time.monotonic_ns() % 1000 / 1000)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert len(rows(cut)) < steps // 5, "it was too fast to be killed in the middle"
+    done = subprocess.run(
+        command(cut, "--resume"), env=environment, check=True, capture_output=True, text=True
+    )
+    assert "resuming" in done.stderr
+    assert rows(cut) == rows(whole)
+
+
+def test_accumulation_gives_the_same_step(examples: Path, tmp_path: Path) -> None:
+    for name, parts in (("one", 1), ("two", 2)):
+        train(
+            examples,
+            tmp_path / name,
+            small(f"train.accumulate={parts}", steps=10),
+            stop_at=5,
+            say=silent,
+        )
+    one, two = (checkpoint.load(tmp_path / name)["generator"] for name in ("one", "two"))
+    for name, tensor in one.items():
+        torch.testing.assert_close(tensor, two[name], rtol=1e-3, atol=2e-5)
+
+
+def test_stops_on_nan_with_the_last_good_checkpoint(examples: Path, tmp_path: Path) -> None:
+    config = small("train.lr=1e30", "train.warmup=0")
+    with pytest.raises(TrainingError, match=r"at step \d+: stopped.*train\.lr"):
+        train(examples, tmp_path / "run", config, say=silent)
+
+
+def test_refuses_to_overwrite_and_to_resume_nothing(examples: Path, tmp_path: Path) -> None:
+    config = small(steps=10)
+    train(examples, tmp_path / "run", config, stop_at=2, say=silent)
+    with pytest.raises(CheckpointError, match="--resume"):
+        train(examples, tmp_path / "run", config, say=silent)
+    with pytest.raises(CheckpointError, match="no run to go on with"):
+        train(examples, tmp_path / "other", config, resume=True, say=silent)
+
+
+def test_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path, {"step": 1})
+    content = (tmp_path / "last.pt").read_bytes()
+    (tmp_path / "last.pt").write_bytes(content[: len(content) // 2])
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        checkpoint.load(tmp_path)
+    torch.save({"format": 99}, tmp_path / "last.pt")
+    with pytest.raises(CheckpointError, match="format 99"):
+        checkpoint.load(tmp_path)
+
+
+def test_starting_weights_must_fit(examples: Path, tmp_path: Path) -> None:
+    config = small(steps=10)
+    train(examples, tmp_path / "a", config, stop_at=2, say=silent)
+    ema = checkpoint.load(tmp_path / "a")["ema"]
+    train(examples, tmp_path / "b", config, init=ema, stop_at=1, say=silent)
+    del ema["stem.conv.weight"]
+    with pytest.raises(CheckpointError, match=r"stem\.conv\.weight"):
+        train(examples, tmp_path / "c", config, init=ema, say=silent)
+
+
+def test_moving_average_follows() -> None:
+    network = torch.nn.Linear(1, 1, bias=False)
+    with torch.no_grad():
+        network.weight.fill_(0)
+        ema = Ema(network, decay=0.9)
+        network.weight.fill_(1)
+        for step in range(1000, 1010):
+            ema.update(network, step)
+    assert float(ema.network.weight) == pytest.approx(1 - 0.9**10, rel=1e-5)
+    with torch.no_grad():
+        early = Ema(torch.nn.Linear(1, 1, bias=False), decay=0.9)
+        early.network.weight.fill_(0)
+        early.update(network, 0)
+    assert float(early.network.weight) == pytest.approx(0.9, rel=1e-5)
