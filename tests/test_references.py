@@ -20,7 +20,13 @@ from freefill import references
 from freefill.errors import ReferenceMissingError
 from freefill.models.lpips import Lpips
 
-CONVOLUTIONS = {0: (64, 3, 11), 3: (192, 64, 5), 6: (384, 192, 3), 8: (256, 384, 3), 10: (256, 256, 3)}
+CONVOLUTIONS = {
+    0: (64, 3, 11),
+    3: (192, 64, 5),
+    6: (384, 192, 3),
+    8: (256, 384, 3),
+    10: (256, 256, 3),
+}
 
 
 def pickled_network() -> bytes:
@@ -32,7 +38,9 @@ def pickled_network() -> bytes:
             "kernel": rng.random((side, side, into, out), np.float32),
             "bias": rng.random(out, np.float32),
         }
-        lins[f"NetLinLayer_{number}"] = {"Conv_0": {"kernel": rng.random((1, 1, out, 1), np.float32)}}
+        lins[f"NetLinLayer_{number}"] = {
+            "Conv_0": {"kernel": rng.random((1, 1, out, 1), np.float32)}
+        }
     return pickle.dumps({"params": {"AlexNet_0": trunk, **lins}})
 
 
@@ -65,9 +73,7 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setitem(
         references.REFERENCES,
         "lpips_alex",
-        references.Reference(
-            **{**vars(trusted), "sha256": hashlib.sha256(content).hexdigest()}
-        ),
+        references.Reference(**{**vars(trusted), "sha256": hashlib.sha256(content).hexdigest()}),
     )
     yield folder
     server.shutdown()
@@ -121,12 +127,12 @@ def test_pickles_with_code_are_refused() -> None:
         def __reduce__(self) -> tuple[object, tuple[str]]:
             return print, ("executed",)
 
-    with pytest.raises(pickle.UnpicklingError, match="refused builtins.print"):
+    with pytest.raises(pickle.UnpicklingError, match=r"refused builtins\.print"):
         references._ArraysOnly(io.BytesIO(pickle.dumps(Bomb()))).load()
 
 
 def test_unknown_and_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ValueError, match="there are lpips_alex, lpips_vgg"):
+    with pytest.raises(ValueError, match="there are lpips_alex, lpips_vgg, migan"):
         references.path("lpips_squeeze")
     monkeypatch.setenv(references.FOLDER_VARIABLE, str(tmp_path))
     with pytest.raises(ReferenceMissingError, match="freefill references lpips_vgg"):

@@ -16,7 +16,7 @@ from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, JpegImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageOps, JpegImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
 from freefill.errors import ImageError
 
@@ -92,7 +92,11 @@ class Picture:
         if isinstance(source, np.ndarray):
             return cls._from_array(source)
         if isinstance(source, Image.Image):
-            return cls._from_pillow(source, "pil", "image")
+            try:
+                source.load()
+            except Exception as error:  # as in _open: Pillow reads samples when they are asked for
+                raise ImageError(f"the image cannot be read: {error}") from None
+            return cls._from_pillow(source, "pil", "the image")
         if isinstance(source, bytes):
             return cls._open(BytesIO(source), "bytes", f"the image of {len(source)} bytes")
         if isinstance(source, str | os.PathLike):
@@ -115,9 +119,9 @@ class Picture:
             raise ImageError(f"{name} is not an image in a format that can be read") from None
         except Image.DecompressionBombError as error:
             raise ImageError(f"{name} is too large: {error}") from None
-        except (OSError, SyntaxError, EOFError, ValueError) as error:
-            if isinstance(error, ImageError):
-                raise
+        except ImageError:
+            raise
+        except Exception as error:  # on damaged files Pillow raises whatever it trips over
             raise ImageError(f"{name} cannot be read: {error}") from None
 
     @classmethod
@@ -126,12 +130,10 @@ class Picture:
     ) -> Picture:
         notices = []
         frames = getattr(image, "n_frames", 1)
-        if frames > 1:
+        if frames > 1 and kind != "pil":
             notices.append(f"{name} has {frames} frames: only the first is used")
-            image.seek(0)
-        if image.mode == "RGB" and any(
-            ";16" in str(tile[3]) for tile in getattr(image, "tile", [])
-        ):
+        deep = any("16" in str(tile[3]) for tile in getattr(image, "tile", []))
+        if deep and image.mode != "I;16":
             notices.append(f"{name} has 16 bits a channel: it is read and written with 8")
         info = {k: v for k, v in image.info.items() if k in KEPT}
         if isinstance(image, JpegImagePlugin.JpegImageFile):
@@ -141,10 +143,12 @@ class Picture:
                 info["subsampling"] = sampling
         file_format = image.format
         upright = ImageOps.exif_transpose(image)
-        if "exif" in upright.info:
-            info["exif"] = upright.info["exif"]
-        elif "exif" in info:
-            del info["exif"]
+        # Turning upright drops the orientation tag, but loses what a TIFF says.
+        is_tiff = isinstance(image, TiffImagePlugin.TiffImageFile)
+        exif = _tiff_exif(image) if is_tiff else upright.getexif()
+        info.pop("exif", None)
+        if exif.tobytes() != Image.Exif().tobytes():
+            info["exif"] = exif.tobytes()
         if upright.mode not in CODECS:
             raise ImageError(
                 f"{name} has Pillow mode {upright.mode}; modes that work: {', '.join(CODECS)}"
@@ -153,6 +157,8 @@ class Picture:
         if upright.mode == "P":
             table = upright.getpalette("RGB") or []
             palette = np.array(table, np.uint8).reshape(-1, 3)
+            if not len(palette):
+                raise ImageError(f"{name} has a palette without colours")
         samples = np.asarray(upright)
         if samples.size == 0:
             raise ImageError(f"{name} is {upright.width}x{upright.height}: there is nothing in it")
@@ -278,7 +284,16 @@ class Picture:
         notices: list[str] = []
         image = self._for_format(file_format, notices)
         options = {k: v for k, v in self.info.items() if k in KEPT}
-        if file_format == "JPEG":
+        if image.mode != self.mode:
+            # What describes the samples of the old mode would be wrong in the new one.
+            options.pop("transparency", None)
+            if self.mode == "CMYK":
+                options["icc_profile"] = None
+        if options.get("compression") not in LOSSLESS_TIFF:
+            options.pop("compression", None)
+            if file_format == "TIFF":
+                options["compression"] = "tiff_adobe_deflate"
+        if file_format in ("JPEG", "MPO"):
             if "qtables" in self.info and image.mode in ("L", "RGB"):
                 options |= {k: self.info[k] for k in ("qtables", "subsampling") if k in self.info}
             else:
@@ -290,14 +305,18 @@ class Picture:
         buffer = BytesIO()
         try:
             image.save(buffer, file_format, **options)
-        except (OSError, ValueError, KeyError) as error:
+        except Exception as error:  # each format's writer has its own way of saying no
             raise ImageError(f"{self.mode} cannot be written as {file_format}: {error}") from None
         return buffer.getvalue(), notices
 
     def _for_format(self, file_format: str, notices: list[str]) -> Image.Image:
-        if self.has_alpha and file_format in ("JPEG", "BMP"):
+        seen_through = self.mode == "P" and "transparency" in self.info
+        if (self.has_alpha or seen_through) and file_format in ("JPEG", "MPO", "BMP"):
             raise ImageError(f"{file_format} holds no alpha channel: choose .png, .webp or .tif")
         image = self.to_pillow()
+        if seen_through and file_format not in ("PNG", "GIF"):
+            notices.append(f"{file_format} holds no palette with transparency: written as RGBA")
+            return image.convert("RGBA")
         if self.mode == "I;16" and file_format in ("JPEG", "WEBP", "AVIF", "BMP", "GIF"):
             notices.append(f"{file_format} holds 8 bits: the 16 of the image are rounded")
             image = Image.fromarray(np.rint(self.samples / 257.0).astype(np.uint8))
@@ -356,6 +375,27 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise ImageError(f"{path} cannot be written: {error.strerror or error}") from None
 
 
+LOSSLESS_TIFF = ("raw", "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "packbits")
+
+TIFF_TAGS = (270, 271, 272, 305, 306, 315, 33432, 34665, 34853)
+"""What a TIFF says about its picture, not about its bytes: description, maker, model, software,
+date, artist, copyright, and the folders of EXIF and GPS tags."""
+
+
+def _tiff_exif(image: Image.Image) -> Image.Exif:
+    """Give what a TIFF says about its picture as EXIF that can be written into any format."""
+    found = image.getexif()
+    kept = Image.Exif()
+    for tag in TIFF_TAGS:
+        if tag in (34665, 34853):
+            folder = found.get_ifd(tag)
+            if folder:
+                kept.get_ifd(tag).update(folder)
+        elif tag in found:
+            kept[tag] = found[tag]
+    return kept
+
+
 KEPT = ("icc_profile", "exif", "dpi", "transparency", "compression", "gamma", "comment")
 """What is carried from the source's ``info`` to the result's."""
 
@@ -411,10 +451,23 @@ def _palette_to_rgb(picture: Picture, samples: Samples) -> Rgb:
 def _rgb_to_palette(picture: Picture, rgb: Rgb) -> Samples:
     assert picture.palette is not None
     wanted = np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8)
+    usable = np.arange(len(picture.palette))
+    hidden = picture.info.get("transparency")
+    if isinstance(hidden, int):
+        usable = usable[usable != hidden]
+    elif isinstance(hidden, bytes):
+        opacity = np.full(len(usable), 255)
+        opacity[: len(hidden)] = list(hidden[: len(usable)])
+        usable = usable[opacity == opacity.max()]
+    if not usable.size:
+        raise ImageError("the palette has no colour that can be seen")
+    # Unused entries repeat the first colour: Pillow would take them for black.
+    padded = np.pad(usable, (0, 256 - usable.size), mode="constant", constant_values=usable[0])
     swatches = Image.new("P", (1, 1))
-    swatches.putpalette(picture.palette.tobytes())
+    swatches.putpalette(picture.palette[padded].tobytes())
     row = Image.fromarray(wanted[None])
-    index: Samples = np.asarray(row.quantize(palette=swatches, dither=Image.Dither.NONE))[0]
+    nearest = np.asarray(row.quantize(palette=swatches, dither=Image.Dither.NONE))[0]
+    index: Samples = padded.astype(np.uint8)[nearest]
     return index
 
 

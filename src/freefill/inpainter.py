@@ -86,8 +86,7 @@ class Inpainter:
         picture, notices = self.fill(
             Picture.read(image), mask_image, invert=invert, grow=grow, fit=fit
         )
-        for line in notices:
-            warnings.warn(line, FreefillWarning, stacklevel=2)
+        _warn(notices)
         return picture.result()
 
     def fill(
@@ -200,7 +199,17 @@ def fill(
     with _lock:
         if key not in _shared:
             _shared[key] = Inpainter(model)
-    return _shared[key](image=image, mask_image=mask, invert=invert, grow=grow, fit=fit)
+    picture, notices = _shared[key].fill(
+        Picture.read(image), mask, invert=invert, grow=grow, fit=fit
+    )
+    _warn(notices)
+    return picture.result()
+
+
+def _warn(notices: Sequence[str]) -> None:
+    for line in notices:
+        # Three levels up is whoever called the function that called this one.
+        warnings.warn(line, FreefillWarning, stacklevel=3)
 
 
 def _resized(

@@ -86,7 +86,7 @@ def collect(
     for named in photos:
         if not named.exists():
             raise ImageError(f"{named} does not exist")
-        for photo, relative in _photos(named, out):
+        for photo, relative in _photos(named, out, mask):
             target = out
             if to_folder:
                 target = out / relative.with_suffix(suffix or relative.suffix)
@@ -117,7 +117,7 @@ def run(inpainter: Inpainter, job: Job, options: Options) -> Outcome:
         FreefillError: If it cannot be filled; nothing is written then.
     """
     start = time.perf_counter()
-    if job.out.exists() and not options.overwrite:
+    if job.out.is_file() and not options.overwrite:
         return Outcome(job, "skipped", (f"{job.out} exists: --overwrite replaces it",))
     if job.mask is None:
         raise MaskError(
@@ -170,25 +170,32 @@ def run_all(inpainter: Inpainter, jobs: Sequence[Job], options: Options) -> Iter
             job.out.parent.mkdir(parents=True, exist_ok=True)
             yield run(inpainter, job, options)
         except FreefillError as error:
-            yield Outcome(job, "failed", (str(error),))
+            reason = str(error)
+            # Some errors are about the mask alone: with many photos each line has to name its own.
+            yield Outcome(
+                job,
+                "failed",
+                (reason if str(job.photo) in reason else f"{job.photo}: {reason}",),
+            )
         except OSError as error:
             yield Outcome(job, "failed", (f"{job.out.parent}: {error.strerror or error}",))
 
 
-def _photos(named: Path, out: Path) -> Iterator[tuple[Path, Path]]:
+def _photos(named: Path, out: Path, mask: str | None) -> Iterator[tuple[Path, Path]]:
     """Yield each photo with its place below the folder that was named."""
     if not named.is_dir():
         yield named, Path(named.name)
         return
-    inside = out.resolve()
+    # Results and masks are not photos, where they lie below the photos' folder.
+    others = [out.resolve()] + ([Path(mask).resolve()] if mask else [])
+    others = [other for other in others if other != named.resolve()]
     found = [
         path
         for path in sorted(named.rglob("*"))
         if path.suffix.lower() in SUFFIXES
         and not path.stem.endswith("_mask")
         and path.is_file()
-        # Results of an earlier call are not photos, where they lie below the photos' folder.
-        and not (inside != named.resolve() and path.resolve().is_relative_to(inside))
+        and not any(path.resolve().is_relative_to(other) for other in others)
     ]
     if not found:
         raise ImageError(f"{named} holds no photos (looked for {', '.join(SUFFIXES)})")
@@ -209,7 +216,7 @@ def _mask_of(photo: Path, relative: Path, mask: str | None) -> Path | None:
     for stem in stems:
         for suffix in SUFFIXES:
             candidate = folder / f"{stem}{suffix}"
-            if candidate.exists():
+            if candidate.exists() and candidate != photo:
                 return candidate
     return None
 

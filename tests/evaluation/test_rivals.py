@@ -16,6 +16,7 @@ def test_telea(photo: np.ndarray) -> None:
     np.testing.assert_array_equal(photo, before)
     blanked = np.where(hole[..., None], 255 - photo, photo)
     np.testing.assert_array_equal(telea(blanked, hole), filled)
-    assert np.abs(filled[hole].astype(float) - photo[hole]).mean() < np.abs(
-        photo[hole].astype(float)
-    ).mean()
+    assert (
+        np.abs(filled[hole].astype(float) - photo[hole]).mean()
+        < np.abs(photo[hole].astype(float)).mean()
+    )

@@ -59,13 +59,16 @@ def test_matches_numpy(padding: str, gate: str, kernel: int, stride: int, dilati
     ).double()
     x = torch.randn(1, 3, 10, 13, dtype=torch.float64)
     if padding == "same":
-        pads = tuple(
-            tensorflow_same(side, kernel, stride, dilation) for side in (10, 13)
-        )
+        pads = tuple(tensorflow_same(side, kernel, stride, dilation) for side in (10, 13))
     else:
         pads = ((dilation * (kernel - 1) // 2,) * 2,) * 2
     raw = convolve(
-        numpy_of(x[0]), numpy_of(layer.conv.weight), numpy_of(layer.conv.bias), stride, dilation, pads
+        numpy_of(x[0]),
+        numpy_of(layer.conv.weight),
+        numpy_of(layer.conv.bias),
+        stride,
+        dilation,
+        pads,
     )
     expected = elu(raw[:4]) * sigmoid(raw[4:])
     np.testing.assert_allclose(numpy_of(layer(x)[0]), expected, atol=1e-12)
@@ -74,10 +77,7 @@ def test_matches_numpy(padding: str, gate: str, kernel: int, stride: int, dilati
 def tensorflow_same(size: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]:
     """The rule as TensorFlow's documentation words it, by cases on the remainder."""
     reach = (kernel - 1) * dilation + 1
-    if size % stride == 0:
-        total = max(reach - stride, 0)
-    else:
-        total = max(reach - size % stride, 0)
+    total = max(reach - (size % stride or stride), 0)
     return total // 2, total - total // 2
 
 

@@ -73,6 +73,8 @@ def test_stages_follow_each_other() -> None:
     assert train.pixels(4) == 12 * 64**2 + 2 * 128**2
 
 
-@pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "configs").glob("*.toml")), ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parents[2] / "configs").glob("*.toml")), ids=lambda p: p.name
+)
 def test_committed_configs_load(path: Path) -> None:
     assert load(path).train.steps > 0

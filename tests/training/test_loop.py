@@ -47,9 +47,7 @@ def rows(run: Path) -> list[dict[str, str]]:
     """Read the log without the columns that measure time."""
     timed = ("minutes", "cpu_minutes", "img_s")
     with (run / "log.csv").open() as file:
-        return [
-            {k: v for k, v in row.items() if k not in timed} for row in csv.DictReader(file)
-        ]
+        return [{k: v for k, v in row.items() if k not in timed} for row in csv.DictReader(file)]
 
 
 @pytest.fixture(autouse=True)
@@ -98,7 +96,9 @@ def test_resumed_run_equals_an_uninterrupted_one(examples: Path, tmp_path: Path)
 
 def test_kill_9_at_a_random_moment_and_resume(examples: Path, tmp_path: Path) -> None:
     steps = 200
-    stages = f"train.stages=[{{steps=100,crop=32,batch=2}},{{steps={steps - 100},crop=32,batch=2,adversarial=0.1}}]"
+    stages = (
+        "train.stages=[{steps=100,crop=32,batch=2},{steps=100,crop=32,batch=2,adversarial=0.1}]"
+    )
 
     def command(run: Path, *more: str) -> list[str]:
         settings = [] if more else [x for s in (*SMALL, stages) for x in ("--set", s)]

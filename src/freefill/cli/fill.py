@@ -96,11 +96,20 @@ def fill(
 
       freefill fill cutout.png --mask alpha --out filled.png
     """
+    from PIL import Image
+
     from freefill import jobs
+    from freefill.errors import ImageError
+    from freefill.image import format_of
     from freefill.inpainter import Inpainter
 
     options = jobs.Options(invert, grow, fit.value, overwrite)
     ending = None if suffix is None else "." + suffix.removeprefix(".").lower()
+    # What cannot be written is refused before anything is filled.
+    if ending is not None and ending not in Image.registered_extensions():
+        raise ImageError(f"--format {suffix!r} is no image format: give an ending, e.g. png or jpg")
+    if sheet is not None:
+        format_of(sheet)
     work = jobs.collect(photos, mask, out, ending)
     inpainter = Inpainter(model, threads=threads)
     if len(photos) == 1 and not photos[0].is_dir():
@@ -170,7 +179,7 @@ def _draw(path: Path, outcomes: Sequence[Outcome], options: Options) -> None:
     file_format = format_of(path)
     panels = []
     for outcome in outcomes:
-        if outcome.state != "failed":
+        if outcome.state != "failed" and outcome.job.mask is not None:
             photo = Picture.read(outcome.job.photo)
             hole, _ = jobs.hole_of(outcome.job, photo, options)
             picture = panel(photo, hole, Picture.read(outcome.job.out))

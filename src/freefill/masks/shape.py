@@ -52,7 +52,8 @@ def grow(hole: Hole, radius: int) -> Hole:
     )
     local, target = hole[near.window], found[near.window]
     rows, columns = local.shape
-    for shift in range(-radius, radius + 1):
+    span = min(radius, rows - 1)
+    for shift in range(-span, span + 1):
         reach = math.isqrt(radius * radius - shift * shift)
         # A running sum along the row tells whether a hole pixel lies within `reach` columns.
         sums = np.zeros((rows, columns + 1), np.int32)
@@ -138,4 +139,4 @@ def boxes(hole: Hole, cell: int = 32) -> list[Box]:
         found.append(
             Box(top + tight.top, left + tight.left, top + tight.bottom, left + tight.right)
         )
-    return found
+    return sorted(found)

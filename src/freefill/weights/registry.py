@@ -54,6 +54,8 @@ class Weights:
             raise WeightsError(f"{self.path} has no card: {self.card_path} is missing") from None
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise WeightsError(f"{self.card_path} is not JSON: {error}") from None
+        if not isinstance(card, dict):
+            raise WeightsError(f"{self.card_path} holds a {type(card).__name__}, not a card")
         return card
 
     def check(self) -> None:
