@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, JpegImagePlugin
 
 from freefill.errors import FreefillError, ImageError
-from freefill.image import LUMA, Box, Picture, format_of, write_atomically
+from freefill.image import Box, Picture, format_of, write_atomically
 from freefill.masks.shape import bounds
+from freefill.samples import LUMA
 
 T = TypeVar("T")
 

@@ -8,24 +8,19 @@ network wants it, float32 RGB in [0, 1], exists only for crops.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, JpegImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
 from freefill.errors import ImageError
+from freefill.samples import CODECS, NOTED, Layout, Rgb, Samples
 
 Source = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]
-Samples = NDArray[Any]
-Rgb = NDArray[np.float32]
-
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-"""Rec. 601, the weights that Pillow's conversion to grey uses."""
 
 
 class Box(NamedTuple):
@@ -190,10 +185,10 @@ class Picture:
         return height, width
 
     @property
-    def peak(self) -> float:
-        """The sample value that means full intensity."""
-        kind = self.samples.dtype
-        return 1.0 if kind.kind in "fb" else float(np.iinfo(kind).max)
+    def layout(self) -> Layout:
+        """How the samples are to be understood."""
+        hidden = self.info.get("transparency") if self.mode == "P" else None
+        return Layout(self.mode, self.samples.dtype, self.palette, hidden)
 
     @property
     def has_alpha(self) -> bool:
@@ -208,7 +203,7 @@ class Picture:
         """
         if not self.has_alpha:
             raise ImageError(f"the image has no alpha channel: its mode is {self.mode}")
-        return self.samples[..., -1].astype(np.float32) / np.float32(self.peak)
+        return self.samples[..., -1].astype(np.float32) / np.float32(self.layout.peak)
 
     def rgb(self, box: Box) -> Rgb:
         """Give the colours inside a box.
@@ -219,7 +214,7 @@ class Picture:
         Returns:
             ``(h, w, 3)`` float32 in [0, 1].
         """
-        return CODECS[self.mode].to_rgb(self, self.samples[box.window])
+        return self.layout.to_rgb(self.samples[box.window])
 
     def filled(self, patches: list[tuple[Box, NDArray[np.bool_], Rgb]], opaque: bool) -> Picture:
         """Write colours into holes.
@@ -234,11 +229,11 @@ class Picture:
         samples = self.samples.copy()
         for box, hole, rgb in patches:
             target = samples[box.window]
-            values = CODECS[self.mode].from_rgb(self, rgb[hole])
+            values = self.layout.from_rgb(rgb[hole])
             if self.has_alpha:
                 target[hole, : values.shape[-1]] = values
                 if opaque:
-                    target[hole, -1] = self.peak
+                    target[hole, -1] = self.layout.peak
             elif target.ndim == 3 and values.ndim == 1:
                 target[hole, 0] = values
             else:
@@ -398,103 +393,3 @@ def _tiff_exif(image: Image.Image) -> Image.Exif:
 
 KEPT = ("icc_profile", "exif", "dpi", "transparency", "compression", "gamma", "comment")
 """What is carried from the source's ``info`` to the result's."""
-
-NOTED = {
-    "P": "a palette image: filled pixels take the nearest of its colours",
-    "1": "a 1-bit image: filled pixels are black or white",
-    "CMYK": "CMYK: filled pixels are converted without its colour profile",
-}
-
-
-class Codec(NamedTuple):
-    """How the samples of a mode become colours and back."""
-
-    to_rgb: Callable[[Picture, Samples], Rgb]
-    """Samples of a box to ``(h, w, 3)`` in [0, 1]."""
-    from_rgb: Callable[[Picture, Rgb], Samples]
-    """Colours ``(n, 3)`` of the filled pixels to their samples, without alpha."""
-
-
-def _quantise(picture: Picture, values: Rgb) -> Samples:
-    """Bring [0, 1] to the range and type of the picture's samples."""
-    kind = picture.samples.dtype
-    values = np.clip(values, 0, 1)
-    if kind.kind == "f":
-        return values.astype(kind)
-    return cast(Samples, np.rint(values * picture.peak).astype(kind))
-
-
-def _colour_to_rgb(picture: Picture, samples: Samples) -> Rgb:
-    return samples[..., :3].astype(np.float32) / np.float32(picture.peak)
-
-
-def _grey_to_rgb(picture: Picture, samples: Samples) -> Rgb:
-    grey = samples if samples.ndim == 2 else samples[..., 0]
-    return np.repeat(grey[..., None].astype(np.float32) / np.float32(picture.peak), 3, axis=2)
-
-
-def _rgb_to_grey(picture: Picture, rgb: Rgb) -> Samples:
-    return _quantise(picture, rgb @ LUMA)
-
-
-def _rgb_to_grey_column(picture: Picture, rgb: Rgb) -> Samples:
-    return _rgb_to_grey(picture, rgb)[:, None]
-
-
-def _palette_to_rgb(picture: Picture, samples: Samples) -> Rgb:
-    assert picture.palette is not None
-    # A damaged file may point beyond its palette.
-    index = np.minimum(samples, len(picture.palette) - 1)
-    return picture.palette[index].astype(np.float32) / np.float32(255)
-
-
-def _rgb_to_palette(picture: Picture, rgb: Rgb) -> Samples:
-    assert picture.palette is not None
-    wanted = np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8)
-    usable = np.arange(len(picture.palette))
-    hidden = picture.info.get("transparency")
-    if isinstance(hidden, int):
-        usable = usable[usable != hidden]
-    elif isinstance(hidden, bytes):
-        opacity = np.full(len(usable), 255)
-        opacity[: len(hidden)] = list(hidden[: len(usable)])
-        usable = usable[opacity == opacity.max()]
-    if not usable.size:
-        raise ImageError("the palette has no colour that can be seen")
-    # Unused entries repeat the first colour: Pillow would take them for black.
-    padded = np.pad(usable, (0, 256 - usable.size), mode="constant", constant_values=usable[0])
-    swatches = Image.new("P", (1, 1))
-    swatches.putpalette(picture.palette[padded].tobytes())
-    row = Image.fromarray(wanted[None])
-    nearest = np.asarray(row.quantize(palette=swatches, dither=Image.Dither.NONE))[0]
-    index: Samples = padded.astype(np.uint8)[nearest]
-    return index
-
-
-def _cmyk_to_rgb(picture: Picture, samples: Samples) -> Rgb:
-    ink = 1 - samples.astype(np.float32) / np.float32(255)
-    return ink[..., :3] * ink[..., 3:]
-
-
-def _rgb_to_cmyk(picture: Picture, rgb: Rgb) -> Samples:
-    rgb = np.clip(rgb, 0, 1)
-    brightest = rgb.max(-1, keepdims=True)
-    ink = 1 - rgb / np.maximum(brightest, 1e-6)
-    return _quantise(picture, np.concatenate([ink, 1 - brightest], -1))
-
-
-def _bit_from_rgb(picture: Picture, rgb: Rgb) -> Samples:
-    bits: Samples = rgb @ LUMA >= 0.5
-    return bits
-
-
-CODECS = {
-    "RGB": Codec(_colour_to_rgb, _quantise),
-    "RGBA": Codec(_colour_to_rgb, _quantise),
-    "L": Codec(_grey_to_rgb, _rgb_to_grey),
-    "LA": Codec(_grey_to_rgb, _rgb_to_grey_column),
-    "I;16": Codec(_grey_to_rgb, _rgb_to_grey),
-    "1": Codec(_grey_to_rgb, _bit_from_rgb),
-    "P": Codec(_palette_to_rgb, _rgb_to_palette),
-    "CMYK": Codec(_cmyk_to_rgb, _rgb_to_cmyk),
-}

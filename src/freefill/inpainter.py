@@ -18,10 +18,11 @@ from PIL import Image
 from freefill.engines.base import Engine
 from freefill.engines.onnx import OnnxEngine
 from freefill.errors import MaskError
-from freefill.image import Picture, Rgb, Source
+from freefill.image import Picture, Source
 from freefill.masks.convert import Fit, Hole, to_hole
 from freefill.masks.shape import grow as grow_hole
 from freefill.planning import Crop, plan
+from freefill.samples import Rgb
 from freefill.weights import registry
 
 LARGEST_GROWTH = 256

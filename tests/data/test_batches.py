@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from freefill.config import DataConfig, StageConfig, TrainConfig
 from freefill.data.batches import Batches, crop, recolour
 from freefill.data.photos import PhotoStore, open_store
-from freefill.training.config import DataConfig, StageConfig, TrainConfig
 
 
 @pytest.fixture(scope="module")

@@ -12,13 +12,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from freefill.config import from_dict
 from freefill.engines.onnx import OnnxEngine
 from freefill.errors import CheckpointError, WeightsError
 from freefill.export import onnx as onnx_export
 from freefill.export.export import export, initial_weights
 from freefill.models.light import Light
 from freefill.training import checkpoint
-from freefill.training.config import from_dict
 
 MODEL = {"channels": (8, 8, 16), "dilations": (1, 2), "deep_dilations": (1,)}
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from freefill.config import Config, load
 from freefill.errors import CheckpointError, TrainingError
 from freefill.training import checkpoint
-from freefill.training.config import Config, load
 from freefill.training.ema import Ema
 from freefill.training.loop import Progress, train
 

@@ -9,8 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 import typer
 
-LARGEST_ERROR = 25
-"""Grey levels; far more than any sound network needs, far less than a broken one gives."""
+LARGEST_ERROR = 16
+"""Grey levels; one even grey in the hole, the mildest of faults, is further from the truth."""
 PACKAGES = ("numpy", "pillow", "onnxruntime", "typer", "rich", "torch", "lightning-fabric", "onnx")
 
 

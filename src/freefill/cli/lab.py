@@ -62,8 +62,8 @@ def train(
     default is in runs/mine/config.toml.
     """
     _need_lab()
+    from freefill import config as settings
     from freefill.export.export import initial_weights
-    from freefill.training import config as settings
     from freefill.training.loop import train as run_training
 
     if resume and (config or set_ or init_from):

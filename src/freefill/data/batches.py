@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from freefill.config import DataConfig, StageConfig, TrainConfig
 from freefill.data.photos import PhotoStore, sampling_weights
 from freefill.masks.presets import mixture
-from freefill.training.config import DataConfig, StageConfig, TrainConfig
 
 AHEAD = 4
 

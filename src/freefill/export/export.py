@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from freefill import __version__
+from freefill.config import from_dict
 from freefill.errors import CheckpointError
 from freefill.export.onnx import check_parity, read_weights, round_to_half, to_onnx
 from freefill.image import write_atomically
 from freefill.models import build_generator
 from freefill.training import checkpoint
-from freefill.training.config import from_dict
 from freefill.weights import registry
 
 

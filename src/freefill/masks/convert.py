@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from freefill.errors import ImageError, MaskError
-from freefill.image import LUMA, Box, Picture, Source
+from freefill.image import Box, Picture, Source
+from freefill.samples import LUMA
 
 Hole = NDArray[np.bool_]
 Fit = Literal["exact", "resize"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from freefill.models.light import Light
 
 if TYPE_CHECKING:
-    from freefill.training.config import ModelConfig
+    from freefill.config import ModelConfig
 
 
 def build_generator(config: ModelConfig) -> Light:

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
 from freefill import losses, references
+from freefill.config import Config, TrainConfig, from_dict
 from freefill.data.batches import Batch, Batches
 from freefill.data.photos import open_store, split
 from freefill.errors import CheckpointError, TrainingError
@@ -29,7 +30,6 @@ from freefill.models import build_generator
 from freefill.models.discriminator import SNPatchDiscriminator
 from freefill.models.lpips import Lpips
 from freefill.training import checkpoint, previews
-from freefill.training.config import Config, TrainConfig, from_dict
 from freefill.training.ema import Ema
 
 COLUMNS = (

@@ -10,10 +10,10 @@ import torch
 from PIL import Image
 from torch import nn
 
+from freefill.config import DataConfig
 from freefill.data.batches import crop
 from freefill.data.photos import PhotoStore
 from freefill.masks.presets import free_form
-from freefill.training.config import DataConfig
 
 SHOWN = 8
 

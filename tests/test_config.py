@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from freefill.config import Config, StageConfig, TrainConfig, from_dict, load
 from freefill.errors import ConfigError
-from freefill.training.config import Config, StageConfig, TrainConfig, from_dict, load
 
 
 def test_toml_round_trip(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_stages_follow_each_other() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", sorted((Path(__file__).parents[2] / "configs").glob("*.toml")), ids=lambda p: p.name
+    "path", sorted((Path(__file__).parents[1] / "configs").glob("*.toml")), ids=lambda p: p.name
 )
 def test_committed_configs_load(path: Path) -> None:
     assert load(path).train.steps > 0

@@ -1,4 +1,4 @@
-"""The settings of a training run: frozen dataclasses, read from TOML and ``--set a.b=c``.
+"""The settings of the lab: frozen dataclasses, read from TOML and ``--set a.b=c``.
 
 The whole configuration is written into the run's folder and into every checkpoint, so that a run
 can be repeated from what it left behind.
