@@ -370,7 +370,15 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise ImageError(f"{path} cannot be written: {error.strerror or error}") from None
 
 
-LOSSLESS_TIFF = ("raw", "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "packbits")
+LOSSLESS_TIFF = (
+    "raw",
+    "tiff_lzw",
+    "tiff_adobe_deflate",
+    "tiff_deflate",
+    "packbits",
+    "group3",
+    "group4",
+)
 
 TIFF_TAGS = (270, 271, 272, 305, 306, 315, 33432, 34665, 34853)
 """What a TIFF says about its picture, not about its bytes: description, maker, model, software,

@@ -79,7 +79,7 @@ def collect(
             the same name.
         MaskError: If the mask does not exist.
     """
-    to_folder = len(photos) > 1 or photos[0].is_dir() or out.is_dir() or str(out).endswith(os.sep)
+    to_folder = len(photos) > 1 or photos[0].is_dir() or out.is_dir()
     if mask is not None and mask != ALPHA and not Path(mask).exists():
         raise MaskError(f"{mask} does not exist")
     jobs = []
@@ -119,6 +119,8 @@ def run(inpainter: Inpainter, job: Job, options: Options) -> Outcome:
     start = time.perf_counter()
     if job.out.is_file() and not options.overwrite:
         return Outcome(job, "skipped", (f"{job.out} exists: --overwrite replaces it",))
+    if job.out.exists() and job.out.samefile(job.photo):
+        raise ImageError(f"{job.out} is the photo itself: give the result another name with --out")
     if job.mask is None:
         raise MaskError(
             f"{job.photo} has no mask: {job.photo.stem}_mask.png is looked for beside it, or name "

@@ -96,8 +96,6 @@ def fill(
 
       freefill fill cutout.png --mask alpha --out filled.png
     """
-    from PIL import Image
-
     from freefill import jobs
     from freefill.errors import ImageError
     from freefill.image import format_of
@@ -106,8 +104,11 @@ def fill(
     options = jobs.Options(invert, grow, fit.value, overwrite)
     ending = None if suffix is None else "." + suffix.removeprefix(".").lower()
     # What cannot be written is refused before anything is filled.
-    if ending is not None and ending not in Image.registered_extensions():
-        raise ImageError(f"--format {suffix!r} is no image format: give an ending, e.g. png or jpg")
+    if ending is not None:
+        try:
+            format_of(Path(f"result{ending}"))
+        except ImageError as error:
+            raise ImageError(f"--format {suffix!r}: {error}") from None
     if sheet is not None:
         format_of(sheet)
     work = jobs.collect(photos, mask, out, ending)

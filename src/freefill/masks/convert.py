@@ -61,6 +61,8 @@ def to_hole(
     else:
         source = Picture.read(mask)
         notices += [line for line in source.notices if "frames" in line]
+        if source.mode in ("L", "I;16"):
+            _check_range(source.samples)
         height, width = source.size
         hole = source.rgb(Box(0, 0, height, width)) @ LUMA > 0.5
     hole = _fitted(hole, picture.size, fit)
@@ -82,8 +84,12 @@ def to_hole(
 def _from_array(mask: NDArray[Any]) -> Hole:
     if mask.ndim == 3 and mask.shape[-1] == 1:
         mask = mask[..., 0]
+    if mask.ndim == 3 and mask.shape[-1] in (3, 4) and mask.dtype != bool:
+        colours = Picture.read(mask)
+        height, width = colours.size
+        return colours.rgb(Box(0, 0, height, width)) @ LUMA > 0.5
     if mask.ndim != 2:
-        raise MaskError(f"a mask array is (H, W) or (H, W, 1), not {mask.shape}")
+        raise MaskError(f"a mask array is (H, W), or (H, W, C) with C 1, 3 or 4, not {mask.shape}")
     if mask.dtype == bool:
         return mask
     if mask.dtype.kind == "f":
@@ -93,12 +99,18 @@ def _from_array(mask: NDArray[Any]) -> Hole:
         return mask > 0.5
     if mask.dtype not in (np.uint8, np.uint16):
         raise MaskError(f"a mask array is bool, uint8, uint16 or float, not {mask.dtype}")
-    if mask.max(initial=0) == 1:
-        raise MaskError(
-            f"a {mask.dtype} mask holds 0 and {np.iinfo(mask.dtype).max}; the largest value of "
-            "this one is 1: pass mask.astype(bool)"
-        )
+    _check_range(mask)
     return mask > np.iinfo(mask.dtype).max / 2
+
+
+def _check_range(mask: NDArray[Any]) -> None:
+    """Refuse 0 and 1 where 255 means white: it would pass for an empty mask."""
+    if mask.max(initial=0) == 1:
+        peak = np.iinfo(mask.dtype).max
+        raise MaskError(
+            f"a {mask.dtype} mask holds 0 and {peak}; the largest value of this one is 1: pass a "
+            f"bool array (mask.astype(bool)), or save it multiplied by {peak}"
+        )
 
 
 def _fitted(hole: Hole, size: tuple[int, int], fit: Fit) -> Hole:

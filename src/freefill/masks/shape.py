@@ -39,18 +39,20 @@ def grow(hole: Hole, radius: int) -> Hole:
     if radius == 0:
         return hole
     found = np.zeros_like(hole)
-    box = bounds(hole)
-    if box is None:
-        return found
     height, width = hole.shape
-    # Only the surroundings of the hole can change.
-    near = Box(
-        max(box.top - radius, 0),
-        max(box.left - radius, 0),
-        min(box.bottom + radius, height),
-        min(box.right + radius, width),
-    )
-    local, target = hole[near.window], found[near.window]
+    for box in boxes(hole):
+        # Only the surroundings of holes can change: the photo between them costs nothing.
+        near = Box(
+            max(box.top - radius, 0),
+            max(box.left - radius, 0),
+            min(box.bottom + radius, height),
+            min(box.right + radius, width),
+        )
+        _grow_into(found[near.window], hole[near.window], radius)
+    return found
+
+
+def _grow_into(target: Hole, local: Hole, radius: int) -> None:
     rows, columns = local.shape
     span = min(radius, rows - 1)
     for shift in range(-span, span + 1):
@@ -65,7 +67,6 @@ def grow(hole: Hole, radius: int) -> Hole:
             target[shift:] |= spread[: rows - shift]
         else:
             target[:shift] |= spread[-shift:]
-    return found
 
 
 def bounds(hole: Hole) -> Box | None:
