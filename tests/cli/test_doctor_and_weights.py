@@ -85,16 +85,17 @@ def test_doctor_finds_damaged_weights(
     assert "light.onnx is damaged" in line
 
 
-def test_weights_list_names_them_all(command: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Narrow output folds the cells of the table.
-    monkeypatch.setenv("COLUMNS", "300")
+def test_weights_list_names_them_all(command: Run) -> None:
     ran = command("weights", "list")
     assert ran.returncode == 0, ran.stderr
+    text = ran.stdout
     for weights in registry.list_weights():
-        (line,) = [line for line in ran.stdout.splitlines() if f" {weights.name} " in line]
+        (line,) = [line for line in text.splitlines() if line.startswith(weights.name)]
         assert f"{weights.size / 1e6:.1f} MB" in line
-        assert f"{weights.card['training']['photos']:,}" in line
+        assert f"licence {weights.card['licence']}" in line
         assert ("(default)" in line) == (weights.name == registry.DEFAULT)
+        assert f"{weights.card['training']['photos']:,} photos" in text
+        assert str(weights.card_path) in text
 
 
 @pytest.mark.parametrize("by", ["nothing", "name", "path"])
