@@ -15,6 +15,8 @@ import torch
 
 from freefill.config import Config, load
 from freefill.errors import CheckpointError, TrainingError
+from freefill.models import build_generator
+from freefill.models.lpips import Lpips
 from freefill.training import checkpoint
 from freefill.training.ema import Ema
 from freefill.training.loop import Progress, train
@@ -128,6 +130,35 @@ def test_kill_9_at_a_random_moment_and_resume(examples: Path, tmp_path: Path) ->
     )
     assert "resuming" in done.stderr
     assert rows(cut) == rows(whole)
+
+
+def test_r1_and_perceptual_losses_take_part(
+    examples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Random features stand in for VGG16: the loss has to flow, not to judge.
+    metric = Lpips("vgg")
+    for buffer in ("lin0", "lin1", "lin2", "lin3", "lin4"):
+        metric.get_buffer(buffer).fill_(1.0)
+    monkeypatch.setattr("freefill.references.fetch", lambda *_: tmp_path)
+    monkeypatch.setattr(Lpips, "load", lambda *_: metric)
+    config = small(
+        "loss.l1=0",
+        "loss.perceptual=1",
+        "loss.perceptual_size=32",
+        "loss.r1=1",
+        "loss.r1_every=2",
+        steps=10,
+    )
+    train(examples, tmp_path / "run", config, say=silent)
+    first, last = rows(tmp_path / "run")
+    assert first["r1"] == ""
+    assert float(last["r1"]) > 0
+    assert float(first["perceptual"]) > 0
+    # With the other losses off until the second stage, it was this one that moved the weights.
+    torch.manual_seed(0)
+    start = build_generator(config.model).state_dict()
+    end = checkpoint.load(tmp_path / "run")["generator"]
+    assert not torch.equal(start["to_rgb.weight"], end["to_rgb.weight"])
 
 
 def test_accumulation_gives_the_same_step(examples: Path, tmp_path: Path) -> None:
