@@ -18,11 +18,13 @@ def list_() -> None:
     for weights in list_weights():
         card = weights.card
         training = card["training"]
+        # Weights may have come about in several runs, each started from the one before.
+        crops = sum(part["crops"] for part in [training, *card.get("earlier", [])])
         typer.echo(
             f"{weights.name}{' (default)' if weights.name == DEFAULT else ''}: "
             f"{weights.size / 1e6:.1f} MB, {card['parameters'] / 1e6:.2f} M parameters, "
             f"{card['gmac_512']:.1f} GMAC at 512x512, licence {card.get('licence', 'not stated')}\n"
-            f"  trained on {training['photos']:,} photos, {training['crops']:,} crops, "
+            f"  trained on {training['photos']:,} photos, {crops:,} crops, "
             f"{training['hardware']}\n"
             f"  card: {weights.card_path}"
         )
