@@ -10,7 +10,8 @@ demo: .venv/base
 	@echo "Look at out/demo/sheet.png: input, hole and result of each photo, side by side."
 
 test: .venv/lab
-	$(BIN)/pytest --cov=freefill --cov-report=term:skip-covered
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage report
 
 check: .venv/lab
 	$(BIN)/ruff check .

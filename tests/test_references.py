@@ -132,7 +132,7 @@ def test_pickles_with_code_are_refused() -> None:
 
 
 def test_unknown_and_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ValueError, match="there are lpips_alex, lpips_vgg, migan"):
+    with pytest.raises(ReferenceMissingError, match="there are lpips_alex, lpips_vgg, migan"):
         references.path("lpips_squeeze")
     monkeypatch.setenv(references.FOLDER_VARIABLE, str(tmp_path))
     with pytest.raises(ReferenceMissingError, match="freefill references lpips_vgg"):

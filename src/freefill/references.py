@@ -103,8 +103,8 @@ def path(name: str) -> Path:
         The file.
 
     Raises:
-        ReferenceMissingError: If it was not fetched yet; the message names the command.
-        ValueError: If there is no such reference.
+        ReferenceMissingError: If it was not fetched yet (the message names the command), or there
+            is no such reference.
     """
     reference = _known(name)
     found = folder() / reference.file
@@ -127,8 +127,8 @@ def fetch(name: str, say: Callable[[str], None] = print) -> Path:
         The file.
 
     Raises:
-        ReferenceMissingError: If the package cannot be had or is not the expected one.
-        ValueError: If there is no such reference.
+        ReferenceMissingError: If the package cannot be had or is not the expected one, or there is
+            no such reference.
     """
     reference = _known(name)
     target = folder() / reference.file
@@ -157,7 +157,7 @@ def fetch(name: str, say: Callable[[str], None] = print) -> Path:
 
 def _known(name: str) -> Reference:
     if name not in REFERENCES:
-        raise ValueError(f"no reference {name!r}; there are {', '.join(REFERENCES)}")
+        raise ReferenceMissingError(f"no reference {name!r}; there are {', '.join(REFERENCES)}")
     return REFERENCES[name]
 
 

@@ -1,0 +1,108 @@
+"""The lab's commands, end to end: train, resume, export, fill with what came out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+Run = Callable[..., "CompletedProcess[str]"]
+
+TINY = (
+    "model.channels=[8,8,16]",
+    "model.dilations=[1]",
+    "model.deep_dilations=[1]",
+    "data.size=64",
+    "loss.perceptual=0",
+    "train.log_every=2",
+    "train.preview_every=4",
+    "train.save_every=2",
+    "train.stages=[{steps=4, crop=32, batch=2}]",
+)
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def test_train_export_fill_and_start_again(command: Run, examples: Path, tmp_path: Path) -> None:
+    run, weights = tmp_path / "run", tmp_path / "mine.onnx"
+    settings = [part for setting in TINY for part in ("--set", setting)]
+    trained = command("train", "--data", examples, "--out", run, *settings)
+    assert trained.returncode == 0, trained.stderr
+    assert "step 4/4" in trained.stderr
+    assert "img/s" in trained.stderr
+    assert "freefill export" in trained.stdout
+
+    notes = tmp_path / "notes.json"
+    notes.write_text('{"licence": "CC0-1.0"}')
+    exported = command("export", run, "--out", weights, "--notes", notes)
+    assert exported.returncode == 0, exported.stderr
+    card = json.loads(weights.with_suffix(".json").read_text())
+    assert card["licence"] == "CC0-1.0"
+    assert card["training"]["command"].startswith("freefill")
+    assert card["training"]["photos"] == 9
+
+    filled = command(
+        "fill", examples / "bee.jpg", "--out", tmp_path / "out.png", "--model", weights
+    )
+    assert filled.returncode == 0, filled.stderr
+
+    again = command(
+        *("train", "--data", examples, "--out", tmp_path / "second", *settings),
+        *("--init-from", weights),
+    )
+    assert again.returncode == 0, again.stderr
+    assert "starting from" in again.stderr
+    resumed = command("train", "--data", examples, "--out", run, "--resume")
+    assert resumed.returncode == 0, resumed.stderr
+    assert "resuming" in resumed.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["train", "--data", "nothing", "--out", "run"], "nothing is not a folder"),
+        (["train", "--data", "x", "--out", "r", "--set", "a"], "key=value"),
+        (["train", "--data", "x", "--out", "r", "--resume", "--set", "train.lr=1"], "--resume"),
+        (["train", "--data", "x", "--out", "r", "--init-from", "heavy"], "there are light"),
+        (["train", "--data", "x", "--out", "r", "--resume"], "no run to go on with"),
+        (["export", "nothing", "--out", "w.onnx"], "does not exist"),
+        (["export", "nothing", "--out", "w.onnx", "--notes", "none.json"], "none.json"),
+        (["references", "heavy"], "there are lpips_alex"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_refused_in_one_line(
+    command: Run,
+    arguments: list[str],
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran = command(*arguments)
+    assert ran.returncode == 2
+    (line,) = ran.stderr.splitlines()
+    assert line.startswith("freefill: error: ")
+    assert words in line
+    assert not (tmp_path / "w.onnx").exists()
+
+
+def test_references_are_listed(
+    command: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FREEFILL_REFERENCES", str(tmp_path))
+    (tmp_path / "migan.onnx").touch()
+    ran = command("references")
+    assert ran.returncode == 0
+    states = {line.split(":")[0]: line.rsplit("; ", 1)[1] for line in ran.stdout.splitlines()}
+    assert states == {
+        "lpips_alex": "not fetched",
+        "lpips_vgg": "not fetched",
+        "migan": "there",
+    }
