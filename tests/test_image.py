@@ -749,3 +749,11 @@ def test_a_write_that_is_interrupted_leaves_the_old_file(
         write_atomically(path, b"new")
     assert list(tmp_path.iterdir()) == [path]
     assert path.read_bytes() == b"old"
+
+
+def test_a_lossless_webp_stays_lossless(photo: NDArray[np.uint8], hole: NDArray[np.bool_]) -> None:
+    for lossless in (True, False):
+        source = encoded(Image.fromarray(photo), "WEBP", lossless=lossless, quality=80)
+        picture = Picture.read(source)
+        after = np.asarray(opened(filled(picture, hole).encode("WEBP")[0]))
+        assert np.array_equal(after[~hole], picture.samples[~hole]) == lossless

@@ -442,3 +442,14 @@ def test_notices_are_warnings_at_the_callers_line(inpainter: Inpainter, photo: P
     with pytest.warns(freefill.FreefillWarning, match="empty") as told:
         freefill.fill(photo, empty)
     assert [warning.filename for warning in told] == [__file__]
+
+
+def test_fill_sees_that_a_weights_file_was_replaced(
+    photo: Photo, hole: Hole, tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.onnx"
+    path.write_bytes(freefill.list_weights()[0].path.read_bytes())
+    freefill.fill(photo, hole, model=path)
+    path.write_bytes(b"no network")
+    with pytest.raises(WeightsError, match=r"mine\.onnx"):
+        freefill.fill(photo, hole, model=path)

@@ -137,6 +137,8 @@ class Picture:
             if sampling >= 0:
                 info["subsampling"] = sampling
         file_format = image.format
+        if file_format == "WEBP" and kind != "pil":
+            info["lossless"] = _is_lossless_webp(image)
         upright = ImageOps.exif_transpose(image)
         # Turning upright drops the orientation tag, but loses what a TIFF says.
         is_tiff = isinstance(image, TiffImagePlugin.TiffImageFile)
@@ -294,7 +296,9 @@ class Picture:
             else:
                 options["quality"] = 95
         elif file_format == "WEBP":
-            options["quality"] = 95
+            # What came from a lossless file, or from memory, must not lose in this one.
+            lossy = self.format in LOSSY and not self.info.get("lossless")
+            options |= {"quality": 95} if lossy else {"lossless": True, "exact": True}
         elif file_format == "AVIF":
             options["quality"] = 90
         buffer = BytesIO()
@@ -305,12 +309,13 @@ class Picture:
         return buffer.getvalue(), notices
 
     def _for_format(self, file_format: str, notices: list[str]) -> Image.Image:
-        seen_through = self.mode == "P" and "transparency" in self.info
+        # One colour, or palette entries, that stand for nothing.
+        seen_through = "transparency" in self.info and not self.has_alpha
         if (self.has_alpha or seen_through) and file_format in ("JPEG", "MPO", "BMP"):
             raise ImageError(f"{file_format} holds no alpha channel: choose .png, .webp or .tif")
         image = self.to_pillow()
         if seen_through and file_format not in ("PNG", "GIF"):
-            notices.append(f"{file_format} holds no palette with transparency: written as RGBA")
+            notices.append(f"{file_format} holds no transparent colour: written as RGBA")
             return image.convert("RGBA")
         if self.mode == "I;16" and file_format in ("JPEG", "WEBP", "AVIF", "BMP", "GIF"):
             notices.append(f"{file_format} holds 8 bits: the 16 of the image are rounded")
@@ -359,7 +364,8 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         ImageError: If the folder is missing or cannot be written to.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    # Short, so that a name of the greatest legal length still has room for the ending.
+    partial = path.with_name(f".{path.name[:40]}.{os.getpid()}.partial")
     try:
         try:
             partial.write_bytes(content)
@@ -368,6 +374,21 @@ def write_atomically(path: Path, content: bytes) -> None:
             partial.unlink(missing_ok=True)
     except OSError as error:
         raise ImageError(f"{path} cannot be written: {error.strerror or error}") from None
+
+
+LOSSY = ("JPEG", "MPO", "WEBP", "AVIF")
+
+
+def _is_lossless_webp(image: Image.Image) -> bool:
+    """Look for the chunk of a lossless picture: Pillow does not tell."""
+    file = getattr(image, "fp", None)
+    if file is None:
+        return False
+    place = file.tell()
+    file.seek(0)
+    found = b"VP8L" in file.read()
+    file.seek(place)
+    return found
 
 
 LOSSLESS_TIFF = (

@@ -196,7 +196,10 @@ def fill(
         >>> fill(image, np.eye(32, dtype=bool)).dtype
         dtype('uint16')
     """
-    key = str(model)
+    weights = registry.find(model)
+    stat = weights.path.stat()
+    # A file that was exported again is another network.
+    key = f"{weights.path.resolve()} {stat.st_mtime_ns} {stat.st_size}"
     with _lock:
         if key not in _shared:
             _shared[key] = Inpainter(model)

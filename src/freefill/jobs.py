@@ -75,11 +75,13 @@ def collect(
         The jobs, sorted by photo.
 
     Raises:
-        ImageError: If a path does not exist, a folder holds no photos, or two results would have
-            the same name.
+        ImageError: If a path does not exist, a folder holds no photos, two results would have the
+            same name, or a result would replace a photo or mask.
         MaskError: If the mask does not exist.
     """
     to_folder = len(photos) > 1 or photos[0].is_dir() or out.is_dir()
+    if suffix is not None and not to_folder:
+        raise ImageError(f"--format is for folders: the ending of --out {out} sets the format")
     if mask is not None and mask != ALPHA and not Path(mask).exists():
         raise MaskError(f"{mask} does not exist")
     jobs = []
@@ -99,6 +101,10 @@ def collect(
                 "fill them in two calls"
             )
         targets[job.out] = job.photo
+    inputs = {p.resolve() for job in jobs for p in (job.photo, job.mask) if p is not None}
+    for job in jobs:
+        if job.out.resolve() in inputs:
+            raise ImageError(f"{job.out} is a photo or mask of this call: give --out another name")
     return sorted(jobs, key=lambda job: job.photo)
 
 
@@ -119,12 +125,10 @@ def run(inpainter: Inpainter, job: Job, options: Options) -> Outcome:
     start = time.perf_counter()
     if job.out.is_file() and not options.overwrite:
         return Outcome(job, "skipped", (f"{job.out} exists: --overwrite replaces it",))
-    if job.out.exists() and job.out.samefile(job.photo):
-        raise ImageError(f"{job.out} is the photo itself: give the result another name with --out")
     if job.mask is None:
         raise MaskError(
-            f"{job.photo} has no mask: {job.photo.stem}_mask.png is looked for beside it, or name "
-            "one with --mask"
+            f"{job.photo} has no mask: {job.photo.stem}_mask.png is looked for beside it, or in "
+            "the folder that --mask names"
         )
     file_format = format_of(job.out)
     _check_writable(job.out)
@@ -217,9 +221,10 @@ def _mask_of(photo: Path, relative: Path, mask: str | None) -> Path | None:
         stems = [f"{photo.stem}_mask", photo.stem]
     for stem in stems:
         for suffix in SUFFIXES:
-            candidate = folder / f"{stem}{suffix}"
-            if candidate.exists() and candidate != photo:
-                return candidate
+            for ending in (suffix, suffix.upper()):
+                candidate = folder / f"{stem}{ending}"
+                if candidate.exists() and candidate != photo:
+                    return candidate
     return None
 
 

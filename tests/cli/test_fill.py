@@ -553,3 +553,40 @@ def test_ctrl_c_leaves_whole_results_and_a_second_call_goes_on(
     after = tree(out)
     assert sorted(after) == [f"{i:02}.jpg" for i in range(count)]
     assert {name: after[name] for name in done} == done
+
+
+@pytest.mark.parametrize(
+    ("out", "sheet"),
+    [
+        ("mask.png", None),
+        ("photo.png", None),
+        ("out.png", "photo.png"),
+        ("out.png", "mask.png"),
+        ("out.png", "out.png"),
+        ("out.png", "nowhere/sheet.png"),
+    ],
+)
+def test_nothing_of_the_input_is_ever_replaced(
+    command: Run, place: Path, out: str, sheet: str | None
+) -> None:
+    before = {name: (place / name).read_bytes() for name in ("photo.png", "mask.png")}
+    drawn = [] if sheet is None else ["--sheet", place / sheet]
+    work = ("fill", place / "photo.png", "-m", place / "mask.png", "-o", place / out)
+    check_refused(command(*work, *drawn, "--overwrite"), (sheet or out).split("/")[-1])
+    assert {name: (place / name).read_bytes() for name in before} == before
+    assert not (place / "out.png").exists()
+
+
+def test_endings_in_capitals(command: Run, place: Path) -> None:
+    (place / "in").mkdir()
+    shutil.copy(place / "photo.png", place / "in" / "A.PNG")
+    shutil.copy(place / "mask.png", place / "in" / "A_mask.PNG")
+    ran = command("fill", place / "in", "-o", place / "out")
+    assert ran.returncode == 0, ran.stderr
+    assert "1 filled" in ran.stdout
+
+
+def test_names_that_are_too_long(command: Run, place: Path) -> None:
+    work = ("fill", place / "photo.png", "-m", place / "mask.png", "-o")
+    assert command(*work, place / ("a" * 245 + ".png")).returncode == 0
+    check_refused(command(*work, place / ("a" * 300 + ".png")), "too long")

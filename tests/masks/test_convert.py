@@ -63,7 +63,9 @@ def palette_image() -> Image.Image:
     return image
 
 
-@pytest.mark.parametrize("kind", ["path", "str", "bytes", "L", "I;16", "1", "P", "RGB", "RGBA"])
+@pytest.mark.parametrize(
+    "kind", ["path", "str", "bytes", "L", "I;16", "1", "P", "RGB", "RGBA", "layer"]
+)
 def test_threshold_of_pictures_is_half(tmp_path: Path, kind: str) -> None:
     grey = np.array([[127, 128]], np.uint8)
     colour = np.repeat(grey[..., None], 3, 2)
@@ -76,7 +78,9 @@ def test_threshold_of_pictures_is_half(tmp_path: Path, kind: str) -> None:
         "1": Image.fromarray(np.array([[False, True]])),
         "P": palette_image(),
         "RGB": Image.fromarray(colour),
-        "RGBA": Image.fromarray(np.concatenate([colour, grey[..., None]], 2)),
+        "RGBA": Image.fromarray(np.dstack([colour, np.full_like(grey, 255)])),
+        # A mask painted on a transparent layer: all of it is white, and some of it is there.
+        "layer": Image.fromarray(np.dstack([np.full_like(colour, 255), grey])),
     }
     hole, _ = to_hole(sources[kind], picture_for(grey))
     np.testing.assert_array_equal(hole, [[False, True]])
@@ -248,3 +252,9 @@ def test_of_an_animated_mask_the_first_frame_is_used_and_it_is_said() -> None:
     hole, notices = to_hole(buffer.getvalue(), Picture.read(np.zeros((4, 4, 3), np.uint8)))
     np.testing.assert_array_equal(hole, np.tile([True, True, False, False], (4, 1)))
     assert any("2 frames" in line for line in notices)
+
+
+def test_fit_is_one_of_two_words() -> None:
+    grey = np.zeros((2, 2), np.uint8)
+    with pytest.raises(MaskError, match=r"'stretch'.*exact, resize"):
+        to_hole(grey, picture_for(grey), fit="stretch")  # type: ignore[arg-type]

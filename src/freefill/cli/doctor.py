@@ -17,7 +17,7 @@ PACKAGES = ("numpy", "pillow", "onnxruntime", "typer", "rich", "torch", "lightni
 def doctor() -> None:
     """Print versions, engine and threads, check the weights, and fill a test picture.
 
-    Exits with 1 if the self-test fails.
+    Exits with 1 if the self-test fails, with 2 if weights are damaged.
     """
     import numpy as np
 

@@ -88,7 +88,7 @@ def fill(
 ) -> None:
     """Fill the masked part of photos.
 
-    Every pixel outside the mask stays as it was. Examples:
+    Every pixel outside the mask stays as it was (in a lossless format, such as png). Examples:
 
       freefill fill photo.jpg --mask mask.png --out filled.png
 
@@ -112,6 +112,8 @@ def fill(
     if sheet is not None:
         format_of(sheet)
     work = jobs.collect(photos, mask, out, ending)
+    if sheet is not None:
+        _check_sheet(sheet, work)
     inpainter = Inpainter(model, threads=threads)
     if len(photos) == 1 and not photos[0].is_dir():
         outcomes = [jobs.run(inpainter, work[0], options)]
@@ -122,6 +124,17 @@ def fill(
         _draw(sheet, outcomes, options)
     if any(outcome.state == "failed" for outcome in outcomes):
         raise typer.Exit(1)
+
+
+def _check_sheet(sheet: Path, work: Sequence[Job]) -> None:
+    from freefill.errors import ImageError
+
+    used = {p.resolve() for job in work for p in (job.photo, job.mask, job.out) if p is not None}
+    if sheet.resolve() in used:
+        raise ImageError(f"{sheet} is a photo, mask or result of this call: name another --sheet")
+    folders = {job.out.parent.resolve() for job in work}
+    if not sheet.parent.is_dir() and sheet.parent.resolve() not in folders:
+        raise ImageError(f"{sheet} cannot be written: the folder {sheet.parent} does not exist")
 
 
 def _tell(outcome: Outcome) -> None:

@@ -115,6 +115,8 @@ def export(
             more = json.loads(notes.read_text("utf-8"))
         except (OSError, ValueError) as error:
             raise ConfigError(f"--notes {notes}: {error}") from None
+        if not isinstance(more, dict):
+            raise ConfigError(f"--notes {notes}: it must hold a JSON object")
     run_export(run, out, notes=more, say=typer.echo)
 
 
@@ -146,7 +148,7 @@ def _need_lab() -> None:
     if missing:
         raise ExtraMissingError(
             f"this command needs the lab ({', '.join(missing)} not installed): "
-            "pip install 'freefill[lab]'"
+            "pip install 'freefill[lab]' (in a clone: pip install '.[lab]')"
         )
 
 

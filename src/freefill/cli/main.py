@@ -54,3 +54,7 @@ def main() -> None:
     except FreefillError as error:
         print_error(str(error))
         sys.exit(2)
+    except OSError as error:
+        # A name that is too long, a disk that is full: the system's own words are the best.
+        print_error(f"{error.filename or 'input or output'}: {error.strerror or error}")
+        sys.exit(2)

@@ -6,7 +6,7 @@ it means *keep*. Colour masks are taken by their brightness.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +51,8 @@ def to_hole(
         array([[False, False,  True,  True]])
     """
     notices: list[str] = []
+    if fit not in get_args(Fit):
+        raise MaskError(f"fit is {fit!r}; it must be one of {', '.join(get_args(Fit))}")
     if isinstance(mask, str) and mask == "alpha":
         try:
             hole = picture.alpha() < 0.5
@@ -63,8 +65,7 @@ def to_hole(
         notices += [line for line in source.notices if "frames" in line]
         if source.mode in ("L", "I;16"):
             _check_range(source.samples)
-        height, width = source.size
-        hole = source.rgb(Box(0, 0, height, width)) @ LUMA > 0.5
+        hole = _bright(source)
     hole = _fitted(hole, picture.size, fit)
     if invert:
         hole = ~hole
@@ -85,9 +86,7 @@ def _from_array(mask: NDArray[Any]) -> Hole:
     if mask.ndim == 3 and mask.shape[-1] == 1:
         mask = mask[..., 0]
     if mask.ndim == 3 and mask.shape[-1] in (3, 4) and mask.dtype != bool:
-        colours = Picture.read(mask)
-        height, width = colours.size
-        return colours.rgb(Box(0, 0, height, width)) @ LUMA > 0.5
+        return _bright(Picture.read(mask))
     if mask.ndim != 2:
         raise MaskError(f"a mask array is (H, W), or (H, W, C) with C 1, 3 or 4, not {mask.shape}")
     if mask.dtype == bool:
@@ -101,6 +100,15 @@ def _from_array(mask: NDArray[Any]) -> Hole:
         raise MaskError(f"a mask array is bool, uint8, uint16 or float, not {mask.dtype}")
     _check_range(mask)
     return mask > np.iinfo(mask.dtype).max / 2
+
+
+def _bright(mask: Picture) -> Hole:
+    """Give where a mask is more than half bright; what is transparent in it marks nothing."""
+    height, width = mask.size
+    light = mask.rgb(Box(0, 0, height, width)) @ LUMA
+    if mask.has_alpha:
+        light = light * mask.alpha()
+    return light > 0.5
 
 
 def _check_range(mask: NDArray[Any]) -> None:

@@ -91,10 +91,11 @@ def train(
         origin, command = state["started_from"], state["command"]
         say(f"resuming {run} at step {state['step']} of {config.train.steps}")
     settings, weights = config.train, config.loss
-    (run / "config.toml").write_text(config.to_toml())
 
-    # Photos first: a file that cannot be read is named before anything is computed.
+    # Photos first: a file that cannot be read is named before anything is made or computed.
     store = open_store(photos, config.data.size, progress=_decoding(say))
+    run.mkdir(parents=True, exist_ok=True)
+    (run / "config.toml").write_text(config.to_toml())
     used, held = split(store.names, config.data.holdout)
     say(f"{len(used)} photos to train on, {len(held)} held out")
     if state and state["photos"] != len(used):
@@ -308,10 +309,13 @@ class Log:
 
 def _prepare(run: Path, resume: bool) -> dict[str, Any] | None:
     if resume:
+        if run.is_file():
+            raise CheckpointError(f"{run} is a file: --out names the folder of the run")
         return checkpoint.load(run)
     if (run / checkpoint.NAME).exists():
         raise CheckpointError(f"{run} holds a run already: add --resume, or choose another --out")
-    run.mkdir(parents=True, exist_ok=True)
+    if run.exists() and not run.is_dir():
+        raise CheckpointError(f"{run} is a file: --out names the folder of the run")
     return None
 
 
