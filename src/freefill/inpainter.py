@@ -162,7 +162,7 @@ class Inpainter:
         return result
 
 
-_shared: dict[str, Inpainter] = {}
+_shared: dict[Path, tuple[tuple[int, int], Inpainter]] = {}
 _lock = threading.Lock()
 
 
@@ -198,14 +198,13 @@ def fill(
     """
     weights = registry.find(model)
     stat = weights.path.stat()
-    # A file that was exported again is another network.
-    key = f"{weights.path.resolve()} {stat.st_mtime_ns} {stat.st_size}"
+    path, state = weights.path.resolve(), (stat.st_mtime_ns, stat.st_size)
     with _lock:
-        if key not in _shared:
-            _shared[key] = Inpainter(model)
-    picture, notices = _shared[key].fill(
-        Picture.read(image), mask, invert=invert, grow=grow, fit=fit
-    )
+        # A file that was exported again is another network, and takes the old one's place.
+        if path not in _shared or _shared[path][0] != state:
+            _shared[path] = (state, Inpainter(model))
+        inpainter = _shared[path][1]
+    picture, notices = inpainter.fill(Picture.read(image), mask, invert=invert, grow=grow, fit=fit)
     _warn(notices)
     return picture.result()
 

@@ -109,8 +109,6 @@ def fill(
             format_of(Path(f"result{ending}"))
         except ImageError as error:
             raise ImageError(f"--format {suffix!r}: {error}") from None
-    if sheet is not None:
-        format_of(sheet)
     work = jobs.collect(photos, mask, out, ending)
     if sheet is not None:
         _check_sheet(sheet, work)
@@ -128,7 +126,9 @@ def fill(
 
 def _check_sheet(sheet: Path, work: Sequence[Job]) -> None:
     from freefill.errors import ImageError
+    from freefill.image import format_of
 
+    format_of(sheet)
     used = {p.resolve() for job in work for p in (job.photo, job.mask, job.out) if p is not None}
     if sheet.resolve() in used:
         raise ImageError(f"{sheet} is a photo, mask or result of this call: name another --sheet")
