@@ -20,8 +20,9 @@ import numpy as np
 from PIL import Image
 
 from freefill import references
-from freefill.evaluation.metrics.lpips import MeanLpips
-from freefill.evaluation.rivals import telea
+from freefill.evaluation import rivals
+from freefill.evaluation.metrics.lpips import lpips
+from freefill.evaluation.metrics.mean import Mean
 from freefill.masks.presets import PRESETS, sample
 
 
@@ -34,6 +35,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="keep photos, masks and results here")
     arguments = parser.parse_args()
     references.fetch("lpips_alex", lambda line: print(line, file=sys.stderr))
+    telea = rivals.find("telea").fill
     photos = sorted(p for p in arguments.data.iterdir() if p.suffix == ".jpg")
     with tempfile.TemporaryDirectory() as scratch:
         folder = arguments.keep or Path(scratch)
@@ -52,7 +54,7 @@ def main() -> None:
         ]
         (folder / "filled").mkdir(exist_ok=True)
         subprocess.run(command, check=True)
-        ours, theirs = MeanLpips(), MeanLpips()
+        ours, theirs = Mean(lpips), Mean(lpips)
         for path in photos:
             truth = _pixels(path)
             hole = _pixels(folder / "masks" / f"{path.stem}_mask.png")[..., 0] > 127

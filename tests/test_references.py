@@ -101,6 +101,57 @@ def test_fetches_converts_and_keeps(index: Path, tmp_path: Path) -> None:
     assert "already" in lines[-1]
 
 
+@pytest.fixture
+def unconverted(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The served reference, as one that is kept as the package has it."""
+    served = references.REFERENCES["lpips_alex"]
+    monkeypatch.setitem(
+        references.REFERENCES,
+        "lpips_alex",
+        references.Reference(**{**vars(served), "convolutions": ()}),
+    )
+
+
+def test_keeps_what_needs_no_conversion(unconverted: None, tmp_path: Path) -> None:
+    lines: list[str] = []
+    path = references.fetch("lpips_alex", lines.append)
+    assert path.read_bytes() == pickled_network()
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    references.fetch("lpips_alex", lines.append)
+    assert "already" in lines[-1]
+
+
+def test_damaged_file_in_the_cache_is_fetched_again(
+    unconverted: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(references.FOLDER_VARIABLE)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = references.fetch("lpips_alex", silent)
+    path.write_bytes(pickled_network()[:-1])
+    lines: list[str] = []
+    assert references.fetch("lpips_alex", lines.append) == path
+    assert path.read_bytes() == pickled_network()
+    digest = hashlib.sha256(pickled_network()[:-1]).hexdigest()
+    assert "is damaged" in lines[0]
+    assert digest in lines[0]
+
+
+def test_damaged_file_in_a_named_folder_is_refused(unconverted: None) -> None:
+    path = references.fetch("lpips_alex", silent)
+    path.write_bytes(b"mine")
+    with pytest.raises(ReferenceMissingError, match="has sha256") as refused:
+        references.fetch("lpips_alex", silent)
+    for content in (b"mine", pickled_network()):
+        assert hashlib.sha256(content).hexdigest() in str(refused.value)
+    assert path.read_bytes() == b"mine"
+
+
+def test_converted_file_is_not_held_against_the_hash_of_its_source(index: Path) -> None:
+    path = references.fetch("lpips_alex", silent)
+    path.write_bytes(b"converted elsewhere")
+    assert references.fetch("lpips_alex", silent).read_bytes() == b"converted elsewhere"
+
+
 def test_changed_package_is_refused(
     index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,7 +183,9 @@ def test_pickles_with_code_are_refused() -> None:
 
 
 def test_unknown_and_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ReferenceMissingError, match="there are lpips_alex, lpips_vgg, migan"):
+    with pytest.raises(
+        ReferenceMissingError, match="there are lpips_alex, lpips_vgg, migan, inception"
+    ):
         references.path("lpips_squeeze")
     monkeypatch.setenv(references.FOLDER_VARIABLE, str(tmp_path))
     with pytest.raises(ReferenceMissingError, match="freefill references lpips_vgg"):

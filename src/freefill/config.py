@@ -26,11 +26,14 @@ _STRICT = ConfigDict(extra="forbid")
 class ModelConfig:
     """The two networks."""
 
-    name: Literal["light"] = "light"
+    name: Literal["light", "encoder-decoder"] = "light"
+    convolution: Literal["plain", "partial", "gated"] = "gated"
+    """Of every layer of ``encoder-decoder``, for comparison; ``light`` is always gated."""
     channels: tuple[int, int, int] = (32, 64, 128)
     dilations: tuple[int, ...] = (1, 2, 4, 8, 1, 2, 4, 8)
     deep_dilations: tuple[int, ...] = (1, 2, 4)
     guidance: Annotated[int, Field(ge=0)] = 4
+    discriminator: Literal["patch", "local-global"] = "patch"
     discriminator_width: Annotated[int, Field(ge=1)] = 32
 
 
@@ -196,6 +199,11 @@ def from_dict(values: dict[str, Any]) -> Config:
     if unknown:
         raise ConfigError(
             f"data.masks.{unknown[0]}: no such mask preset; there are {', '.join(PRESETS)}"
+        )
+    if config.model.name == "light" and config.model.convolution != "gated":
+        raise ConfigError(
+            f"model.convolution is {config.model.convolution!r}, but light is always gated: set "
+            "model.name to 'encoder-decoder' to compare"
         )
     if not config.train.stages:
         raise ConfigError("train.stages is empty: at least one stage is needed")

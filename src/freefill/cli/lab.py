@@ -17,7 +17,10 @@ from freefill.errors import ConfigError, ExtraMissingError
 if TYPE_CHECKING:
     from freefill.training.loop import Progress
 
-NEEDED = ("torch", "lightning_fabric", "tensorboard", "safetensors", "onnx", "pydantic", "tomli_w")
+NEEDED = (
+    "torch", "lightning_fabric", "tensorboard", "safetensors", "onnx", "pydantic", "tomli_w",
+    "scipy", "jinja2",
+)  # fmt: skip
 
 
 def train(
@@ -61,7 +64,7 @@ def train(
     Watch it with 'tensorboard --logdir runs', or look at runs/mine/previews. Every setting and its
     default is in runs/mine/config.toml.
     """
-    _need_lab()
+    need_lab()
     from freefill import config as settings
     from freefill.export.export import initial_weights
     from freefill.training.loop import train as run_training
@@ -83,7 +86,7 @@ def train(
             origin=init_from or "random weights",
             command=shlex.join(["freefill", *sys.argv[1:]]),
             say=print_notice,
-            report=_report,
+            report=report_training,
         )
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
@@ -106,7 +109,7 @@ def export(
 
       freefill fill photo.jpg --mask mask.png --out filled.png --model weights.onnx
     """
-    _need_lab()
+    need_lab()
     from freefill.export.export import export as run_export
 
     more = None
@@ -129,7 +132,7 @@ def references(
 
     FREEFILL_REFERENCES names a folder to use instead of the user's cache.
     """
-    _need_lab()
+    need_lab()
     from freefill import references as known
 
     for name in names or []:
@@ -143,7 +146,8 @@ def references(
             )
 
 
-def _need_lab() -> None:
+def need_lab() -> None:
+    """Refuse a command whose libraries are not installed, and say how to get them."""
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
         raise ExtraMissingError(
@@ -152,7 +156,8 @@ def _need_lab() -> None:
         )
 
 
-def _report(progress: Progress) -> None:
+def report_training(progress: Progress) -> None:
+    """Print one line of a training run's progress."""
     shown = ("l1", "perceptual", "adversarial", "score_real", "score_fake", "val_l1")
     values = "  ".join(f"{k} {progress.values[k]:.3f}" for k in shown if k in progress.values)
     minutes, seconds = divmod(round(progress.eta), 60)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from freefill import __version__
-from freefill.cli import doctor, fill, lab, weights
+from freefill.cli import doctor, evaluate, fill, lab, weights
 from freefill.cli.console import print_error
 from freefill.errors import FreefillError
 
@@ -45,6 +45,9 @@ app.command()(doctor.doctor)
 app.command(rich_help_panel="Lab (needs freefill\\[lab])")(lab.train)
 app.command(rich_help_panel="Lab (needs freefill\\[lab])")(lab.export)
 app.command(rich_help_panel="Lab (needs freefill\\[lab])")(lab.references)
+app.command(rich_help_panel="Measure (needs freefill\\[lab,rivals])")(evaluate.evaluate)
+app.command(rich_help_panel="Measure (needs freefill\\[lab,rivals])")(evaluate.manifest)
+app.command(rich_help_panel="Measure (needs freefill\\[lab,rivals])")(evaluate.ablate)
 
 
 def main() -> None:

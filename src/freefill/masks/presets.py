@@ -50,6 +50,54 @@ def free_form(height: int, width: int, rng: np.random.Generator) -> Hole:
     return brush.rectangle(height, width, rng) | brush.strokes(height, width, rng)
 
 
+def by_ratio(
+    height: int, width: int, rng: np.random.Generator, *, ratio: tuple[float, float]
+) -> Hole:
+    """Draw strokes until they cover a wanted share, as the "irregular masks" of the field do.
+
+    Liu et al. (ECCV 2018) sort masks by 1 to 10 %, 10 to 20 % and so on; here the share is drawn
+    from the range first, and strokes of every width are added until it is reached.
+
+    Args:
+        height: Rows of the picture, in pixels, at least 16.
+        width: Columns of the picture, in pixels, at least 16.
+        rng: Source of all randomness.
+        ratio: Least and largest share of the picture that is hole, in (0, 1).
+
+    Returns:
+        The hole, ``(height, width)``, its share inside the range.
+
+    Raises:
+        ValueError: If the range cannot be met.
+
+    Examples:
+        >>> hole = by_ratio(64, 64, np.random.default_rng(0), ratio=(0.1, 0.2))
+        >>> bool(0.1 <= hole.mean() < 0.2)
+        True
+    """
+    low, high = ratio
+    wanted = rng.uniform(low, high)
+    hole = np.zeros((height, width), bool)
+    for attempt in range(ATTEMPTS):
+        # Near the end only thin strokes still fit below the upper bound.
+        thickest = max(2.0, 40.0 * (1 - attempt / ATTEMPTS))
+        stroke = brush.strokes(
+            height, width, rng, count=(1, 1), segments=(1, 8), brush=(1.0, thickest)
+        )
+        joined = hole | stroke
+        share = joined.mean()
+        if share < high:
+            hole = joined
+            if share >= wanted or (attempt > ATTEMPTS // 2 and share >= low):
+                return hole
+    raise ValueError(
+        f"no strokes cover {low:.0%} to {high:.0%} of {width}x{height} pixels ({hole.mean():.1%} "
+        f"after {ATTEMPTS} attempts)"
+    )
+
+
+ATTEMPTS = 200
+
 PRESETS: Mapping[str, Sampler] = {
     "free-form": free_form,
     "centre": centre,

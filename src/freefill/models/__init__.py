@@ -4,12 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from torch import nn
+
+from freefill.models.discriminator import SNPatchDiscriminator
+from freefill.models.encoder_decoder import EncoderDecoder
 from freefill.models.light import Light
+from freefill.models.local_global import LocalGlobalDiscriminator
 
 if TYPE_CHECKING:
     from freefill.config import ModelConfig
 
 
-def build_generator(config: ModelConfig) -> Light:
+def build_generator(config: ModelConfig) -> nn.Module:
     """Build the generator that a configuration names, with fresh weights."""
+    if config.name == "encoder-decoder":
+        return EncoderDecoder(config.convolution, config.channels, config.dilations)
     return Light(config.channels, config.dilations, config.deep_dilations, config.guidance)
+
+
+def build_discriminator(config: ModelConfig, side: int) -> nn.Module:
+    """Build the discriminator that a configuration names, for pictures of about ``side`` pixels."""
+    if config.discriminator == "local-global":
+        return LocalGlobalDiscriminator(4, config.discriminator_width, side)
+    return SNPatchDiscriminator(4, config.discriminator_width)

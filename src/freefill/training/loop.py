@@ -26,8 +26,7 @@ from freefill.config import Config, TrainConfig, from_dict
 from freefill.data.batches import Batch, Batches
 from freefill.data.photos import open_store, split
 from freefill.errors import CheckpointError, TrainingError
-from freefill.models import build_generator
-from freefill.models.discriminator import SNPatchDiscriminator
+from freefill.models import build_discriminator, build_generator
 from freefill.models.lpips import Lpips
 from freefill.training import checkpoint, previews
 from freefill.training.ema import Ema
@@ -109,7 +108,7 @@ def train(
     fabric = Fabric(accelerator="auto", devices=1, precision=_precision(settings))
     torch.manual_seed(settings.seed)
     generator = build_generator(config.model)
-    discriminator = SNPatchDiscriminator(4, config.model.discriminator_width)
+    discriminator = build_discriminator(config.model, settings.stages[-1].crop)
     if init is not None:
         _start_from(generator, init, say)
     if settings.channels_last:

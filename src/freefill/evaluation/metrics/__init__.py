@@ -1,1 +1,1 @@
-"""Metrics: a pure function and a thin accumulator each."""
+"""Metrics: pure functions of pictures or of their features, one accumulator, and statistics."""

@@ -1,4 +1,4 @@
-"""LPIPS-AlexNet, the reported perceptual distance: a pure function and an accumulator.
+"""LPIPS-AlexNet, the reported perceptual distance, over the picture or over the hole.
 
 Zhang et al., CVPR 2018, version 0.1. Pictures keep their size: no resize is made.
 """
@@ -10,60 +10,56 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
 
 from freefill import references
+from freefill.evaluation.metrics.checks import Hole, Pixels, check_pair
 from freefill.models.lpips import Lpips
+
+SMALLEST = 32
 
 
 def lpips(
-    predicted: NDArray[np.uint8], target: NDArray[np.uint8], weights: Path | None = None
+    predicted: Pixels, target: Pixels, hole: Hole | None = None, weights: Path | None = None
 ) -> float:
     """Measure the distance of one picture from another.
 
     Args:
         predicted: ``(H, W, 3)`` uint8 RGB, at least 32 pixels a side.
         target: The true picture, of the same shape.
+        hole: ``(H, W)`` bool: the distance maps of the five stages are brought to the size of the
+            picture (bilinear, ``align_corners=False``), summed, and averaged over the hole's
+            pixels. The network sees the whole pictures either way. None: the paper's distance,
+            the sum of the means of the five maps as they are; a hole of all pixels comes near it,
+            but the maps' borders weigh otherwise.
         weights: ``lpips_alex.safetensors``; by default the fetched reference.
 
     Returns:
         The distance: 0 for equal pictures, about 0.7 for unrelated ones.
 
     Raises:
-        ValueError: If the shapes differ, or are not ``(H, W, 3)`` uint8.
+        ValueError: If a shape or type is another, the picture is too small, or the hole is empty.
         ReferenceMissingError: If the network was not fetched.
     """
-    for array in (predicted, target):
-        if array.dtype != np.uint8 or array.ndim != 3 or array.shape[-1] != 3:
-            raise ValueError(f"lpips takes (H, W, 3) uint8, not {array.shape} {array.dtype}")
-    if predicted.shape != target.shape:
-        raise ValueError(f"predicted is {predicted.shape} but target is {target.shape}")
+    check_pair("lpips", predicted, target, hole, SMALLEST)
+    network = _network(weights or references.path("lpips_alex"))
     with torch.inference_mode():
-        distance = _network(weights or references.path("lpips_alex"))(
-            _batch(predicted), _batch(target)
-        )
-    return float(distance[0])
+        if hole is None:
+            return float(network(_batch(predicted), _batch(target))[0])
+        distances = _map(network, _batch(predicted), _batch(target))
+    return float(distances[torch.from_numpy(hole)].double().mean())
 
 
-class MeanLpips:
-    """Accumulates :func:`lpips` over pictures.
-
-    Args:
-        weights: ``lpips_alex.safetensors``; by default the fetched reference.
-    """
-
-    def __init__(self, weights: Path | None = None) -> None:
-        self.weights = weights
-        self.values: list[float] = []
-
-    def update(self, predicted: NDArray[np.uint8], target: NDArray[np.uint8]) -> float:
-        """Take in one pair and give its distance."""
-        self.values.append(lpips(predicted, target, self.weights))
-        return self.values[-1]
-
-    def compute(self) -> float:
-        """Give the mean over all pairs so far; NaN without any."""
-        return float(np.mean(self.values)) if self.values else float("nan")
+def _map(network: Lpips, a: Tensor, b: Tensor) -> Tensor:
+    """Give the distance at each pixel, ``(H, W)``, of two batches of one."""
+    size = a.shape[-2:]
+    total = torch.zeros(size)
+    stages = zip(network.stages(a), network.stages(b), strict=True)
+    for i, (x, y) in enumerate(stages):
+        coarse = F.conv2d((x - y).square(), network.get_buffer(f"lin{i}"))
+        total += F.interpolate(coarse, size, mode="bilinear", align_corners=False)[0, 0]
+    return total
 
 
 @lru_cache(maxsize=2)
@@ -71,5 +67,5 @@ def _network(path: Path) -> Lpips:
     return Lpips.load(path, "alex")
 
 
-def _batch(pixels: NDArray[np.uint8]) -> torch.Tensor:
+def _batch(pixels: Pixels) -> Tensor:
     return torch.from_numpy(pixels.transpose(2, 0, 1)[None].astype(np.float32) / 127.5 - 1)

@@ -1,0 +1,276 @@
+"""``freefill evaluate``, ``manifest`` and ``ablate``: the commands that measure."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from freefill.cli.console import print_notice
+from freefill.cli.lab import need_lab, report_training
+from freefill.errors import ConfigError
+
+if TYPE_CHECKING:
+    from freefill.evaluation.protocol import Manifest
+    from freefill.evaluation.rivals import Rival
+
+PROTOCOL_HELP = (
+    "Comma-separated: free-form, centre, thin, medium, thick, border, ratio-1-10 to ratio-50-60, "
+    "'ratios' for all of these, or 'all'."
+)
+
+
+def evaluate(
+    data: Annotated[
+        Path,
+        typer.Option(
+            help="Folder of photos. Its first subfolders (256/, 512/) get tables of their own.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option(help="Folder of the report and its pictures.", show_default=False)
+    ],
+    protocol: Annotated[str, typer.Option(help=PROTOCOL_HELP)] = "free-form,centre",
+    fill: Annotated[
+        str,
+        typer.Option(
+            help="Comma-separated: what fills. Bundled weights (light), .onnx files, mean_colour, "
+            "telea, ns, biharmonic, patchmatch, migan. The others are compared with the first."
+        ),
+    ] = "light,telea",
+    rival: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Any program as a rival: 'NAME=cmd {image} {mask} {out}', the paths of PNG "
+            "files; white = fill; repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    manifest: Annotated[
+        Path | None,
+        typer.Option(
+            help="Photos by hash and holes by seed, from 'freefill manifest'. Left out, it is made "
+            "of --data and kept in --out.",
+            show_default=False,
+        ),
+    ] = None,
+    kid: Annotated[
+        bool, typer.Option("--kid/--no-kid", help="Measure KID, too (an 87 MB network).")
+    ] = True,
+) -> None:
+    """Measure fills: LPIPS, l1, l2, PSNR, SSIM, seam and KID, with intervals, against rivals.
+
+    Writes report.html and sheet.jpg to look at, report.md, table.csv and pictures.csv to keep.
+    Finished pictures stay in --out: a run that was stopped goes on, and a rival that is added later
+    is all that is computed. Examples:
+
+      freefill evaluate --data photos/ --out report
+
+      freefill evaluate --data photos/ --fill mine.onnx,light,telea --protocol all --out report
+
+      freefill evaluate --data photos/ --rival 'lama=lama.py {image} {mask} {out}' --out report
+
+    The rivals are an extra (rivals); MI-GAN and the networks of the metrics are fetched.
+    """
+    need_lab()
+    from freefill import references
+    from freefill.evaluation import protocol as protocols
+    from freefill.evaluation import report, results, runner
+
+    names = protocols.expand(_listed(protocol))
+    for reference in ("lpips_alex", *(("inception",) if kid else ())):
+        if not (references.folder() / references.REFERENCES[reference].file).exists():
+            references.fetch(reference, print_notice)
+    rivals = _rivals([*_listed(fill), *(rival or [])])
+    plan = _manifest(manifest, data, out, names)
+    try:
+        with _progress("measuring") as advance:
+            made = runner.evaluate(data, plan, names, rivals, out, kid=kid, report=advance)
+    except KeyboardInterrupt:
+        print_notice(f"stopped; what is finished is in {out}, the same command goes on from there")
+        raise typer.Exit(130) from None
+    found = results.collect(plan, names, rivals, out, kid)
+    command = shlex.join(["freefill", *sys.argv[1:]])
+    setting = report.Setting(str(data), command, plan, rivals)
+    report.write(found, setting, data, out)
+    for table in found.tables:
+        values = ", ".join(f"{r.rival} {r.estimates['lpips'].value:.4f}" for r in table.rows)
+        typer.echo(f"{table.protocol}, {table.size}: LPIPS {values}")
+    typer.echo(f"{out}/report.html: {made} pictures made, the rest were there")
+
+
+def manifest(
+    data: Annotated[Path, typer.Option(help="Folder of photos.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="The .toml file.", show_default=False)],
+    protocol: Annotated[str, typer.Option(help=PROTOCOL_HELP)] = "all",
+    seed: Annotated[int, typer.Option(help="Seed of the holes.", min=0)] = 0,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Group photos in the report: 'PATTERN=NAME', e.g. 'congress_*=portraits'; "
+            "repeatable. Else by the file's name up to its last underscore.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Fix what is measured on: photos by hash, holes by seed, for 'freefill evaluate --manifest'.
+
+    freefill manifest --data photos/ --out test.toml
+    """
+    need_lab()
+    from freefill.evaluation import protocol as protocols
+    from freefill.image import write_atomically
+
+    sources = {}
+    for text in source or []:
+        pattern, equals, name = text.partition("=")
+        if not (pattern and equals and name):
+            raise ConfigError(f"--source {text}: write it as PATTERN=NAME, e.g. 'a_*=flowers'")
+        sources[pattern] = name
+    with _progress("reading") as advance:
+        made = protocols.build(
+            data,
+            protocols.expand(_listed(protocol)),
+            seed,
+            sources,
+            lambda done, total: advance(done, total, ""),
+        )
+    write_atomically(out, made.to_toml().encode())
+    typer.echo(f"{out}: {len(made.photos)} photos, {len(made.protocols)} protocols")
+
+
+def ablate(
+    data: Annotated[Path, typer.Option(help="Folder of training photos.", show_default=False)],
+    test: Annotated[Path, typer.Option(help="Folder of test photos.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder of runs and table.", show_default=False)],
+    seconds: Annotated[
+        float, typer.Option(help="Of each run: of the processor, or of the clock on a GPU.", min=1)
+    ] = 480,
+    seeds: Annotated[int, typer.Option(help="Runs of each cell.", min=1)] = 2,
+    protocol: Annotated[str, typer.Option(help=PROTOCOL_HELP)] = "free-form,centre",
+    manifest: Annotated[
+        Path | None,
+        typer.Option(help="Photos and holes, from 'freefill manifest'.", show_default=False),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="A setting of every cell, e.g. train.lr=1e-4; repeatable.",
+            metavar="A.B=C",
+        ),
+    ] = None,
+) -> None:
+    """Test the paper's claims again, small: which convolution, which loss, at equal time.
+
+    Trains six small networks from scratch, twice each, and measures them on the test photos:
+    plain, partial and gated convolution under l1 + SN-PatchGAN, and for gated also l1 alone, l1 +
+    local and global discriminators, l1 + SN-PatchGAN + perceptual. With the defaults it takes an
+    hour and a half of one core. A run that was stopped goes on where it was. Example:
+
+      freefill ablate --data photos/ --test test-photos/ --out ablation
+    """
+    need_lab()
+    from freefill import references
+    from freefill.evaluation import ablation, ablation_table, report
+    from freefill.evaluation import protocol as protocols
+
+    names = protocols.expand(_listed(protocol))
+    for reference in ("lpips_alex", "lpips_vgg"):
+        references.fetch(reference, print_notice)
+    # The test photos first: a missing one is not to be found out after hours of training.
+    held = _manifest(manifest, test, out / "evaluation", names)
+    try:
+        plan = ablation.prepare(data, out, seconds, seeds, set_ or [], print_notice)
+        weights = ablation.train_cells(data, out, plan, print_notice, report_training)
+        with _progress("measuring") as advance:
+            rivals = ablation_table.measure(weights, test, held, names, out / "evaluation", advance)
+    except KeyboardInterrupt:
+        print_notice(f"stopped; the same command goes on from what is in {out}")
+        raise typer.Exit(130) from None
+    setting = report.Setting(str(test), shlex.join(["freefill", *sys.argv[1:]]), held, ())
+    written = ablation_table.write(weights, plan, rivals, setting, test, names, out / "evaluation")
+    typer.echo(f"{written[0]}: done. Look at {written[-1]}")
+
+
+def _manifest(path: Path | None, data: Path, out: Path, names: Sequence[str]) -> Manifest:
+    """Read and check the manifest, or make one in the report's folder."""
+    from freefill.evaluation import protocol as protocols
+    from freefill.image import write_atomically
+
+    own = out / "manifest.toml"
+    if path is not None or own.exists():
+        plan = protocols.load(path or own)
+        protocols.check(plan, data)
+        if path is not None or set(names) <= set(plan.protocols):
+            protocols.check_protocols(plan, names)
+            return plan
+        # The report's own manifest grows with what is asked of it; its photos were just checked.
+        names = [*plan.protocols, *names]
+    plan = protocols.build(data, tuple(dict.fromkeys(names)))
+    out.mkdir(parents=True, exist_ok=True)
+    write_atomically(own, plan.to_toml().encode())
+    return plan
+
+
+def _rivals(specs: Sequence[str]) -> list[Rival]:
+    from freefill import references
+    from freefill.evaluation import rivals
+    from freefill.evaluation.runner import TRUTH
+
+    if (
+        "migan" in specs
+        and not (references.folder() / references.REFERENCES["migan"].file).exists()
+    ):
+        references.fetch("migan", print_notice)
+    found = [rivals.find(spec) for spec in specs]
+    seen: set[str] = {TRUTH}
+    for one in found:
+        if one.name in seen:
+            raise ConfigError(
+                f"two rivals are called {one.name!r}, or one takes a name of the report's own: "
+                "rename the file, or give the command another name"
+            )
+        seen.add(one.name)
+    if not found:
+        raise ConfigError("--fill names nothing that fills: try --fill light,telea")
+    return found
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+class _progress:  # noqa: N801
+    """A bar on a terminal, a line for every hundredth part elsewhere."""
+
+    def __init__(self, verb: str) -> None:
+        self.verb = verb
+
+    def __enter__(self) -> Callable[[int, int, str], None]:
+        from rich.console import Console
+        from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
+
+        console = Console(stderr=True)
+        columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
+        self.bar = Progress(*columns, console=console, disable=not console.is_terminal)
+        self.bar.start()
+        task = self.bar.add_task(self.verb, total=None)
+        shown = ""
+
+        def advance(done: int, total: int, line: str) -> None:
+            nonlocal shown
+            self.bar.update(task, completed=done, total=total, description=line or self.verb)
+            if not console.is_terminal and line != shown:
+                print_notice(f"{self.verb} {done} of {total}: {line}")
+                shown = line
+
+        return advance
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
