@@ -19,6 +19,7 @@ check: .venv/lab
 	$(BIN)/mypy
 
 slow: .venv/lab
+	$(BIN)/freefill references lpips_alex
 	$(BIN)/pytest -m slow
 
 .venv/base: pyproject.toml

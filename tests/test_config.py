@@ -45,12 +45,27 @@ def test_tables_are_replaced_whole(tmp_path: Path) -> None:
         ("train.save_every=30", "multiple of train.log_every, 25"),
         ("train.lr", "key=value"),
         ("model.name=huge", "light"),
+        ("model.convolution=dense", "'plain', 'partial' or 'gated'"),
+        ("model.discriminator=global", "'patch' or 'local-global'"),
+        ("model.convolution=plain", "model.convolution is 'plain', but light is always gated"),
+        ("model.convolution=partial", "set model.name to 'encoder-decoder'"),
     ],
 )
 def test_errors_name_the_setting(override: str, words: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load(None, [override])
     assert words in str(caught.value)
+
+
+def test_convolution_is_free_for_the_encoder_decoder(tmp_path: Path) -> None:
+    for kind in ("plain", "partial", "gated"):
+        config = load(None, ["model.name=encoder-decoder", f"model.convolution={kind}"])
+        (tmp_path / "c.toml").write_text(config.to_toml())
+        assert load(tmp_path / "c.toml").model.convolution == kind
+    (tmp_path / "c.toml").write_text("[model]\nconvolution = 'partial'\n")
+    with pytest.raises(ConfigError, match="light is always gated"):
+        load(tmp_path / "c.toml")
+    assert load(tmp_path / "c.toml", ["model.name=encoder-decoder"]).model.name != "light"
 
 
 def test_bad_files(tmp_path: Path) -> None:
@@ -78,3 +93,9 @@ def test_stages_follow_each_other() -> None:
 )
 def test_committed_configs_load(path: Path) -> None:
     assert load(path).train.steps > 0
+
+
+def test_a_crop_that_the_local_discriminator_cannot_halve_is_refused() -> None:
+    overrides = ["model.discriminator=local-global", "train.stages=[{steps = 1, crop = 96}]"]
+    with pytest.raises(ConfigError, match=r"train\.stages\.0\.crop is 96.*multiple of 64"):
+        load(None, overrides)

@@ -86,7 +86,7 @@ class StageConfig:
     crop: Annotated[int, Field(ge=32, multiple_of=16)] = 128
     batch: Annotated[int, Field(ge=1)] = 16
     adversarial: Annotated[float, Field(ge=0)] = 0.0
-    """Weight of the SN-PatchGAN loss; the discriminator rests while it is 0."""
+    """Weight of the adversarial loss; the discriminator rests while it is 0."""
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -205,6 +205,12 @@ def from_dict(values: dict[str, Any]) -> Config:
             f"model.convolution is {config.model.convolution!r}, but light is always gated: set "
             "model.name to 'encoder-decoder' to compare"
         )
+    for number, stage in enumerate(config.train.stages):
+        if config.model.discriminator == "local-global" and stage.crop % 64:
+            raise ConfigError(
+                f"train.stages.{number}.crop is {stage.crop}; the local and global discriminators "
+                "need a multiple of 64"
+            )
     if not config.train.stages:
         raise ConfigError("train.stages is empty: at least one stage is needed")
     for name in ("preview_every", "save_every"):

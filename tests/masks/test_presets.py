@@ -101,3 +101,65 @@ def test_mixture_never_draws_what_has_no_weight() -> None:
     for _ in range(50):
         hole = presets.mixture({"centre": 0.5, "rectangle": 0.0}, 16, 16, rng)
         np.testing.assert_array_equal(hole, centre)
+
+
+RATIOS = ((0.01, 0.1), (0.1, 0.2), (0.2, 0.3), (0.3, 0.4), (0.4, 0.5), (0.5, 0.6))
+
+
+@pytest.mark.parametrize("ratio", RATIOS, ids=str)
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (64, 230), (256, 192), (512, 512)])
+def test_by_ratio_covers_what_is_asked(height: int, width: int, ratio: tuple[float, float]) -> None:
+    shares = []
+    for seed in range(12):
+        hole = presets.by_ratio(height, width, np.random.default_rng(seed), ratio=ratio)
+        assert hole.shape == (height, width)
+        assert hole.dtype == bool
+        shares.append(hole.mean())
+    assert ratio[0] <= min(shares)
+    assert max(shares) < ratio[1]
+    # The wanted share is drawn, not the first that happens to fit: they spread over the range.
+    assert max(shares) - min(shares) > 0.3 * (ratio[1] - ratio[0])
+
+
+@pytest.mark.parametrize("ratio", RATIOS, ids=str)
+def test_by_ratio_repeats(ratio: tuple[float, float]) -> None:
+    one, two, other = (
+        presets.by_ratio(96, 80, np.random.default_rng(seed), ratio=ratio) for seed in (7, 7, 8)
+    )
+    np.testing.assert_array_equal(one, two)
+    assert not np.array_equal(one, other)
+
+
+@given(
+    height=st.integers(64, 160),
+    width=st.integers(64, 160),
+    low=st.floats(0.02, 0.55),
+    span=st.floats(0.02, 0.2),
+    seed=st.integers(0, 2**32 - 1),
+)
+@settings(deadline=None, max_examples=40)
+def test_by_ratio_meets_any_range(
+    height: int, width: int, low: float, span: float, seed: int
+) -> None:
+    ratio = (low, low + span)
+    hole = presets.by_ratio(height, width, np.random.default_rng(seed), ratio=ratio)
+    assert low <= hole.mean() < low + span
+
+
+def test_by_ratio_reaches_the_share_that_was_drawn() -> None:
+    for seed in range(30):
+        wanted = np.random.default_rng(seed).uniform(0.1, 0.4)
+        hole = presets.by_ratio(128, 128, np.random.default_rng(seed), ratio=(0.1, 0.4))
+        assert hole.mean() >= wanted
+
+
+def test_by_ratio_ends_with_thin_strokes_where_little_room_is_left() -> None:
+    for seed in range(40):
+        hole = presets.by_ratio(128, 128, np.random.default_rng(seed), ratio=(0.01, 0.02))
+        assert 0.01 <= hole.mean() < 0.02
+
+
+@pytest.mark.parametrize("ratio", [(0.3, 0.3), (0.3, 0.3001), (0.0001, 0.0002), (0.9999, 1.0)])
+def test_by_ratio_refuses_what_no_strokes_cover(ratio: tuple[float, float]) -> None:
+    with pytest.raises(ValueError, match=rf"{ratio[0]:.0%} to {ratio[1]:.0%} of 24x16 pixels"):
+        presets.by_ratio(16, 24, np.random.default_rng(0), ratio=ratio)

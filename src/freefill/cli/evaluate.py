@@ -12,7 +12,7 @@ import typer
 
 from freefill.cli.console import print_notice
 from freefill.cli.lab import need_lab, report_training
-from freefill.errors import ConfigError
+from freefill.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from freefill.evaluation.protocol import Manifest
@@ -203,18 +203,30 @@ def _manifest(path: Path | None, data: Path, out: Path, names: Sequence[str]) ->
     from freefill.evaluation import protocol as protocols
     from freefill.image import write_atomically
 
-    own = out / "manifest.toml"
-    if path is not None or own.exists():
-        plan = protocols.load(path or own)
+    if path is not None:
+        plan = protocols.load(path)
         protocols.check(plan, data)
-        if path is not None or set(names) <= set(plan.protocols):
-            protocols.check_protocols(plan, names)
-            return plan
-        # The report's own manifest grows with what is asked of it; its photos were just checked.
-        names = [*plan.protocols, *names]
-    plan = protocols.build(data, tuple(dict.fromkeys(names)))
-    out.mkdir(parents=True, exist_ok=True)
-    write_atomically(own, plan.to_toml().encode())
+        protocols.check_protocols(plan, names)
+        return plan
+    own = out / "manifest.toml"
+    # The report may lie among the photos.
+    written = [out / name for name in ("pictures", "sheet.jpg", "ablation.jpg")]
+    if own.exists():
+        kept = protocols.load(own)
+        try:
+            protocols.check(kept, data)
+        except DataError as error:
+            raise DataError(f"{error}. {own} was made of those: remove it to start anew") from None
+        more = len(protocols.files(data, written)) - len(kept.photos)
+        if more > 0:
+            print_notice(f"photos of {data} not in {own}: {more}; remove it to measure them, too")
+        # The report's own manifest grows with what is asked of it.
+        plan = protocols.extend(kept, data, names)
+    else:
+        kept, plan = None, protocols.build(data, names, leave_out=written)
+    if plan != kept:
+        out.mkdir(parents=True, exist_ok=True)
+        write_atomically(own, plan.to_toml().encode())
     return plan
 
 
@@ -229,7 +241,8 @@ def _rivals(specs: Sequence[str]) -> list[Rival]:
     ):
         references.fetch("migan", print_notice)
     found = [rivals.find(spec) for spec in specs]
-    seen: set[str] = {TRUTH}
+    # What the report calls its own pictures, and what would be another folder.
+    seen = {TRUTH, "hole", ".", ".."}
     for one in found:
         if one.name in seen:
             raise ConfigError(

@@ -133,13 +133,16 @@ def prepare(
     path = out / "plan.json"
     clock = "wall" if torch.cuda.is_available() else "processor"
     if path.exists():
-        plan = Plan(**json.loads(path.read_text("utf-8")))
-        if (plan.seconds, plan.seeds, list(plan.overrides)) != (seconds, seeds, list(overrides)):
+        kept = json.loads(path.read_text("utf-8"))
+        plan = Plan(**kept | {"overrides": tuple(kept["overrides"])})
+        if (plan.seconds, plan.seeds, plan.overrides) != (seconds, seeds, tuple(overrides)):
             raise ConfigError(
                 f"{out} was started with --seconds {plan.seconds:g} --seeds {plan.seeds} and "
-                f"{list(plan.overrides)} set: repeat those, or choose another --out"
+                f"{list(plan.overrides)} set, not with {seconds:g}, {seeds} and {list(overrides)}: "
+                "repeat those, or choose another --out"
             )
         return plan
+    _check_overrides(overrides)
     steps = {}
     for cell in CELLS.values():
         scratch = out / "timing" / cell.name
@@ -153,6 +156,7 @@ def prepare(
         steps[cell.name] = round(seconds / each)
         say(f"{cell.name}: {each:.2f} s a step, {steps[cell.name]} steps in {seconds:g} s")
         if steps[cell.name] < TIMED:
+            shutil.rmtree(out / "timing")
             raise ConfigError(
                 f"--seconds {seconds:g} is too short: a step of {cell.name!r} takes {each:.2f} s, "
                 f"and a run needs at least {TIMED}"
@@ -161,6 +165,23 @@ def prepare(
     plan = Plan(seconds, clock, seeds, tuple(overrides), steps)
     write_atomically(path, json.dumps(plan.__dict__, indent=2).encode())
     return plan
+
+
+FIXED = (
+    "model.name", "model.convolution", "model.discriminator", "loss.perceptual", "train.stages",
+    "train.seed", "train.warmup",
+)  # fmt: skip
+"""What makes a cell, a seed or the equal time: not to be set for all of them."""
+
+
+def _check_overrides(overrides: Sequence[str]) -> None:
+    for override in overrides:
+        key = override.partition("=")[0].strip()
+        if any(key == fixed or key.startswith(fixed + ".") for fixed in FIXED):
+            raise ConfigError(
+                f"--set {key}: the cells differ in this, or their equal time depends on it; fixed "
+                f"are {', '.join(FIXED)}"
+            )
 
 
 def train_cells(

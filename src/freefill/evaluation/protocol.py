@@ -12,17 +12,17 @@ import fnmatch
 import hashlib
 import tomllib
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import tomli_w
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 
 from freefill.data.photos import SHOWN, list_photos
@@ -74,7 +74,7 @@ class Manifest:
     """Photos, protocols and the seed of the holes."""
 
     format: int
-    seed: int
+    seed: Annotated[int, Field(ge=0)]
     protocols: tuple[str, ...]
     photos: tuple[Photo, ...]
 
@@ -108,6 +108,7 @@ def build(
     seed: int = 0,
     sources: Mapping[str, str] | None = None,
     report: Callable[[int, int], None] = lambda done, total: None,
+    leave_out: Collection[Path] = (),
 ) -> Manifest:
     """Make the manifest of a folder of photos.
 
@@ -117,15 +118,17 @@ def build(
         seed: Seed of the holes.
         sources: File name pattern to source; where none matches, the name up to its last ``_``.
         report: Called with (photos done, photos in all).
+        leave_out: Files and folders below ``data`` that are no photos to measure on.
 
     Returns:
         The manifest.
 
     Raises:
-        DataError: If a photo cannot be read or is too small, or a protocol does not exist.
+        DataError: If there is no photo, one cannot be read or is too small, two differ in their
+            ending alone, or a protocol does not exist.
     """
     _known(protocols)
-    paths = list_photos(data)
+    paths = files(data, leave_out)
     photos = []
     for number, path in enumerate(paths):
         name = path.relative_to(data).as_posix()
@@ -139,7 +142,45 @@ def build(
         holes = {p: digest(draw(p, bare, pixels.shape, seed)) for p in protocols}
         photos.append(Photo(bare.file, bare.sha256, bare.source, holes))
         report(number + 1, len(paths))
+    _each_a_picture(photos)
     return Manifest(FORMAT, seed, tuple(protocols), tuple(photos))
+
+
+def extend(manifest: Manifest, data: Path, protocols: Sequence[str]) -> Manifest:
+    """Give a manifest the holes of more protocols; photos, seed and sources stay.
+
+    Args:
+        manifest: The manifest, checked.
+        data: Folder of its photos.
+        protocols: Keys of :data:`PROTOCOLS`, new ones or not.
+
+    Returns:
+        The manifest with all of them, in the order in which they came.
+
+    Raises:
+        DataError: If a protocol does not exist.
+    """
+    _known(protocols)
+    new = [name for name in protocols if name not in manifest.protocols]
+    photos = []
+    for photo in manifest.photos:
+        shape = read(data / photo.file).shape if new else ()
+        holes = {p: digest(draw(p, photo, shape, manifest.seed)) for p in new}
+        photos.append(Photo(photo.file, photo.sha256, photo.source, photo.holes | holes))
+    return Manifest(FORMAT, manifest.seed, (*manifest.protocols, *new), tuple(photos))
+
+
+def files(data: Path, leave_out: Collection[Path] = ()) -> list[Path]:
+    """List the photos of a folder, sorted, but for what is to be left out.
+
+    Raises:
+        DataError: If the folder does not exist or holds no photo.
+    """
+    left = {path.resolve() for path in leave_out}
+    found = [p for p in list_photos(data) if not left & {p.resolve(), *p.resolve().parents}]
+    if not found:
+        raise DataError(f"{data} holds no photos but those of a report")
+    return found
 
 
 def load(path: Path) -> Manifest:
@@ -155,7 +196,11 @@ def load(path: Path) -> Manifest:
         DataError: If it cannot be read, or is no manifest of this format.
     """
     try:
-        manifest = _ADAPTER.validate_python(tomllib.loads(path.read_text("utf-8")))
+        plain = tomllib.loads(path.read_text("utf-8"))
+        # Before all else: nothing is known of what another format holds.
+        if plain.get("format", FORMAT) != FORMAT:
+            raise DataError(f"{path} has manifest format {plain['format']}; this reads {FORMAT}")
+        manifest = _ADAPTER.validate_python(plain)
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -164,8 +209,9 @@ def load(path: Path) -> Manifest:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise DataError(f"{path} is not a manifest: {place}: {first['msg']}") from None
-    if manifest.format != FORMAT:
-        raise DataError(f"{path} has manifest format {manifest.format}; this reads {FORMAT}")
+    if not manifest.photos:
+        raise DataError(f"{path} holds no photos")
+    _each_a_picture(manifest.photos)
     return manifest
 
 
@@ -242,7 +288,9 @@ def sample(manifest: Manifest, data: Path, photo: Photo, protocol: str) -> Sampl
 def draw(protocol: str, photo: Photo, shape: tuple[int, ...], seed: int) -> NDArray[np.bool_]:
     """Draw a photo's hole, ``(H, W)`` bool, from the seed, its content and the protocol's name."""
     entropy = [seed, int(photo.sha256[:16], 16), zlib.crc32(protocol.encode())]
-    return PROTOCOLS[protocol](shape[0], shape[1], np.random.default_rng(entropy))
+    hole = PROTOCOLS[protocol](shape[0], shape[1], np.random.default_rng(entropy))
+    # Samplers give views with negative strides, which torch does not take.
+    return np.ascontiguousarray(hole)
 
 
 def digest(hole: NDArray[np.bool_]) -> str:
@@ -279,6 +327,8 @@ def expand(names: Sequence[str]) -> tuple[str, ...]:
         "ratios": [name for name in PROTOCOLS if name.startswith("ratio-")],
     }
     found = [p for name in names for p in groups.get(name, [name])]
+    if not found:
+        raise DataError(f"no protocol is named; there are {', '.join(PROTOCOLS)}, ratios, all")
     _known(found)
     return tuple(dict.fromkeys(found))
 
@@ -287,6 +337,21 @@ def _known(protocols: Sequence[str]) -> None:
     for name in protocols:
         if name not in PROTOCOLS:
             raise DataError(f"no protocol {name!r}; there are {', '.join(PROTOCOLS)}, ratios, all")
+
+
+def _each_a_picture(photos: Sequence[Photo]) -> None:
+    """Refuse names whose fills would be one file, or lie outside the report."""
+    seen: dict[PurePosixPath, str] = {}
+    for photo in photos:
+        path = PurePosixPath(photo.file)
+        if path.is_absolute() or ".." in path.parts:
+            raise DataError(f"photo {photo.file} is not below the folder of photos")
+        stem = path.with_suffix("")
+        if stem in seen:
+            raise DataError(
+                f"{seen[stem]} and {photo.file} have one name in the report: rename one of them"
+            )
+        seen[stem] = photo.file
 
 
 def _sha256(path: Path) -> str:
@@ -298,4 +363,4 @@ def _source(name: str, sources: Mapping[str, str]) -> str:
         if fnmatch.fnmatch(name, pattern):
             return source
     stem, separator, _ = Path(name).stem.rpartition("_")
-    return stem if separator else "all"
+    return stem if separator and stem else "other"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import csv
 import platform
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -22,6 +23,7 @@ import jinja2
 from PIL import Image
 
 from freefill import __version__
+from freefill.engines.onnx import available_cores
 from freefill.evaluation import gallery
 from freefill.evaluation.grids import Grid, grids
 from freefill.evaluation.protocol import Manifest
@@ -90,7 +92,7 @@ def facts(setting: Setting) -> list[tuple[str, str]]:
         ("command", setting.command),
         ("photos", f"{len(manifest.photos)} of {setting.data}; holes of seed {manifest.seed}"),
         ("software", f"freefill {__version__}, Python {platform.python_version()}, {libraries}"),
-        ("machine", f"{platform.system()} {platform.machine()}"),
+        ("machine", f"{platform.system()} {platform.machine()}, {available_cores()} cores"),
         *((f"rival {rival.name}", rival.identity) for rival in setting.rivals),
     ]
 
@@ -103,7 +105,7 @@ def markdown(
 ) -> str:
     """Write tables as Markdown, the best of a column in bold."""
     lines = [f"# {title}", ""]
-    lines += [f"- {name}: `{value}`" for name, value in facts]
+    lines += [f"- {name}: {_code(value)}" for name, value in facts]
     lines += ["", *legend, ""]
     for grid in tables:
         lines += [f"## {grid.title}", ""]
@@ -134,7 +136,15 @@ _LEGEND = (
 
 
 def _line(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+    return "| " + " | ".join(" ".join(c.split()).replace("|", r"\|") for c in cells) + " |"
+
+
+def _code(text: str) -> str:
+    """Write as code, on one line, whatever backticks are in it."""
+    text = " ".join(text.split())
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    blank = " " if "`" in text else ""
+    return f"{fence}{blank}{text}{blank}{fence}"
 
 
 def _html(

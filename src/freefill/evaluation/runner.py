@@ -1,8 +1,9 @@
 """Fill and measure: every protocol, rival and photo, one picture at a time, each kept when done.
 
 A finished picture is three files below ``OUT/pictures/PROTOCOL/RIVAL``: the PNG, its Inception
-features, and last, the measurement, a JSON file that names everything the picture depends on. A
-rerun takes over what is there and fits; so a run that is stopped loses one picture.
+features, and last, the measurement, a JSON file that names everything the picture depends on. The
+features of the true pictures are in ``truth``. A rerun takes over what is there and fits; so a run
+that is stopped loses one picture.
 """
 
 from __future__ import annotations
@@ -156,18 +157,19 @@ def evaluate(
         references.path("inception")
     todo = list(tasks(manifest, names, rivals))
     made = 0
-    warm: set[tuple[str, str]] = set()
+    warm: set[tuple[str, tuple[int, ...]]] = set()
     for number, task in enumerate(todo):
         line = f"{task.protocol}, {task.rival.name}"
         if finished(out, task, rivals[0], manifest.seed, kid) is None:
             sample = protocols.sample(manifest, data, task.photo, task.protocol)
             if kid and task.rival is rivals[0]:
                 _truth_features(out, task, sample)
-            if task.timed and (task.rival.name, task.photo.size) not in warm:
+            new = (task.rival.name, sample.pixels.shape)
+            if task.timed and new not in warm:
                 # The first run of a network at a new size also plans its memory.
                 for rival in (task.rival, rivals[0]):
                     rival.fill(sample.pixels, sample.hole)
-                warm.add((task.rival.name, task.photo.size))
+                warm.add(new)
             _make(out, task, sample, rivals[0], manifest.seed, kid)
             made += 1
         report(number + 1, len(todo), line)
@@ -187,13 +189,35 @@ def finished(out: Path, task: Task, first: Rival, seed: int, kid: bool) -> Measu
     path = task.path(out)
     try:
         found = Measurement(**json.loads(path.with_suffix(".json").read_text("utf-8")))
-    except (OSError, ValueError, TypeError):
+        fits = found.key == _key(task, seed) and set(found.values) == {c.key for c in COLUMNS}
+        with Image.open(path) as picture:
+            picture.verify()
+    except (OSError, ValueError, TypeError, SyntaxError):  # the last is Pillow's for a broken PNG
         return None
-    fits = found.key == _key(task, seed) and set(found.values) == {c.key for c in COLUMNS}
-    if task.timed and found.first != first.identity:
-        return None
-    complete = path.exists() and (not kid or path.with_suffix(".npy").exists())
-    return found if fits and complete else None
+    if kid:
+        fits = fits and _has_features(path.with_suffix(".npy"))
+        if task.rival is first:
+            fits = fits and _has_truth(out, task)
+    if not task.timed:
+        # Left from a call in which it was: the first rival was another one then, or may have been.
+        return dataclasses.replace(found, first_seconds=None, first=None) if fits else None
+    return found if fits and found.first == first.identity else None
+
+
+def _has_features(path: Path) -> bool:
+    try:
+        return len(np.load(path)) == 2
+    except (OSError, ValueError, EOFError, TypeError):
+        return False
+
+
+def _has_truth(out: Path, task: Task) -> bool:
+    path = feature_path(out, task.protocol, TRUTH, task.photo)
+    try:
+        key = json.loads(path.with_suffix(".json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return False
+    return key == _truth_key(task) and _has_features(path)
 
 
 def _key(task: Task, seed: int) -> dict[str, Any]:
@@ -203,6 +227,14 @@ def _key(task: Task, seed: int) -> dict[str, Any]:
         "hole": task.photo.holes[task.protocol],
         "seed": seed,
         "rival": task.rival.identity,
+    }
+
+
+def _truth_key(task: Task) -> dict[str, Any]:
+    return {
+        "measures": MEASURES,
+        "photo": task.photo.sha256,
+        "hole": task.photo.holes[task.protocol],
     }
 
 
@@ -222,6 +254,9 @@ def _make(out: Path, task: Task, sample: Sample, first: Rival, seed: int, kid: b
     }
     path = task.path(out)
     path.parent.mkdir(parents=True, exist_ok=True)
+    # What is left if this is stopped half-way must not pass for the old picture.
+    for ending in (".json", ".npy"):
+        path.with_suffix(ending).unlink(missing_ok=True)
     if kid:
         write_features(path.with_suffix(".npy"), filled, sample.hole)
     buffer = BytesIO()
@@ -247,7 +282,9 @@ def feature_path(out: Path, protocol: str, rival: str, photo: Photo) -> Path:
 def _truth_features(out: Path, task: Task, sample: Sample) -> None:
     path = feature_path(out, task.protocol, TRUTH, task.photo)
     path.parent.mkdir(parents=True, exist_ok=True)
+    path.with_suffix(".json").unlink(missing_ok=True)
     write_features(path, sample.pixels, sample.hole)
+    write_atomically(path.with_suffix(".json"), json.dumps(_truth_key(task), indent=1).encode())
 
 
 def write_features(path: Path, pixels: Pixels, hole: NDArray[np.bool_]) -> None:

@@ -71,10 +71,10 @@ class PartialConv2d(nn.Module):
         """Compute the features and the new mask; see the class for shapes."""
         window = self.get_buffer("ones")
         with torch.no_grad():
-            # The mask keeps float32 under autocast: bf16 counts no further than 256.
+            # The count keeps the layer's own type under autocast: bf16 is exact to 256 only.
             with torch.autocast(x.device.type, enabled=False):
                 count = F.conv2d(
-                    known.float(),
+                    known.to(window.dtype),
                     window,
                     stride=self.conv.stride,
                     padding=self.padding,

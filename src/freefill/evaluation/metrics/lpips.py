@@ -48,7 +48,9 @@ def lpips(
         if hole is None:
             return float(network(_batch(predicted), _batch(target))[0])
         distances = _map(network, _batch(predicted), _batch(target))
-    return float(distances[torch.from_numpy(hole)].double().mean())
+    # Holes are often flipped views, whose negative strides torch does not take.
+    inside = torch.from_numpy(np.ascontiguousarray(hole))
+    return float(distances[inside].double().mean())
 
 
 def _map(network: Lpips, a: Tensor, b: Tensor) -> Tensor:
