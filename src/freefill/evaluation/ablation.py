@@ -168,8 +168,8 @@ def prepare(
 
 
 FIXED = (
-    "model.name", "model.convolution", "model.discriminator", "loss.perceptual", "train.stages",
-    "train.seed", "train.warmup",
+    "model.name", "model.convolution", "model.discriminator", "loss.perceptual", "train.seed",
+    "train.stages", "train.stages.0.steps", "train.stages.0.adversarial", "train.warmup",
 )  # fmt: skip
 """What makes a cell, a seed or the equal time: not to be set for all of them."""
 
@@ -177,7 +177,7 @@ FIXED = (
 def _check_overrides(overrides: Sequence[str]) -> None:
     for override in overrides:
         key = override.partition("=")[0].strip()
-        if any(key == fixed or key.startswith(fixed + ".") for fixed in FIXED):
+        if key in FIXED:
             raise ConfigError(
                 f"--set {key}: the cells differ in this, or their equal time depends on it; fixed "
                 f"are {', '.join(FIXED)}"
