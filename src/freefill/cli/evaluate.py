@@ -78,14 +78,12 @@ def evaluate(
     The rivals are an extra (rivals); MI-GAN and the networks of the metrics are fetched.
     """
     need_lab()
-    from freefill import references
     from freefill.evaluation import protocol as protocols
     from freefill.evaluation import report, results, runner
 
     names = protocols.expand(_listed(protocol))
     for reference in ("lpips_alex", *(("inception",) if kid else ())):
-        if not (references.folder() / references.REFERENCES[reference].file).exists():
-            references.fetch(reference, print_notice)
+        _fetch(reference)
     rivals = _rivals([*_listed(fill), *(rival or [])])
     plan = _manifest(manifest, data, out, names)
     try:
@@ -176,13 +174,12 @@ def ablate(
       freefill ablate --data photos/ --test test-photos/ --out ablation
     """
     need_lab()
-    from freefill import references
     from freefill.evaluation import ablation, ablation_table, report
     from freefill.evaluation import protocol as protocols
 
     names = protocols.expand(_listed(protocol))
     for reference in ("lpips_alex", "lpips_vgg"):
-        references.fetch(reference, print_notice)
+        _fetch(reference)
     # The test photos first: a missing one is not to be found out after hours of training.
     held = _manifest(manifest, test, out / "evaluation", names)
     try:
@@ -231,15 +228,11 @@ def _manifest(path: Path | None, data: Path, out: Path, names: Sequence[str]) ->
 
 
 def _rivals(specs: Sequence[str]) -> list[Rival]:
-    from freefill import references
     from freefill.evaluation import rivals
     from freefill.evaluation.runner import TRUTH
 
-    if (
-        "migan" in specs
-        and not (references.folder() / references.REFERENCES["migan"].file).exists()
-    ):
-        references.fetch("migan", print_notice)
+    if "migan" in specs:
+        _fetch("migan")
     found = [rivals.find(spec) for spec in specs]
     # What the report calls its own pictures, and what would be another folder.
     seen = {TRUTH, "hole", ".", ".."}
@@ -253,6 +246,14 @@ def _rivals(specs: Sequence[str]) -> list[Rival]:
     if not found:
         raise ConfigError("--fill names nothing that fills: try --fill light,telea")
     return found
+
+
+def _fetch(name: str) -> None:
+    """Bring a reference that is not there yet; what is there is used without a word."""
+    from freefill import references
+
+    if not (references.folder() / references.REFERENCES[name].file).exists():
+        references.fetch(name, print_notice)
 
 
 def _listed(text: str) -> list[str]:

@@ -17,7 +17,6 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -222,9 +221,3 @@ def _steps_done(run: Path) -> int:
         return int(checkpoint.load(run)["step"])
     except CheckpointError:
         return 0
-
-
-def card(weights: Path) -> dict[str, Any]:
-    """Read what an exported run says of itself."""
-    found: dict[str, Any] = json.loads(weights.with_suffix(".json").read_text("utf-8"))
-    return found

@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freefill.evaluation import gallery, report, results, runner
-from freefill.evaluation.ablation import CELLS, CONVOLUTIONS, LOSSES, Plan, card
+from freefill.evaluation.ablation import CELLS, CONVOLUTIONS, LOSSES, Plan
 from freefill.evaluation.grids import Cell, Grid
 from freefill.evaluation.metrics.statistics import bootstrap_interval, paired
 from freefill.evaluation.protocol import Manifest
 from freefill.evaluation.rivals import Rival, find
 from freefill.evaluation.runner import Measurement
 from freefill.image import write_atomically
+from freefill.weights.registry import Weights
 
 SHARED = "gated"
 """The cell that stands in both axes; the others are compared with it."""
@@ -111,7 +112,7 @@ def write(
 def _runs(weights: dict[tuple[str, int], Path], plan: Plan) -> Grid:
     rows = []
     for cell in CELLS.values():
-        cards = [card(weights[cell.name, seed]) for seed in range(plan.seeds)]
+        cards = [Weights(cell.name, weights[cell.name, seed]).card for seed in range(plan.seeds)]
         minutes = [
             c["training"]["cpu_minutes" if plan.clock == "processor" else "minutes"] for c in cards
         ]

@@ -221,13 +221,7 @@ def _has_truth(out: Path, task: Task) -> bool:
 
 
 def _key(task: Task, seed: int) -> dict[str, Any]:
-    return {
-        "measures": MEASURES,
-        "photo": task.photo.sha256,
-        "hole": task.photo.holes[task.protocol],
-        "seed": seed,
-        "rival": task.rival.identity,
-    }
+    return _truth_key(task) | {"seed": seed, "rival": task.rival.identity}
 
 
 def _truth_key(task: Task) -> dict[str, Any]:

@@ -129,21 +129,16 @@ class EncoderDecoder(nn.Module):
         """Predict the whole picture; see the class for shapes."""
         known = 1 - hole
         # All kinds see the same: the empty hole is 0, and a channel says where it is.
-        half, known_half = self.stem(torch.cat([image * known, hole], 1), known)
-        quarter, known_quarter = self.down1(half, known_half)
-        x, known = self.down2(quarter, known_quarter)
+        half, known = self.stem(torch.cat([image * known, hole], 1), known)
+        quarter, known = self.down1(half, known)
+        x, known = self.down2(quarter, known)
         for layer in self.trunk:
             y, known = layer(x, known)
             x = x + y
-        for up, skip, known_skip in (
-            (self.up1, quarter, known_quarter),
-            (self.up2, half, known_half),
-        ):
+        for up, skip in ((self.up1, quarter), (self.up2, half)):
+            # What is known at half the size, doubled, covers what the skip knows.
             y, known = up(_double(x), _double(known) if self.partial else known)
             x = y + skip
-            if self.partial:
-                # A sum is known where either part is: the other is 0 there.
-                known = torch.maximum(known, known_skip)
         return F.pixel_shuffle(cast(Tensor, self.to_rgb(x)), 2)
 
 
