@@ -351,8 +351,10 @@ def test_interrupt_ends_the_program(program: Program, tmp_path: Path) -> None:
         "time.sleep(60)"
     )
     code = (
-        "import sys, numpy as np\n"
+        "import signal, sys, numpy as np\n"
         "from freefill.evaluation.rivals import find\n"
+        # A suite that a script runs in the background hands on that Ctrl-C is ignored.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "find(sys.argv[1]).fill(np.zeros((8, 8, 3), np.uint8), np.eye(8, dtype=bool))"
     )
     waiting = subprocess.Popen(
