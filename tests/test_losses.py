@@ -28,7 +28,7 @@ def test_r1_is_the_squared_gradient() -> None:
     picture = torch.rand(4, 3, 2, 2, requires_grad=True)
     weight = torch.tensor(3.0, requires_grad=True)
     scores = (weight * picture).sum((1, 2, 3)).view(4, 1, 1, 1)
-    penalty = losses.r1(scores, picture)
+    penalty = losses.r1(scores, [picture])
     assert float(penalty.detach()) == pytest.approx(9.0 * 12)
     penalty.backward()
     assert weight.grad is not None
@@ -42,9 +42,12 @@ class Recorder(nn.Module):
         super().__init__()
         self.seen: list[tuple[Tensor, Tensor]] = []
 
-    def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        self.seen.append((a, b))
-        return (a - b).abs().mean((1, 2, 3))
+    def stages(self, x: Tensor) -> list[Tensor]:
+        return [x]
+
+    def between(self, a: list[Tensor], b: list[Tensor]) -> Tensor:
+        self.seen.append((a[0], b[0]))
+        return (a[0] - b[0]).abs().mean((1, 2, 3))
 
 
 def windows(side: int, calls: int = 40) -> list[tuple[Tensor, Tensor]]:
@@ -54,7 +57,7 @@ def windows(side: int, calls: int = 40) -> list[tuple[Tensor, Tensor]]:
     picture = ramp.expand(2, 3, side, side).clone()
     generator = torch.Generator().manual_seed(0)
     for _ in range(calls):
-        loss(picture + 1, picture, generator)
+        loss(picture + 1, picture, torch.ones(2, 1, side, side), generator)
     return recorder.seen
 
 
@@ -73,6 +76,57 @@ def test_both_pictures_are_cut_alike_and_places_differ() -> None:
     assert len({round(float(b[0, 0, 0, 0]), 4) for _, b in seen}) > 5
 
 
+@pytest.mark.parametrize("row", [0, 70, 127])
+def test_windows_lie_around_the_hole(row: int) -> None:
+    recorder = Recorder()
+    loss = losses.PerceptualLoss(recorder, size=32)  # type: ignore[arg-type]
+    hole = torch.zeros(1, 1, 128, 128)
+    hole[..., row, 5] = 1
+    target = torch.zeros(1, 3, 128, 128)
+    for seed in range(10):
+        loss(target + hole, target, hole, torch.Generator().manual_seed(seed))
+    # The only pixel that differs is in every window, whatever its scale.
+    assert all((a - b).abs().max() > 0 for a, b in recorder.seen)
+
+
+def test_several_windows_of_each_picture() -> None:
+    recorder = Recorder()
+    loss = losses.PerceptualLoss(recorder, size=32, windows=3)  # type: ignore[arg-type]
+    target = torch.rand(2, 3, 128, 128)
+    hole = torch.zeros(2, 1, 128, 128)
+    hole[..., 30:90, 40:100] = 1
+    look = loss(target + hole, target, hole, torch.Generator().manual_seed(1))
+    assert recorder.seen[0][0].shape == (6, 3, 32, 32)
+    assert look.hole.shape == (6, 1, 32, 32)
+    # What differs is the hole, whatever the scale: each window has its own hole beside it.
+    torch.testing.assert_close(look.filled[0] - look.true[0], look.hole.expand(-1, 3, -1, -1))
+    # The windows of one picture lie apart: first those of both pictures, then the next.
+    assert not torch.equal(look.true[0][0], look.true[0][2])
+
+
+def test_a_picture_without_a_hole_is_still_judged() -> None:
+    recorder = Recorder()
+    loss = losses.PerceptualLoss(recorder, size=32)  # type: ignore[arg-type]
+    ramp = (torch.arange(64 * 64.0).view(1, 1, 64, 64) / 4096).expand(1, 3, -1, -1)
+    for seed in range(20):
+        loss(ramp, ramp, torch.zeros(1, 1, 64, 64), torch.Generator().manual_seed(seed))
+    seen = recorder.seen
+    assert {a.shape for a, _ in seen} == {(1, 3, 32, 32)}
+    assert len({float(a[0, 0, 0, 0]) for a, _ in seen}) > 5
+
+
+def test_coarse_l1_compares_means_and_weighs_by_what_is_missing() -> None:
+    target = torch.zeros(1, 3, 8, 16)
+    target[..., :8] = torch.tensor([0.0, 1.0]).repeat(4)  # mean 0.5
+    hole = torch.zeros(1, 1, 8, 16)
+    hole[..., :4, :8] = 1  # half of the first cell
+    right = torch.tensor([0.5, 0.0]).expand(1, 3, 1, 2)
+    assert float(losses.coarse_l1(right, target, hole)) == 0
+    wrong = right + torch.tensor([1.0, 0.0])
+    expected = 1.0 * (0.5 + 0.2 * 0.5) / 2
+    assert float(losses.coarse_l1(wrong, target, hole, 0.2)) == pytest.approx(expected)
+
+
 def test_a_picture_smaller_than_the_window_is_enlarged() -> None:
     assert {a.shape for a, _ in windows(16, 3)} == {(2, 3, 32, 32)}
 
@@ -80,5 +134,6 @@ def test_a_picture_smaller_than_the_window_is_enlarged() -> None:
 def test_same_generator_state_same_loss() -> None:
     loss = losses.PerceptualLoss(Recorder(), size=32)  # type: ignore[arg-type]
     a, b = torch.rand(2, 2, 3, 64, 64)
-    first, second = (loss(a, b, torch.Generator().manual_seed(7)) for _ in range(2))
-    assert float(first) == float(second)
+    hole = (torch.rand(2, 1, 64, 64) < 0.1).float()
+    first, second = (loss(a, b, hole, torch.Generator().manual_seed(7)) for _ in range(2))
+    assert float(first.distance) == float(second.distance)

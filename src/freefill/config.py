@@ -30,10 +30,11 @@ class ModelConfig:
     convolution: Literal["plain", "partial", "gated"] = "gated"
     """Of every layer of ``encoder-decoder``, for comparison; ``light`` is always gated."""
     channels: tuple[int, int, int] = (32, 64, 128)
-    dilations: tuple[int, ...] = (1, 2, 4, 8, 1, 2, 4, 8)
-    deep_dilations: tuple[int, ...] = (1, 2, 4)
+    dilations: tuple[int, ...] = (1, 2, 4, 8, 1, 2)
+    deep_dilations: tuple[int, ...] = (1, 2, 4, 8)
     guidance: Annotated[int, Field(ge=0)] = 4
-    discriminator: Literal["patch", "local-global"] = "patch"
+    discriminator: Literal["patch", "local-global", "features"] = "patch"
+    """SN-PatchGAN; the pair it replaced; or one that sees what the perceptual loss sees."""
     discriminator_width: Annotated[int, Field(ge=1)] = 32
 
 
@@ -45,6 +46,8 @@ class DataConfig:
     """Shorter side, in pixels, that photos are shrunk to when they are decoded into the cache."""
     holdout: Annotated[int, Field(ge=0)] = 32
     """Photos kept out of training (chosen by a hash of their name) for previews and validation."""
+    holdout_first: tuple[str, ...] = ()
+    """File name patterns of the photos that are kept out before others."""
     min_scale: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Smallest scale at which a crop is taken; 1 is that of ``size``."""
     flip: bool = True
@@ -72,8 +75,17 @@ class LossConfig:
     l1: Annotated[float, Field(ge=0)] = 2.0
     known: Annotated[float, Field(ge=0)] = 0.2
     """Weight of known pixels within l1."""
+    low: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of l1 between local mean colours, of 8x8 pixels: right colours, and the detail left to
+    the other losses. Without it the perceptual loss paints dark curls into large holes."""
+    coarse: Annotated[float, Field(ge=0)] = 4.0
+    """Weight of l1 on what a generator gives before its last picture, at its resolution."""
+    match: Annotated[float, Field(ge=0)] = 0.1
+    """Weight of the cross-entropy of the patches that a generator chooses to copy."""
     perceptual: Annotated[float, Field(ge=0)] = 1.0
     perceptual_size: Annotated[int, Field(ge=32)] = 64
+    perceptual_windows: Annotated[int, Field(ge=1)] = 2
+    """Windows that are cut from each crop, of this side after shrinking."""
     r1: Annotated[float, Field(ge=0)] = 0.0
     r1_every: Annotated[int, Field(ge=1)] = 16
 
@@ -211,6 +223,11 @@ def from_dict(values: dict[str, Any]) -> Config:
                 f"train.stages.{number}.crop is {stage.crop}; the local and global discriminators "
                 "need a multiple of 64"
             )
+    if config.model.discriminator == "features" and not config.loss.perceptual:
+        raise ConfigError(
+            "model.discriminator is 'features', those of the perceptual loss, "
+            "but loss.perceptual is 0"
+        )
     if not config.train.stages:
         raise ConfigError("train.stages is empty: at least one stage is needed")
     for name in ("preview_every", "save_every"):

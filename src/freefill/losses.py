@@ -5,7 +5,8 @@ Pictures are ``(B, 3, H, W)`` in [-1, 1], holes ``(B, 1, H, W)`` with 1 = fill.
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +38,23 @@ def l1(predicted: Tensor, target: Tensor, hole: Tensor, known_weight: float = 1.
     return ((predicted - target).abs() * (hole + known_weight * (1 - hole))).mean()
 
 
+def coarse_l1(predicted: Tensor, target: Tensor, hole: Tensor, known_weight: float = 1.0) -> Tensor:
+    """l1 at the resolution of the prediction, against the mean colours of the target.
+
+    Args:
+        predicted: ``(B, 3, H / n, W / n)``.
+        target: The true picture, ``(B, 3, H, W)``.
+        hole: Where to fill, ``(B, 1, H, W)``.
+        known_weight: Weight of known pixels, at least 0.
+
+    Returns:
+        A scalar.
+    """
+    factor = target.shape[-1] // predicted.shape[-1]
+    small = F.avg_pool2d(torch.cat([target, hole], 1), factor)
+    return l1(predicted, small[:, :-1], small[:, -1:], known_weight)
+
+
 def hinge_discriminator(real: Tensor, fake: Tensor) -> Tensor:
     """Hinge loss of the discriminator, halved as in the released code.
 
@@ -66,66 +84,95 @@ def hinge_generator(fake: Tensor) -> Tensor:
     return -fake.mean()
 
 
-def r1(scores: Tensor, picture: Tensor) -> Tensor:
+def r1(scores: Tensor, views: Sequence[Tensor]) -> Tensor:
     """R1 penalty (Mescheder et al., 2018): squared gradient of the true pictures' scores.
 
     Args:
-        scores: What the discriminator gave for ``picture``.
-        picture: The true pictures, with ``requires_grad`` set before they were scored.
+        scores: What the discriminator gave for ``views``.
+        views: The true pictures, or their features, with ``requires_grad`` set before they were
+            scored.
 
     Returns:
         A scalar, the mean over the batch; differentiable.
     """
-    (gradient,) = torch.autograd.grad(scores.flatten(1).mean(1).sum(), picture, create_graph=True)
-    return gradient.square().flatten(1).sum(1).mean()
+    gradients = torch.autograd.grad(scores.flatten(1).mean(1).sum(), views, create_graph=True)
+    return torch.stack([g.square().flatten(1).sum(1).mean() for g in gradients]).sum()
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the perceptual loss saw, for a discriminator that sees through the same network.
+
+    Attributes:
+        distance: The loss, a scalar.
+        filled: Features of the filled pictures, with their gradient, one tensor a stage.
+        true: Features of the true pictures.
+        hole: The windows' holes, ``(B, 1, size, size)``.
+    """
+
+    distance: Tensor
+    filled: list[Tensor]
+    true: list[Tensor]
+    hole: Tensor
 
 
 class PerceptualLoss(nn.Module):
     """LPIPS over random windows at random scale, at the cost of one small picture.
 
-    Each call takes, from every picture, one window of ``size``, ``2 size`` or ``4 size`` pixels
-    (what fits) at a random place and shrinks it to ``size``. Small windows judge texture at full
-    resolution and large ones structure. As the window moves, the grid of the network's pooling
-    moves over the picture, so that it leaves no grid in the fill.
+    Each call takes, from every picture, a few windows around random pixels of the hole. A window
+    has ``size``, ``2 size`` or ``4 size`` pixels (what fits) and is shrunk to ``size``: small ones
+    judge texture at full resolution and large ones structure. As windows move, the grid of the
+    network's pooling moves over the picture, so that it leaves no grid in the fill.
 
     Args:
         metric: The distance; LPIPS with the VGG16 trunk, so that the AlexNet one stays a fair
             judge.
         size: Side of what the metric sees, in pixels, at least 32.
+        windows: How many a picture; those of one scale are cut from all pictures at once.
     """
 
-    def __init__(self, metric: Lpips, size: int = 64) -> None:
+    def __init__(self, metric: Lpips, size: int = 64, windows: int = 1) -> None:
         super().__init__()
         self.metric = metric
         self.size = size
+        self.windows = windows
 
-    def forward(self, predicted: Tensor, target: Tensor, generator: torch.Generator) -> Tensor:
-        """Give the mean distance of the windows.
+    def forward(
+        self, predicted: Tensor, target: Tensor, hole: Tensor, generator: torch.Generator
+    ) -> Look:
+        """Give the mean distance of the windows, and the features it is made of.
 
         Args:
             predicted: Filled pictures, composited.
             target: True pictures.
+            hole: Where they differ, ``(B, 1, H, W)``.
             generator: Source of the windows' places and scale, on the CPU.
-
-        Returns:
-            A scalar.
         """
-        pair = torch.cat([predicted, target], 1)
+        pair = torch.cat([predicted, target, hole], 1)
         side = min(pair.shape[-2:])
         factors = [f for f in (1, 2, 4) if f * self.size <= side]
         if not factors:
             pair = F.interpolate(pair, (self.size, self.size), mode="area")
             factors, side = [1], self.size
-        factor = factors[int(torch.randint(len(factors), (), generator=generator))]
-        window = factor * self.size
-        places = torch.rand(pair.shape[0], 2, generator=generator).tolist()
-        rows, columns = (n - window + 1 for n in pair.shape[-2:])
-        cut = torch.stack(
-            [
-                sample[:, int(y * rows) :, int(x * columns) :][:, :window, :window]
-                for sample, (y, x) in zip(pair, places, strict=True)
-            ]
-        )
-        if factor > 1:
-            cut = F.avg_pool2d(cut, factor)
-        return cast(Tensor, self.metric(cut[:, :3], cut[:, 3:]).mean())
+        cuts = []
+        for _ in range(self.windows):
+            factor = factors[int(torch.randint(len(factors), (), generator=generator))]
+            draws = torch.rand(pair.shape[0], generator=generator).tolist()
+            places = zip(pair, draws, strict=True)
+            whole = torch.stack([self._window(p, factor * self.size, draw) for p, draw in places])
+            cuts.append(F.avg_pool2d(whole, factor))
+        cut = torch.cat(cuts)
+        with torch.no_grad():
+            true = self.metric.stages(cut[:, 3:6])
+        filled = self.metric.stages(cut[:, :3])
+        return Look(self.metric.between(filled, true).mean(), filled, true, cut[:, 6:].detach())
+
+    @staticmethod
+    def _window(sample: Tensor, side: int, draw: float) -> Tensor:
+        """Cut a square around one pixel of the hole, moved where it would reach over the border."""
+        pixels = sample[-1].flatten().nonzero()
+        height, width = sample.shape[-2:]
+        chosen = int(pixels[int(draw * len(pixels))]) if len(pixels) else int(draw * height * width)
+        top = min(max(chosen // width - side // 2, 0), height - side)
+        left = min(max(chosen % width - side // 2, 0), width - side)
+        return sample[:, top : top + side, left : left + side]

@@ -78,6 +78,17 @@ def test_no_folder_and_no_photos(tmp_path: Path) -> None:
         list_photos(tmp_path)
 
 
+def test_split_keeps_out_what_is_named_first() -> None:
+    names = [f"a/face_{i}.jpg" for i in range(60)] + [f"scene_{i}.jpg" for i in range(20)]
+    _, held = split(names, 12, ["scene_*"])
+    assert len(held) == 12
+    assert all(index >= 60 for index in held)
+    # More than there are: the rest comes from the others, up to a quarter of all.
+    _, held = split(names[20:], 15, ["scene_1*", "none_*"])
+    assert sum(names[20:][i].startswith("scene_1") for i in held) == 11
+    assert len(held) == 15
+
+
 def test_split_depends_on_names_alone_and_is_stable() -> None:
     names = [f"photo{i}.jpg" for i in range(100)]
     train, held = split(names, 10)

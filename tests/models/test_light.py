@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from freefill.export.export import count_macs, count_parameters
-from freefill.models.light import Light
+from freefill.layers.copying import Match, by_distance, cell_means, patches, texture
+from freefill.models.light import SHARPNESS, Light, _mismatch
 from freefill.weights.registry import find
 
 BUDGET_PARAMETERS = 2_000_000
@@ -49,7 +50,7 @@ def test_content_of_the_hole_is_ignored(network: Light) -> None:
 
 def test_unused_guidance_changes_nothing_and_used_guidance_learns() -> None:
     torch.manual_seed(0)
-    network = Light(channels=(8, 8, 16), dilations=(1, 2), deep_dilations=(1,))
+    network = Light(channels=(8, 8, 16), dilations=(1, 2), deep_dilations=(1,)).eval()
     image, hole = torch.rand(1, 3, 32, 32), torch.ones(1, 1, 32, 32)
     guidance = torch.rand(1, 4, 32, 32)
     torch.testing.assert_close(network(image, hole), network(image, hole, guidance))
@@ -60,17 +61,93 @@ def test_unused_guidance_changes_nothing_and_used_guidance_learns() -> None:
 
 def test_middle_of_a_large_hole_sees_beyond_its_rim() -> None:
     torch.manual_seed(0)
-    network = Light(channels=(8, 8, 16)).eval()
-    # Linear in the picture but for the activations: a gradient shows which pixels matter.
+    network = Light(channels=(8, 8, 16)).train()
     image = torch.rand(1, 3, 512, 512, requires_grad=True)
     hole = torch.zeros(1, 1, 512, 512)
     hole[..., 128:384, 128:384] = 1
-    network(image, hole)[0, :, 256, 256].sum().backward()
+    # The predicted colours, for copies come from anywhere. Their gradient shows which pixels count.
+    network(image, hole)["coarse"][0, :, 32, 32].sum().backward()
     assert image.grad is not None
     seen = image.grad.abs().sum(1)[0] > 0
     rows = seen.any(1).nonzero()
     assert int(rows.min()) < 64
     assert int(rows.max()) > 448
+
+
+def test_training_gives_more_than_the_picture(network: Light) -> None:
+    image, hole = torch.rand(2, 3, 64, 48), torch.zeros(2, 1, 64, 48)
+    hole[..., 16:32, 16:32] = 1
+    with torch.no_grad():
+        filled = network.eval()(image, hole)
+        output = network.train()(image, hole)
+        network.eval()
+    assert output["coarse"].shape == (2, 3, 8, 6)
+    assert output["match"].shape == ()
+    torch.testing.assert_close(output["filled"], filled)
+
+
+def test_the_match_learns_to_point_at_the_texture_that_was_there() -> None:
+    # Left half striped, right half flat, all of one colour: the hole's texture is beyond its rim's
+    # colours, but the network can learn to want stripes on the left.
+    torch.manual_seed(0)
+    network = Light(channels=(8, 8, 16), dilations=(1, 2), deep_dilations=(1,)).train()
+    image = torch.zeros(1, 3, 96, 96)
+    image[..., :48] = torch.tensor([0.5, -0.5]).repeat(24)
+    hole = torch.zeros(1, 1, 96, 96)
+    hole[..., 32:64, 8:40] = 1
+    hole[..., 32:64, 56:88] = 1
+    optimizer = torch.optim.Adam(network.parameters(), 3e-3)
+    losses = []
+    for _ in range(40):
+        loss = network(image, hole)["match"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < losses[0] - 0.5
+    with torch.no_grad():
+        network.to_rgb.weight.zero_()
+        network.to_rgb.bias.zero_()
+        network.to_rgb.bias[12:] = 20.0  # the copies as they are
+        filled = network.eval()(image, hole)[0, 0, 40:56]
+    assert filled[:, 16:32].diff(dim=1).abs().mean() > 0.5
+    assert filled[:, 64:80].diff(dim=1).abs().mean() < 0.2
+
+
+def test_the_loss_of_the_match_is_least_for_the_true_texture() -> None:
+    torch.manual_seed(0)
+    image, hole = torch.rand(2, 3, 96, 96), torch.zeros(2, 1, 96, 96)
+    image[..., :48] *= torch.rand(2, 1, 96, 1)  # a roughness of its own for every row
+    hole[0, :, 32:64, 24:72] = 1
+    truth = torch.cat([2 * texture(image), 0.5 * cell_means(image)], 1)
+    padded = torch.nn.functional.pad(truth, (1, 1, 1, 1), mode="replicate")
+    wanted, offered = by_distance(patches(padded), patches(truth))
+    right = _mismatch(Match(wanted / SHARPNESS, offered, hole), image)
+    level = _mismatch(Match(wanted * 0, offered, hole), image)
+    wrong = _mismatch(Match(-wanted / SHARPNESS, offered, hole), image)
+    assert right < level < wrong
+    # A picture with nothing to fill has no say, and one with nothing known neither.
+    none = torch.zeros_like(hole)
+    assert _mismatch(Match(wanted, offered, none), image) == 0
+    assert _mismatch(Match(wanted, offered, none + 1), image) == 0
+
+
+def test_a_shut_gate_leaves_no_trace_of_the_copies() -> None:
+    torch.manual_seed(0)
+    network = Light(channels=(8, 8, 16), dilations=(1,), deep_dilations=(1,)).eval()
+    image, hole = torch.rand(1, 3, 64, 64), torch.zeros(1, 1, 64, 64)
+    hole[..., 16:40, 16:48] = 1
+    with torch.no_grad():
+        network.to_rgb.weight.zero_()
+        network.to_rgb.bias.zero_()
+        network.to_rgb.bias[12:] = 20.0
+        open_gate = network(image, hole)
+        network.to_rgb.bias[12:] = -20.0
+        shut = network(image, hole)
+    # Nothing but the local colours is left: hardly any change from one pixel to the next.
+    assert open_gate[..., 20:36, 20:44].diff(dim=-1).abs().mean() > 0.1
+    assert shut[..., 20:36, 20:44].diff(dim=-1).abs().mean() < 0.02
+    torch.testing.assert_close(shut * (1 - hole), image * (1 - hole))
 
 
 def test_samples_of_a_batch_have_their_own_holes(network: Light) -> None:

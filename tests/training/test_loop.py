@@ -15,7 +15,7 @@ import torch
 
 from freefill.config import Config, load
 from freefill.errors import CheckpointError, TrainingError
-from freefill.models import build_generator
+from freefill.models import build_discriminator, build_generator
 from freefill.models.lpips import Lpips
 from freefill.training import checkpoint
 from freefill.training.ema import Ema
@@ -132,8 +132,9 @@ def test_kill_9_at_a_random_moment_and_resume(examples: Path, tmp_path: Path) ->
     assert rows(cut) == rows(whole)
 
 
+@pytest.mark.parametrize("discriminator", ["patch", "features"])
 def test_r1_and_perceptual_losses_take_part(
-    examples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    discriminator: str, examples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Random features stand in for VGG16: the loss has to flow, not to judge.
     metric = Lpips("vgg")
@@ -142,7 +143,9 @@ def test_r1_and_perceptual_losses_take_part(
     monkeypatch.setattr("freefill.references.fetch", lambda *_: tmp_path)
     monkeypatch.setattr(Lpips, "load", lambda *_: metric)
     config = small(
+        f"model.discriminator={discriminator}",
         "loss.l1=0",
+        "loss.coarse=0",
         "loss.perceptual=1",
         "loss.perceptual_size=32",
         "loss.r1=1",
@@ -159,6 +162,14 @@ def test_r1_and_perceptual_losses_take_part(
     start = build_generator(config.model).state_dict()
     end = checkpoint.load(tmp_path / "run")["generator"]
     assert not torch.equal(start["to_rgb.weight"], end["to_rgb.weight"])
+    # Both are trained in turn: the discriminator's scores part, and its weights have moved.
+    assert float(last["score_real"]) != float(last["score_fake"])
+    torch.manual_seed(0)
+    build_generator(config.model)
+    fresh = build_discriminator(config.model, 32).state_dict()
+    judge = checkpoint.load(tmp_path / "run")["discriminator"]
+    moved = [k for k in fresh if k.endswith("original") and not torch.equal(fresh[k], judge[k])]
+    assert moved
 
 
 def test_accumulation_gives_the_same_step(examples: Path, tmp_path: Path) -> None:
@@ -201,14 +212,56 @@ def test_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
         checkpoint.load(tmp_path)
 
 
-def test_starting_weights_must_fit(examples: Path, tmp_path: Path) -> None:
+def test_starting_weights_are_taken_where_they_fit(examples: Path, tmp_path: Path) -> None:
     config = small(steps=10)
     train(examples, tmp_path / "a", config, stop_at=2, say=silent)
     ema = checkpoint.load(tmp_path / "a")["ema"]
-    train(examples, tmp_path / "b", config, init=ema, stop_at=1, say=silent)
-    del ema["stem.conv.weight"]
-    with pytest.raises(CheckpointError, match=r"stem\.conv\.weight"):
-        train(examples, tmp_path / "c", config, init=ema, say=silent)
+    # A step that changes nothing: what is saved is what it started from.
+    still = small("train.lr=1e-12", "train.warmup=0", steps=10)
+    lines: list[str] = []
+    train(examples, tmp_path / "b", still, init=ema, stop_at=1, say=lines.append)
+    assert not any("fresh" in line for line in lines)
+    begun = checkpoint.load(tmp_path / "b")["generator"]
+    torch.testing.assert_close(begun["down2.conv.weight"], ema["down2.conv.weight"])
+
+    missing = {k: v for k, v in ema.items() if k != "stem.conv.weight"}
+    missing["to_rgb.bias"] = torch.full((3,), 9.0)  # of another shape
+    train(examples, tmp_path / "c", still, init=missing, stop_at=1, say=lines.append)
+    assert any("2 tensors start fresh" in line and "stem.conv.weight" in line for line in lines)
+    begun = checkpoint.load(tmp_path / "c")["generator"]
+    torch.testing.assert_close(begun["down2.conv.weight"], ema["down2.conv.weight"])
+    assert not torch.allclose(begun["stem.conv.weight"], ema["stem.conv.weight"])
+    assert begun["to_rgb.bias"].shape == ema["to_rgb.bias"].shape
+
+    few = {k: v for k, v in ema.items() if k.startswith("down")}
+    with pytest.raises(CheckpointError, match=r"do not fit.*4 of its"):
+        train(examples, tmp_path / "d", config, init=few, say=silent)
+
+
+def test_a_run_of_another_architecture_is_named(examples: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train(examples, run, small(steps=10), stop_at=2, say=silent)
+    state = checkpoint.load(run)
+    state["ema"]["old.weight"] = torch.zeros(3)
+    checkpoint.save(run, state)
+    with pytest.raises(CheckpointError, match=r"1 tensors differ, old\.weight.*--init-from"):
+        train(examples, run, small(), resume=True, say=silent)
+
+
+def test_colours_and_choice_of_patches_have_losses_of_their_own(
+    examples: Path, tmp_path: Path
+) -> None:
+    seen: list[Progress] = []
+    config = small(
+        "loss.l1=0", "loss.coarse=3", "loss.match=0.5", "loss.low=2", "train.log_every=1", steps=4
+    )
+    train(examples, tmp_path / "run", config, stop_at=2, say=silent, report=seen.append)
+    values = seen[0].values
+    assert values["coarse"] > 0
+    assert values["match"] > 0
+    assert values["low"] > 0
+    expected = 3 * values["coarse"] + 0.5 * values["match"] + 2 * values["low"]
+    assert values["generator"] == pytest.approx(expected, rel=1e-4)
 
 
 def test_moving_average_follows() -> None:

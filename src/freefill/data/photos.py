@@ -127,7 +127,9 @@ def default_cache() -> Path:
     return Path(base) / "freefill" / "photos"
 
 
-def split(names: Sequence[str], holdout: int) -> tuple[list[int], list[int]]:
+def split(
+    names: Sequence[str], holdout: int, first: Sequence[str] = ()
+) -> tuple[list[int], list[int]]:
     """Keep some photos out of training, chosen by a hash of their names.
 
     The choice depends on nothing but the names: it is the same on every machine, and a photo that
@@ -136,6 +138,7 @@ def split(names: Sequence[str], holdout: int) -> tuple[list[int], list[int]]:
     Args:
         names: Names of the photos.
         holdout: How many to keep out; at most a quarter of them is.
+        first: File name patterns (``cid22_*``) of those that are kept out before any other.
 
     Returns:
         Indices for training and indices held out, each sorted.
@@ -145,9 +148,13 @@ def split(names: Sequence[str], holdout: int) -> tuple[list[int], list[int]]:
         >>> len(train), len(held)
         (3, 1)
     """
-    order = sorted(
-        range(len(names)), key=lambda i: hashlib.sha256(Path(names[i]).name.encode()).digest()
-    )
+
+    def rank(index: int) -> tuple[bool, bytes]:
+        name = Path(names[index]).name
+        last = not any(fnmatch.fnmatch(name, pattern) for pattern in first)
+        return last, hashlib.sha256(name.encode()).digest()
+
+    order = sorted(range(len(names)), key=rank)
     kept = min(holdout, len(names) // 4)
     return sorted(order[kept:]), sorted(order[:kept])
 

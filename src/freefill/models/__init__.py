@@ -8,6 +8,7 @@ from torch import nn
 
 from freefill.models.discriminator import SNPatchDiscriminator
 from freefill.models.encoder_decoder import EncoderDecoder
+from freefill.models.feature_critic import FeatureCritic
 from freefill.models.light import Light
 from freefill.models.local_global import LocalGlobalDiscriminator
 
@@ -26,4 +27,6 @@ def build_discriminator(config: ModelConfig, side: int) -> nn.Module:
     """Build the discriminator that a configuration names, for pictures of about ``side`` pixels."""
     if config.discriminator == "local-global":
         return LocalGlobalDiscriminator(4, config.discriminator_width, side)
+    if config.discriminator == "features":
+        return FeatureCritic()
     return SNPatchDiscriminator(4, config.discriminator_width)

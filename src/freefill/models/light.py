@@ -5,6 +5,9 @@ which has no parameter: the network sees its guess and adds what it lacks, so th
 nor seam has to be learned. The stem folds 2x2 pixels into channels, and most of the work is done
 at 1/8 of the resolution, where a multiplication is cheapest per pixel of receptive field;
 dilations there and a few blocks at 1/16 let the middle of a 256-pixel hole see far beyond its rim.
+From there the local colours are predicted, the detail between them is copied from the known patches
+of nearest colour (:mod:`freefill.layers.copying`), and the decoder, which sees the copies, mends
+them: how much of each pixel's copy is kept is one more gate.
 Each layer has one gate for all its channels ("single"): on a CPU it costs a hundredth of a full
 gate. Encoder features are added to the decoder's, already gated. The convolution of a block is
 linear and its input is activated (pre-activation), so that the residual sum is not pushed to one
@@ -20,6 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from freefill.layers.copying import CELL, Match, by_distance, cell_means, patches, smooth, texture
 from freefill.layers.gated import GatedConv2d
 from freefill.layers.pullpush import pull_push
 
@@ -27,6 +31,12 @@ Gated = partial(GatedConv2d, gate="single", activation=F.silu)
 
 STRIDE = 16
 """Height and width of the input must be multiples of this."""
+MATCHED = 24
+"""Learned features that patches are compared by, next to their colours and places."""
+SHARPNESS = 0.03
+"""Squared difference of texture and colour at which a patch is a third as good a choice."""
+BEFORE = 4
+"""Trunk blocks at 1/8 that come before the blocks at 1/16."""
 
 
 class Block(nn.Module):
@@ -44,15 +54,18 @@ class Block(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Double the resolution by a pointwise convolution and a pixel shuffle."""
+    """Double the resolution: a pointwise convolution, then bilinear interpolation.
+
+    A pixel shuffle in its place costs four times as much and leaves a grid of its stride.
+    """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(in_channels, 4 * out_channels, 1)
+        self.conv = nn.Conv2d(in_channels, out_channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(B, in_channels, H, W)`` to ``(B, out_channels, 2H, 2W)``."""
-        return F.pixel_shuffle(self.conv(x), 2)
+        return _double(cast(Tensor, self.conv(x)))
 
 
 class Light(nn.Module):
@@ -60,7 +73,7 @@ class Light(nn.Module):
 
     Args:
         channels: Width at 1/2, 1/4 and 1/8 of the resolution.
-        dilations: Dilation of each trunk block at 1/8; half of them come before the blocks at 1/16.
+        dilations: Dilation of each trunk block at 1/8; four come before the blocks at 1/16.
         deep_dilations: Dilation of each block at 1/16.
         guidance: Number of optional guidance channels (a sketch and three of colour strokes). Their
             branch starts at zero and is skipped when no guidance is given, so that weights trained
@@ -70,21 +83,23 @@ class Light(nn.Module):
         ``image`` ``(B, 3, H, W)`` in [-1, 1] (values inside the hole are ignored), ``hole``
         ``(B, 1, H, W)`` with 1 = fill, ``guidance`` ``(B, guidance, H, W)``; H and W multiples of
         16.
-        Returns the whole predicted picture, ``(B, 3, H, W)``, not clipped and not composited.
+        Returns the whole predicted picture, ``(B, 3, H, W)``, not clipped and not composited. In
+        training mode the predicted local colours, ``(B, 3, H / 8, W / 8)``, come before it, for a
+        loss of their own.
 
     Examples:
         >>> network = Light()
         >>> sum(p.numel() for p in network.parameters())
         1830572
-        >>> network(torch.zeros(2, 3, 64, 48), torch.ones(2, 1, 64, 48)).shape
+        >>> network.eval()(torch.zeros(2, 3, 64, 48), torch.ones(2, 1, 64, 48)).shape
         torch.Size([2, 3, 64, 48])
     """
 
     def __init__(
         self,
         channels: tuple[int, int, int] = (32, 64, 128),
-        dilations: tuple[int, ...] = (1, 2, 4, 8, 1, 2, 4, 8),
-        deep_dilations: tuple[int, ...] = (1, 2, 4),
+        dilations: tuple[int, ...] = (1, 2, 4, 8, 1, 2),
+        deep_dilations: tuple[int, ...] = (1, 2, 4, 8),
         guidance: int = 4,
     ) -> None:
         super().__init__()
@@ -94,15 +109,21 @@ class Light(nn.Module):
         self.guide = nn.Conv2d(4 * guidance, half, 3, padding=1, bias=False)
         self.down1 = Gated(half, quarter, stride=2)
         self.down2 = Gated(quarter, eighth, stride=2)
-        middle = len(dilations) // 2
-        self.trunk1 = nn.Sequential(*[Block(eighth, d) for d in dilations[:middle]])
+        self.trunk1 = nn.Sequential(*[Block(eighth, d) for d in dilations[:BEFORE]])
         self.deep = nn.Sequential(*[Block(eighth, d) for d in deep_dilations])
-        self.trunk2 = nn.Sequential(*[Block(eighth, d) for d in dilations[middle:]])
+        self.trunk2 = nn.Sequential(*[Block(eighth, d) for d in dilations[BEFORE:]])
+        self.to_colours = nn.Conv2d(eighth, 3, 3, padding=1)
+        self.to_wanted = nn.Conv2d(eighth, MATCHED, 2, padding=1)
+        self.to_offered = nn.Conv2d(eighth + 3 + 3, MATCHED, 2)
+        self.nearness = nn.Parameter(torch.tensor([1.0, 0.1]).log())
         self.up1 = Upsample(eighth, quarter)
         self.decode1 = Block(quarter)
+        self.see1 = nn.Conv2d(16 * 3, quarter, 1)
+        self.mend1 = Block(quarter)
         self.up2 = Upsample(quarter, half)
-        self.decode2 = Block(half)
-        self.to_rgb = nn.Conv2d(half, 4 * 3, 3, padding=1)
+        self.see2 = nn.Conv2d(4 * 3, half, 3, padding=1)
+        self.mend2 = Block(half)
+        self.to_rgb = nn.Conv2d(half, 4 * (3 + 1), 3, padding=1)
         self._initialise()
 
     def _initialise(self) -> None:
@@ -117,9 +138,15 @@ class Light(nn.Module):
                     module.conv.conv.weight.mul_(0.5)
         nn.init.zeros_(self.guide.weight)
         with torch.no_grad():
+            self.to_colours.weight.mul_(0.1)
+            self.to_wanted.weight.mul_(0.1)
             self.to_rgb.weight.mul_(0.1)
+            # The gate of the copies starts nearly open.
+            cast(Tensor, self.to_rgb.bias)[4 * 3 :] = 2.0
 
-    def forward(self, image: Tensor, hole: Tensor, guidance: Tensor | None = None) -> Tensor:
+    def forward(
+        self, image: Tensor, hole: Tensor, guidance: Tensor | None = None
+    ) -> Tensor | dict[str, Tensor]:
         """Predict the whole picture; see the class for shapes.
 
         Raises:
@@ -135,7 +162,72 @@ class Light(nn.Module):
         quarter = self.down1(half)
         eighth = self.trunk1(self.down2(quarter))
         deep = self.deep(F.avg_pool2d(eighth, 2))
-        eighth = self.trunk2(eighth + F.interpolate(deep, scale_factor=2.0, mode="nearest"))
+        eighth = self.trunk2(eighth + _double(deep))
+
+        colours = cell_means(guess) + self.to_colours(F.silu(eighth)).float()
+        # Where a cell is partly known, its true pixels count.
+        picture = image * (1 - hole) + smooth(colours) * hole
+        means = cell_means(picture)
+        base = smooth(means)
+        match = self._match(F.silu(eighth), picture, means, hole)
+        detail = match.copy(image - base)
+        copied = image * (1 - hole) + (base + detail) * hole
+
         y = self.decode1(self.up1(eighth) + quarter)
-        y = self.decode2(self.up2(y) + half)
-        return guess + F.pixel_shuffle(self.to_rgb(F.silu(y)), 2)
+        y = self.mend1(y + self.see1(F.pixel_unshuffle(copied, 4)))
+        y = self.mend2(self.up2(y) + half + self.see2(F.pixel_unshuffle(copied, 2)))
+        mended = F.pixel_shuffle(self.to_rgb(F.silu(y)).float(), 2)
+        dropped = (1 - torch.sigmoid(mended[:, 3:])) * hole
+        filled = copied - dropped * detail + mended[:, :3]
+        if not self.training:
+            return filled
+        return {"filled": filled, "coarse": colours, "match": _mismatch(match, image)}
+
+    def _match(self, features: Tensor, picture: Tensor, means: Tensor, hole: Tensor) -> Match:
+        """Compare patches by colour, by place, and by what the network wants and offers."""
+        means = means.detach()
+        height, width = means.shape[-2:]
+        rows = torch.arange(height + 2, device=means.device).view(1, 1, -1, 1) / CELL
+        columns = torch.arange(width + 2, device=means.device).view(1, 1, 1, -1) / CELL
+        places = torch.cat(
+            [
+                rows.expand(len(means), 1, -1, width + 2),
+                columns.expand(len(means), 1, height + 2, -1),
+            ],
+            1,
+        )
+        colour, place = (self.nearness / 2).exp()
+        wanted, offered = by_distance(
+            torch.cat([patches(_padded(means)) * colour, places[..., 1:, 1:] * place], 1),
+            torch.cat([patches(means) * colour, places[..., 2:-1, 2:-1] * place], 1),
+        )
+        own = torch.cat([features, means.to(features), texture(picture).detach().to(features)], 1)
+        return Match(
+            torch.cat([wanted, self.to_wanted(features).float()], 1),
+            torch.cat([offered, self.to_offered(own).float()], 1),
+            hole,
+        )
+
+
+def _mismatch(match: Match, image: Tensor) -> Tensor:
+    """Cross-entropy of the choice of patches, against those most like the truth in the hole.
+
+    Likeness is that of texture first and of colour second: copies of like texture are nearest to
+    the truth in LPIPS, even when their own colours differ. A cross-entropy learns the likeliest
+    patch where regression would learn a mean of all, which is like none.
+    """
+    truth = torch.cat([2 * texture(image), 0.5 * cell_means(image)], 1).detach()
+    with torch.no_grad():
+        likeness = match.compare(*by_distance(patches(_padded(truth)), patches(truth)))
+        target = torch.softmax(likeness / SHARPNESS, 2)
+    missed = -(target * torch.log_softmax(match.score, 2)).sum(2)
+    counted = match.asking * match.known[:, :, 0, 0]
+    return (missed * counted).sum() / counted.sum().clamp(min=1)
+
+
+def _padded(cells: Tensor) -> Tensor:
+    return F.pad(cells, (1, 1, 1, 1), mode="replicate")
+
+
+def _double(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)

@@ -85,15 +85,19 @@ class Lpips(nn.Module):
                 found.append(y / (y.square().sum(1, keepdim=True).sqrt() + 1e-10))
         return found
 
+    def between(self, a: list[Tensor], b: list[Tensor]) -> Tensor:
+        """Give the distance of each pair, ``(B,)``, from what :meth:`stages` gave for both."""
+        total = torch.zeros(a[0].shape[0], device=a[0].device)
+        for i, (x, y) in enumerate(zip(a, b, strict=True)):
+            lin = self.get_buffer(f"lin{i}")
+            total = total + F.conv2d((x - y).square(), lin).mean((1, 2, 3))
+        return total
+
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """Give the distance of each pair, ``(B,)``; ``b`` gets no gradient."""
         with torch.no_grad():
             target = self.stages(b)
-        total = torch.zeros(a.shape[0], device=a.device)
-        for i, (x, y) in enumerate(zip(self.stages(a), target, strict=True)):
-            lin = self.get_buffer(f"lin{i}")
-            total = total + F.conv2d((x - y).square(), lin).mean((1, 2, 3))
-        return total
+        return self.between(self.stages(a), target)
 
 
 def _alexnet() -> tuple[nn.Sequential, tuple[int, ...]]:

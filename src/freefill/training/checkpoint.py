@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from freefill.errors import CheckpointError
 
@@ -64,3 +65,25 @@ def load(run: Path) -> dict[str, Any]:
         found = state.get("format") if isinstance(state, dict) else type(state).__name__
         raise CheckpointError(f"{path} has checkpoint format {found}; this freefill reads {FORMAT}")
     return state
+
+
+def restore(network: nn.Module, tensors: dict[str, Tensor], run: Path) -> None:
+    """Load a checkpoint's tensors into the network that its configuration builds.
+
+    Args:
+        network: Takes the tensors, all of them.
+        tensors: One of the state's dicts of tensors.
+        run: The run, for the message.
+
+    Raises:
+        CheckpointError: If they do not fit: the run was made by a version of another architecture.
+    """
+    own = {name: value.shape for name, value in network.state_dict().items()}
+    given = {name: value.shape for name, value in tensors.items()}
+    wrong = sorted(name for name in own.keys() | given if own.get(name) != given.get(name))
+    if wrong:
+        raise CheckpointError(
+            f"{run} was made by a version of freefill with another network: {len(wrong)} tensors "
+            f"differ, {wrong[0]} among them. Start a new run with --init-from {run}"
+        )
+    network.load_state_dict(tensors)

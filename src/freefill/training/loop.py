@@ -19,6 +19,7 @@ from typing import Any, TextIO, cast
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.utils.tensorboard import SummaryWriter
 
 from freefill import losses, references
@@ -27,14 +28,19 @@ from freefill.data.batches import Batch, Batches
 from freefill.data.photos import open_store, split
 from freefill.errors import CheckpointError, TrainingError
 from freefill.models import build_discriminator, build_generator
+from freefill.models.feature_critic import FeatureCritic
 from freefill.models.lpips import Lpips
 from freefill.training import checkpoint, previews
 from freefill.training.ema import Ema
 
 COLUMNS = (
-    "step", "images", "minutes", "cpu_minutes", "img_s", "lr", "generator", "l1", "perceptual",
-    "adversarial", "discriminator", "score_real", "score_fake", "r1", "val_l1",
+    "step", "images", "minutes", "cpu_minutes", "img_s", "lr", "generator", "l1", "low", "coarse",
+    "match", "perceptual", "adversarial", "discriminator", "score_real", "score_fake", "r1",
+    "val_l1",
 )  # fmt: skip
+
+LOW = 8
+"""Side of the cells whose mean colours ``loss.low`` compares, in pixels."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,7 @@ def train(
     store = open_store(photos, config.data.size, progress=_decoding(say))
     run.mkdir(parents=True, exist_ok=True)
     (run / "config.toml").write_text(config.to_toml())
-    used, held = split(store.names, config.data.holdout)
+    used, held = split(store.names, config.data.holdout, config.data.holdout_first)
     say(f"{len(used)} photos to train on, {len(held)} held out")
     if state and state["photos"] != len(used):
         say(
@@ -122,7 +128,9 @@ def train(
         metric = Lpips.load(references.fetch("lpips_vgg", say), "vgg").to(fabric.device)
         if settings.channels_last:
             _channels_last(metric)
-        perceptual = losses.PerceptualLoss(metric, weights.perceptual_size)
+        perceptual = losses.PerceptualLoss(
+            metric, weights.perceptual_size, weights.perceptual_windows
+        )
 
     g_optimizer = torch.optim.Adam(generator.parameters(), settings.lr, settings.betas)
     d_optimizer = torch.optim.Adam(
@@ -131,9 +139,9 @@ def train(
     first, seconds, cpu = 0, 0.0, 0.0
     if state:
         first, seconds, cpu = state["step"], state["seconds"], state["cpu_seconds"]
-        generator.load_state_dict(state["generator"])
-        discriminator.load_state_dict(state["discriminator"])
-        ema.network.load_state_dict(state["ema"])
+        checkpoint.restore(generator, state["generator"], run)
+        checkpoint.restore(discriminator, state["discriminator"], run)
+        checkpoint.restore(ema.network, state["ema"], run)
         g_optimizer.load_state_dict(state["g_optimizer"])
         d_optimizer.load_state_dict(state["d_optimizer"])
     bare_generator, bare_discriminator = generator, discriminator
@@ -186,26 +194,47 @@ def train(
             values: dict[str, Tensor] = {}
             parts = _parts(batch, settings.accumulate)
 
-            # Generator: l1 on the prediction, the other losses on the composite.
-            fakes = []
+            # Generator: l1 on the prediction, the other losses on the composite. What the
+            # discriminator looks at, filled and true, is kept for its own step.
+            views: list[tuple[list[Tensor], list[Tensor], Tensor]] = []
             for part in parts:
-                predicted = generator(part.image, part.hole).float()
+                output = generator(part.image, part.hole)
+                if isinstance(output, Tensor):
+                    output = {"filled": output}
+                predicted = output["filled"].float()
                 filled = composite(predicted, part)
-                fakes.append(filled.detach())
+                filled_view, true_view, hole = [filled], [part.image], part.hole
                 error = losses.l1(predicted, part.image, part.hole, weights.known)
                 g_loss = weights.l1 * error
                 _add(values, "l1", error, len(parts))
+                if weights.low:
+                    means = F.avg_pool2d(predicted, LOW)
+                    error = losses.coarse_l1(means, part.image, part.hole, weights.known)
+                    g_loss = g_loss + weights.low * error
+                    _add(values, "low", error, len(parts))
+                if "coarse" in output:
+                    coarse = output["coarse"].float()
+                    error = losses.coarse_l1(coarse, part.image, part.hole, weights.known)
+                    g_loss = g_loss + weights.coarse * error
+                    _add(values, "coarse", error, len(parts))
+                if "match" in output:
+                    g_loss = g_loss + weights.match * output["match"]
+                    _add(values, "match", output["match"], len(parts))
                 if perceptual is not None:
                     with fabric.autocast():
-                        distance = perceptual(filled, part.image, windows)
-                    g_loss = g_loss + weights.perceptual * distance
-                    _add(values, "perceptual", distance, len(parts))
+                        look = perceptual(filled, part.image, part.hole, windows)
+                    g_loss = g_loss + weights.perceptual * look.distance
+                    _add(values, "perceptual", look.distance, len(parts))
+                    if isinstance(bare_discriminator, FeatureCritic):
+                        # Its first stage is the picture nearly as it is, at full resolution.
+                        filled_view, true_view, hole = look.filled[1:], look.true[1:], look.hole
                 if stage.adversarial:
                     discriminator.requires_grad_(False)
-                    score = losses.hinge_generator(discriminator(filled, part.hole).float())
+                    score = losses.hinge_generator(discriminator(*filled_view, hole).float())
                     discriminator.requires_grad_(True)
                     g_loss = g_loss + stage.adversarial * score
                     _add(values, "adversarial", score, len(parts))
+                views.append(([v.detach() for v in filled_view], true_view, hole))
                 _add(values, "generator", g_loss, len(parts))
                 fabric.backward(g_loss / len(parts))
             g_optimizer.step()
@@ -213,12 +242,12 @@ def train(
 
             # Discriminator: true pictures above 1, the composites just made below -1.
             if stage.adversarial:
-                for part, fake in zip(parts, fakes, strict=True):
-                    real = part.image
+                for fake, real, hole in views:
                     penalise = weights.r1 > 0 and step % weights.r1_every == 0
                     if penalise:
-                        real = real.detach().requires_grad_()
-                    scores = discriminator(torch.cat([real, fake]), part.hole.repeat(2, 1, 1, 1))
+                        real = [r.detach().requires_grad_() for r in real]
+                    pairs = [torch.cat(pair) for pair in zip(real, fake, strict=True)]
+                    scores = discriminator(*pairs, hole.repeat(2, 1, 1, 1))
                     real_scores, fake_scores = scores.float().chunk(2)
                     d_loss = losses.hinge_discriminator(real_scores, fake_scores)
                     _add(values, "discriminator", d_loss, len(parts))
@@ -347,17 +376,20 @@ def _hardware(fabric: Fabric) -> str:
 
 def _start_from(generator: nn.Module, init: dict[str, Tensor], say: Callable[[str], None]) -> None:
     own = generator.state_dict()
-    # An unguided file has no guidance branch: that starts at zero anyway.
-    init = {k: torch.zeros_like(v) for k, v in own.items() if k.startswith("guide.")} | init
-    wrong = sorted(set(own) ^ set(init))
-    wrong += [k for k in own if k in init and own[k].shape != init[k].shape]
-    if wrong:
+    fitting = {k: v.float() for k, v in init.items() if k in own and own[k].shape == v.shape}
+    taken = sum(v.numel() for v in fitting.values())
+    # An unguided file has no guidance branch, which starts at zero anyway.
+    total = sum(v.numel() for k, v in own.items() if not k.startswith("guide."))
+    if 2 * taken < total:
         raise CheckpointError(
-            f"the weights to start from do not fit this network: {len(wrong)} tensors are missing, "
-            f"extra or of another shape, {wrong[0]} among them"
+            f"the weights to start from do not fit this network: {len(fitting)} of its {len(own)} "
+            f"tensors are in them with the same shape, {taken:,} of {total:,} parameters"
         )
-    generator.load_state_dict({k: v.float() for k, v in init.items()})
-    say(f"starting from {len(init)} given tensors")
+    generator.load_state_dict(own | fitting)
+    fresh = sorted(k for k in own if k not in fitting and not k.startswith("guide."))
+    say(f"starting from {taken:,} given parameters of {total:,}")
+    if fresh:
+        say(f"{len(fresh)} tensors start fresh, not given in this shape: {fresh[0]} first")
 
 
 def _rate(step: int, settings: TrainConfig) -> float:
