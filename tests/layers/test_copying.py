@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from functools import partial
+
 import pytest
 import torch
 from torch import Tensor
@@ -10,6 +13,8 @@ from torch.nn import functional as F
 from freefill.layers import copying
 from freefill.layers.copying import (
     CELL,
+    COHERENCE,
+    PERIOD,
     Match,
     by_distance,
     cell_means,
@@ -56,12 +61,16 @@ def naive(detail: Tensor, means: Tensor, hole: Tensor) -> Tensor:
     for i in range(rows + 1):
         for j in range(columns + 1):
             wanted = padded[0, :, i : i + 2, j : j + 2]
-            a, b = min(
-                offers,
-                key=lambda o: float(
-                    (means[0, :, o[0] : o[0] + 2, o[1] : o[1] + 2] - wanted).square().sum()
-                ),
-            )
+
+            def cost(offer: tuple[int, int], at: tuple[int, int], wanted: Tensor) -> float:
+                a, b = offer
+                apart = float((means[0, :, a : a + 2, b : b + 2] - wanted).square().sum())
+                steps = [
+                    math.cos(2 * math.pi * (p - q) / PERIOD) for p, q in zip(offer, at, strict=True)
+                ]
+                return apart - COHERENCE * sum(steps)
+
+            a, b = min(offers, key=partial(cost, at=(i - 1, j - 1), wanted=wanted))
             patch = detail[0, :, a * CELL : (a + 2) * CELL, b * CELL : (b + 2) * CELL]
             result[:, i * CELL : (i + 2) * CELL, j * CELL : (j + 2) * CELL] += window * patch
     return result[None, :, CELL:-CELL, CELL:-CELL]
@@ -97,6 +106,24 @@ def test_detail_comes_from_where_the_colours_are_alike() -> None:
     copied = copy_detail(detail * (1 - hole), means, hole)
     torch.testing.assert_close(copied[..., 24:40, 16:40], detail[..., 24:40, 16:40])
     assert copied[..., 24:40, 88:112].abs().max() == 0
+
+
+def test_a_smooth_area_gets_one_piece_of_texture_and_no_tiles() -> None:
+    detail, hole = noise(128, 128), box(128, 128, slice(48, 80), slice(40, 72))
+    copied = copy_detail(detail * (1 - hole), torch.zeros(1, 3, 16, 16), hole)
+    wanted = copied[..., 48:80, 40:72]
+    period = PERIOD * CELL
+    shifted = [
+        detail.roll((dy, dx), (2, 3))[..., 48:80, 40:72]
+        for dy in range(0, 128, period)
+        for dx in range(0, 128, period)
+        if (dy, dx) != (0, 0)
+    ]
+    # Not all of the hole from one place, but each patch of it from whole periods away, as it is.
+    same = torch.stack([(wanted - s).abs().amax(1) < 1e-4 for s in shifted]).any(0)
+    assert same.float().mean() > 0.5
+    tiles = (wanted[..., CELL:] - wanted[..., :-CELL]).abs().amax(1) < 1e-4
+    assert tiles.float().mean() < 0.01
 
 
 def test_blending_adds_up_to_one() -> None:
@@ -199,10 +226,10 @@ def test_only_what_is_missing_asks_and_only_what_is_known_gives() -> None:
     hole = torch.cat([box(64, 64, slice(24, 32), slice(24, 32)), torch.zeros(1, 1, 64, 64)])
     found = match(torch.cat([noise(8, 8), noise(8, 8, seed=1)]), hole)
     # One cell is missing, in four patches; of the 49 offers those four are barred to one picture.
-    assert found.score.shape == (2, 5, 49)
+    assert found.score().shape == (2, 5, 49)
     assert found.asking.sum(1).tolist() == [4, 0]
-    assert (found.score[0] < -copying.FAR / 2).sum(1).tolist() == [4] * 5
-    assert (found.score[1] < -copying.FAR / 2).sum() == 0
+    assert (found.score()[0] < -copying.FAR / 2).sum(1).tolist() == [4] * 5
+    assert (found.score()[1] < -copying.FAR / 2).sum() == 0
     assert found.known.flatten().tolist() == [1, 1]
 
 

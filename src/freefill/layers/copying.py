@@ -20,6 +20,12 @@ from torch.nn import functional as F
 
 CELL = 8
 """Side of a cell, in pixels; a patch is twice as large, and patches start at every cell."""
+PERIOD = 4
+"""Cells after which the place of a patch counts as the same again."""
+COHERENCE = 1.0
+"""Fit that a copy from whole periods away gains in each direction, and one from half a period off
+loses. On 12 held-out scenes 0 gave LPIPS 0.199 (free-form) and 0.180 (centre), 0.5 0.187 and
+0.174, 1 0.185 and 0.171, 2 the same; 1 with a period of 8 cells 0.192 and 0.175."""
 FAR = 1e4
 """Taken from the fit of a patch that is not wholly known."""
 
@@ -69,14 +75,12 @@ class Match:
         hole: ``(B, 1, 8h, 8w)``, 1 = unknown.
 
     Attributes:
-        score: ``(B, Q, K)``: the fit of Q wanted and K offered patches; ``-FAR`` for one that is
-            not wholly known.
         asking: ``(B, Q)``, 1 where a wanted patch is in need of a copy.
         known: ``(B, 1, 1, 1)``, 1 where a picture has any patch to give.
     """
 
     def __init__(self, wanted: Tensor, offered: Tensor, hole: Tensor) -> None:
-        self.size = (wanted.shape[-2], wanted.shape[-1])
+        self.wanted, self.offered = wanted, offered
         unknown = F.max_pool2d(hole, CELL)
         missing = patches(F.pad(unknown, (1, 1, 1, 1), mode="replicate")).amax(1).flatten(1)
         barred = patches(unknown).amax(1).flatten(1)
@@ -87,7 +91,10 @@ class Match:
         self.asking = missing[:, self.asked]
         self.known = 1 - barred.amin(1)[:, None, None, None]
         self.barred = barred[:, None, self.given]
-        self.score = self.compare(wanted, offered)
+
+    def score(self) -> Tensor:
+        """Give the fit of Q wanted and K offered patches, ``(B, Q, K)``; far below 0 if barred."""
+        return self.compare(self.wanted, self.offered)
 
     def compare(self, wanted: Tensor, offered: Tensor) -> Tensor:
         """Give the scalar products for these patches, of any two of the shapes of the class."""
@@ -108,8 +115,9 @@ class Match:
             wholly known. It has the gradient of ``detail``, the choice has none.
         """
         width = detail.shape[-1] // CELL
-        best = self.given[self.score.argmax(2)][:, self.places]
-        best = best.view(best.shape[0], *self.size)
+        score = self.compare(_in_step(self.wanted, -1), _in_step(self.offered, 0))
+        best = self.given[score.argmax(2)][:, self.places]
+        best = best.view(best.shape[0], *self.wanted.shape[-2:])
         first = torch.div(best, width - 1, rounding_mode="floor") * width + best % (width - 1)
         return _paste(detail, first) * self.known
 
@@ -133,6 +141,24 @@ def by_distance(wanted: Tensor, offered: Tensor) -> tuple[Tensor, Tensor]:
     squares = offered.square().sum(1, keepdim=True)
     ones = torch.ones_like(wanted[:, :1])
     return torch.cat([2 * wanted, ones], 1), torch.cat([offered, -squares], 1)
+
+
+def _in_step(cells: Tensor, first: int) -> Tensor:
+    """Add the place within a period, so that two neighbours rather copy from two neighbours.
+
+    Without it all patches of a smooth area choose the same one and tile it. The scalar product of
+    the added channels is greatest where the two places differ by whole periods.
+    """
+    height, width = cells.shape[-2:]
+    turn = 2 * math.pi / PERIOD
+    rows = (torch.arange(height, device=cells.device) + first).view(1, 1, -1, 1) * turn
+    columns = (torch.arange(width, device=cells.device) + first).view(1, 1, 1, -1) * turn
+    steps = [
+        wave(place).expand(cells.shape[0], 1, height, width) * COHERENCE**0.5
+        for place in (rows, columns)
+        for wave in (torch.cos, torch.sin)
+    ]
+    return torch.cat([cells, *steps], 1)
 
 
 def _some(flags: Tensor) -> tuple[Tensor, Tensor]:

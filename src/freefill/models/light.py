@@ -220,7 +220,7 @@ def _mismatch(match: Match, image: Tensor) -> Tensor:
     with torch.no_grad():
         likeness = match.compare(*by_distance(patches(_padded(truth)), patches(truth)))
         target = torch.softmax(likeness / SHARPNESS, 2)
-    missed = -(target * torch.log_softmax(match.score, 2)).sum(2)
+    missed = -(target * torch.log_softmax(match.score(), 2)).sum(2)
     counted = match.asking * match.known[:, :, 0, 0]
     return (missed * counted).sum() / counted.sum().clamp(min=1)
 
