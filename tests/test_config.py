@@ -46,7 +46,7 @@ def test_tables_are_replaced_whole(tmp_path: Path) -> None:
         ("train.lr", "key=value"),
         ("model.name=huge", "light"),
         ("model.convolution=dense", "'plain', 'partial' or 'gated'"),
-        ("model.discriminator=global", "'patch' or 'local-global'"),
+        ("model.discriminator=global", "'patch', 'local-global' or 'features'"),
         ("model.convolution=plain", "model.convolution is 'plain', but light is always gated"),
         ("model.convolution=partial", "set model.name to 'encoder-decoder'"),
     ],

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tomli_w
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -151,6 +151,9 @@ def test_holes_stay_as_published() -> None:
     seed=st.integers(0, 2**40),
     content=st.binary(max_size=4),
 )
+@example(
+    height=64, width=66, seed=1_099_511_627_775, content=b"\xd3"
+)  # full to 0.01 % of its bound
 @settings(deadline=None, max_examples=25)
 def test_holes_are_what_they_are_called(height: int, width: int, seed: int, content: bytes) -> None:
     photo = Photo("a.png", hashlib.sha256(content).hexdigest(), "x")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import re
 import warnings
 from pathlib import Path
 from typing import Any, cast
@@ -129,7 +130,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             numpy_helper.to_array(tensor).astype(np.float32)
         )
         for tensor in model.graph.initializer
-        if tensor.name.removesuffix(HALF).endswith((".weight", ".bias"))
+        if re.fullmatch(r"[A-Za-z_][\w.]*", tensor.name.removesuffix(HALF))
     }
 
 

@@ -208,8 +208,8 @@ def train(
                 g_loss = weights.l1 * error
                 _add(values, "l1", error, len(parts))
                 if weights.low:
-                    means = F.avg_pool2d(predicted, LOW)
-                    error = losses.coarse_l1(means, part.image, part.hole, weights.known)
+                    local = F.avg_pool2d(predicted, LOW)
+                    error = losses.coarse_l1(local, part.image, part.hole, weights.known)
                     g_loss = g_loss + weights.low * error
                     _add(values, "low", error, len(parts))
                 if "coarse" in output:
