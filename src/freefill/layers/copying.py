@@ -2,10 +2,9 @@
 
 A small network predicts colours well and texture badly. So the picture is split in two: its local
 mean colours, which the network predicts in the hole, and the detail around them, which is copied
-from the known patch whose local colours are nearest. The idea of adding a residual found by
-matching at low resolution is that of "Contextual Residual Aggregation" (Yi et al., CVPR 2020); here
-one patch is taken and not a weighted mean of many, which would have no texture, and what is
-compared are colours and not features, so that the copies are right from the first step of training.
+from known patches. The idea of adding a residual found by matching at low resolution is that of
+"Contextual Residual Aggregation" (Yi et al., CVPR 2020); here one patch is taken and not a weighted
+mean of many, which would have no texture, and neighbours are drawn to neighbours.
 
 Patches are of two by two cells. Overlapping patches are blended by windows that add up to one.
 """

@@ -5,11 +5,11 @@ which has no parameter: the network sees its guess and adds what it lacks, so th
 nor seam has to be learned. The stem folds 2x2 pixels into channels, and most of the work is done
 at 1/8 of the resolution, where a multiplication is cheapest per pixel of receptive field;
 dilations there and a few blocks at 1/16 let the middle of a 256-pixel hole see far beyond its rim.
-From there the local colours are predicted, the detail between them is copied from the known patches
-of nearest colour (:mod:`freefill.layers.copying`), and the decoder, which sees the copies, mends
-them: how much of each pixel's copy is kept is one more gate.
-Each layer has one gate for all its channels ("single"): on a CPU it costs a hundredth of a full
-gate. Encoder features are added to the decoder's, already gated. The convolution of a block is
+From there the local colours are predicted; the detail between them is copied from known patches
+(:mod:`freefill.layers.copying`), chosen by colour, by distance, and by features that learn which
+texture belongs there. The decoder, which sees the copies, mends them: how much of each pixel's copy
+is kept is one more gate. Each layer has one gate for all its channels ("single"): on a CPU it costs
+a hundredth of a full gate. Encoder features are added to the decoder's, already gated. The convolution of a block is
 linear and its input is activated (pre-activation), so that the residual sum is not pushed to one
 side.
 """
@@ -84,8 +84,9 @@ class Light(nn.Module):
         ``(B, 1, H, W)`` with 1 = fill, ``guidance`` ``(B, guidance, H, W)``; H and W multiples of
         16.
         Returns the whole predicted picture, ``(B, 3, H, W)``, not clipped and not composited. In
-        training mode the predicted local colours, ``(B, 3, H / 8, W / 8)``, come before it, for a
-        loss of their own.
+        training mode a dict: that picture as ``filled``, the local colours as ``coarse``, ``(B, 3,
+        H / 8, W / 8)``, and the loss of the choice of patches as ``match``, a scalar; for that one
+        ``image`` has to be the true picture.
 
     Examples:
         >>> network = Light()
