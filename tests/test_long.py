@@ -49,7 +49,8 @@ def test_training_beats_its_own_first_guess(
     train(examples, tmp_path / "run", config, say=lambda _: None)
     with (tmp_path / "run/log.csv").open() as file:
         held_out = [float(row["val_l1"]) for row in csv.DictReader(file) if row["val_l1"]]
-    # The first value is that of pull-push, to which a fresh network adds next to nothing.
+    # The first value is that of pull-push with copies chosen by colour, to which a fresh network
+    # adds next to nothing.
     assert held_out[-1] < 0.97 * held_out[0]
 
 

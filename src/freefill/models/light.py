@@ -9,9 +9,9 @@ From there the local colours are predicted; the detail between them is copied fr
 (:mod:`freefill.layers.copying`), chosen by colour, by distance, and by features that learn which
 texture belongs there. The decoder, which sees the copies, mends them: how much of each pixel's copy
 is kept is one more gate. Each layer has one gate for all its channels ("single"): on a CPU it costs
-a hundredth of a full gate. Encoder features are added to the decoder's, already gated. The convolution of a block is
-linear and its input is activated (pre-activation), so that the residual sum is not pushed to one
-side.
+a hundredth of a full gate. Encoder features are added to the decoder's, already gated. The
+convolution of a block is linear and its input is activated (pre-activation), so that the residual
+sum is not pushed to one side.
 """
 
 from __future__ import annotations
