@@ -56,6 +56,11 @@ def texture(picture: Tensor) -> Tensor:
     return F.avg_pool2d(torch.cat([rough, right, down], 1), CELL)
 
 
+def framed(cells: Tensor) -> Tensor:
+    """Repeat the outermost cells once, for patches that reach over the border."""
+    return F.pad(cells, (1, 1, 1, 1), mode="replicate")
+
+
 def patches(cells: Tensor) -> Tensor:
     """List the four cells of each patch, ``(B, D, h, w)`` to ``(B, 4D, h - 1, w - 1)``."""
     height, width = cells.shape[-2] - 1, cells.shape[-1] - 1
@@ -81,7 +86,7 @@ class Match:
     def __init__(self, wanted: Tensor, offered: Tensor, hole: Tensor) -> None:
         self.wanted, self.offered = wanted, offered
         unknown = F.max_pool2d(hole, CELL)
-        missing = patches(F.pad(unknown, (1, 1, 1, 1), mode="replicate")).amax(1).flatten(1)
+        missing = patches(framed(unknown)).amax(1).flatten(1)
         barred = patches(unknown).amax(1).flatten(1)
         # Patches that are known in the whole batch need no copy, those unknown in the whole batch
         # can give none: left out, they make the table several times smaller.

@@ -23,7 +23,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from freefill.layers.copying import CELL, Match, by_distance, cell_means, patches, smooth, texture
+from freefill.layers.copying import (
+    CELL,
+    Match,
+    by_distance,
+    cell_means,
+    framed,
+    patches,
+    smooth,
+    texture,
+)
 from freefill.layers.gated import GatedConv2d
 from freefill.layers.pullpush import pull_push
 
@@ -165,12 +174,13 @@ class Light(nn.Module):
         deep = self.deep(F.avg_pool2d(eighth, 2))
         eighth = self.trunk2(eighth + _double(deep))
 
-        colours = cell_means(guess) + self.to_colours(F.silu(eighth)).float()
+        features = F.silu(eighth)
+        colours = cell_means(guess) + self.to_colours(features).float()
         # Where a cell is partly known, its true pixels count.
         picture = image * (1 - hole) + smooth(colours) * hole
         means = cell_means(picture)
         base = smooth(means)
-        match = self._match(F.silu(eighth), picture, means, hole)
+        match = self._match(features, picture, means, hole)
         detail = match.copy(image - base)
         copied = image * (1 - hole) + (base + detail) * hole
 
@@ -199,7 +209,7 @@ class Light(nn.Module):
         )
         colour, place = (self.nearness / 2).exp()
         wanted, offered = by_distance(
-            torch.cat([patches(_padded(means)) * colour, places[..., 1:, 1:] * place], 1),
+            torch.cat([patches(framed(means)) * colour, places[..., 1:, 1:] * place], 1),
             torch.cat([patches(means) * colour, places[..., 2:-1, 2:-1] * place], 1),
         )
         own = torch.cat([features, means.to(features), texture(picture).detach().to(features)], 1)
@@ -219,16 +229,12 @@ def _mismatch(match: Match, image: Tensor) -> Tensor:
     """
     truth = torch.cat([2 * texture(image), 0.5 * cell_means(image)], 1).detach()
     with torch.no_grad():
-        likeness = match.compare(*by_distance(patches(_padded(truth)), patches(truth)))
+        likeness = match.compare(*by_distance(patches(framed(truth)), patches(truth)))
         target = torch.softmax(likeness / SHARPNESS, 2)
     missed = -(target * torch.log_softmax(match.score(), 2)).sum(2)
     counted = match.asking * match.known[:, :, 0, 0]
     # A mean for each picture first, so that a batch may be computed in parts.
     return ((missed * counted).sum(1) / counted.sum(1).clamp(min=1)).mean()
-
-
-def _padded(cells: Tensor) -> Tensor:
-    return F.pad(cells, (1, 1, 1, 1), mode="replicate")
 
 
 def _double(x: Tensor) -> Tensor:

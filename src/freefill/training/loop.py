@@ -19,7 +19,6 @@ from typing import Any, TextIO, cast
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.utils.tensorboard import SummaryWriter
 
 from freefill import losses, references
@@ -27,6 +26,7 @@ from freefill.config import Config, TrainConfig, from_dict
 from freefill.data.batches import Batch, Batches
 from freefill.data.photos import open_store, split
 from freefill.errors import CheckpointError, TrainingError
+from freefill.layers.copying import cell_means
 from freefill.models import build_discriminator, build_generator
 from freefill.models.feature_critic import FeatureCritic
 from freefill.models.lpips import Lpips
@@ -38,9 +38,6 @@ COLUMNS = (
     "match", "perceptual", "adversarial", "discriminator", "score_real", "score_fake", "r1",
     "val_l1",
 )  # fmt: skip
-
-LOW = 8
-"""Side of the cells whose mean colours ``loss.low`` compares, in pixels."""
 
 
 @dataclass(frozen=True)
@@ -208,7 +205,7 @@ def train(
                 g_loss = weights.l1 * error
                 _add(values, "l1", error, len(parts))
                 if weights.low:
-                    local = F.avg_pool2d(predicted, LOW)
+                    local = cell_means(predicted)
                     error = losses.coarse_l1(local, part.image, part.hole, weights.known)
                     g_loss = g_loss + weights.low * error
                     _add(values, "low", error, len(parts))
