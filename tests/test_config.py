@@ -99,3 +99,29 @@ def test_a_crop_that_the_local_discriminator_cannot_halve_is_refused() -> None:
     overrides = ["model.discriminator=local-global", "train.stages=[{steps = 1, crop = 96}]"]
     with pytest.raises(ConfigError, match=r"train\.stages\.0\.crop is 96.*multiple of 64"):
         load(None, overrides)
+
+
+@pytest.mark.parametrize(("name", "size"), [("paper-places2", 0), ("paper-celebahq", 256)])
+def test_the_papers_settings_are_those_of_the_released_code(name: str, size: int) -> None:
+    config = load(Path(__file__).parent.parent / "configs" / f"{name}.toml")
+    model, data, loss, training = config.model, config.data, config.loss, config.train
+    assert (model.name, model.discriminator, model.discriminator_width) == ("deepfill", "patch", 64)
+    assert (model.padding, model.mask_resize, model.fuse) == ("same", "two-step", True)
+    assert model.attention == "released"
+    assert (data.size, data.min_scale, data.flip, data.colour) == (size, 1.0, False, 0.0)
+    assert (data.masks, data.shared_hole, data.weights) == ({"released": 1.0}, True, {})
+    assert (loss.l1, loss.coarse, loss.known) == (1.0, 1.0, 1.0)
+    assert (loss.low, loss.match, loss.perceptual, loss.r1) == (0.0, 0.0, 0.0, 0.0)
+    (stage,) = training.stages
+    assert (stage.crop, stage.batch, stage.adversarial, stage.steps) == (256, 16, 1.0, 10**8)
+    assert (training.lr, training.discriminator_lr) == (1e-4, 1e-4)
+    assert (training.betas, training.warmup, training.decay) == ((0.5, 0.999), 0, False)
+    assert (training.ema, training.accumulate, training.precision) == (0.0, 1, "32-true")
+    assert training.separate_batches
+
+
+def test_impossible_pairs_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"data\.size is 32; it must be at least 64"):
+        load(None, ["data.size=32"])
+    with pytest.raises(ConfigError, match="choose 'patch'"):
+        load(None, ["train.separate_batches=true", "model.discriminator='features'"])

@@ -10,7 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from freefill.planning import BUDGET, CONTEXT, SMALLEST, STRIDE, Crop, plan
+from freefill.planning import (
+    BUDGET,
+    CONTEXT,
+    SMALLEST,
+    STRIDE,
+    THICK,
+    VIEW,
+    Crop,
+    plan,
+    thickness,
+)
 
 Hole = NDArray[np.bool_]
 
@@ -39,13 +49,17 @@ def check(hole: Hole, crops: list[Crop]) -> None:
         rows, columns = crop.network_size
         assert rows % STRIDE == columns % STRIDE == 0
         assert min(rows, columns) >= STRIDE
-        wanted = np.array(crop.box.size) * crop.scale
+        wanted = np.array(crop.box.size) / crop.factor
         # Nothing but the padding, less than a stride on each side, goes beyond the budget.
-        assert wanted.prod() <= BUDGET * (1 + 1e-9)
-        assert rows < wanted[0] + STRIDE + 0.5
-        assert columns < wanted[1] + STRIDE + 0.5
-        # And nothing is shrunk that fits, or further than it must be.
-        assert crop.scale == 1 or wanted.prod() == pytest.approx(BUDGET)
+        assert wanted.prod() <= BUDGET
+        assert wanted[0] <= rows < wanted[0] + STRIDE + 1
+        assert wanted[1] <= columns < wanted[1] + STRIDE + 1
+        # And nothing is shrunk that fits and is thin, or further than must be.
+        if crop.factor > 1:
+            fits = np.prod(crop.box.size) <= BUDGET * (crop.factor - 1) ** 2
+            thick = thickness(hole[crop.hole.window]) > (crop.factor - 0.6) * THICK
+            assert thick or not fits
+            assert wanted.prod() ** 0.5 > 0.6 * VIEW or not fits
     assert not (hole & ~covered).any()
 
 
@@ -85,6 +99,31 @@ def test_pictures_of_extreme_shapes(shape: tuple[int, int]) -> None:
     ends[0, 0] = ends[-1, -1] = True
     check(ends, plan(ends))
     assert len(plan(ends)) == (2 if max(shape) > 1000 else 1)
+
+
+@pytest.mark.parametrize(
+    ("side", "width", "factor"), [(512, 12, 1), (512, 80, 2), (512, 250, 2), (1024, 250, 4)]
+)
+def test_a_thick_hole_is_seen_small_and_a_thin_one_large(
+    side: int, width: int, factor: int
+) -> None:
+    hole = np.zeros((side, side), bool)
+    hole[side // 8 : -side // 8, side // 2 : side // 2 + width] = True
+    (crop,) = plan(hole)
+    assert crop.box.size == (side, side)
+    assert crop.factor == factor
+
+
+@given(holes())
+@settings(deadline=None, max_examples=40)
+def test_thickness_is_the_side_of_the_largest_square(hole: Hole) -> None:
+    largest = np.zeros(np.add(hole.shape, 1), int)
+    for row, column in zip(*np.nonzero(hole), strict=True):
+        before = largest[row, column], largest[row, column + 1], largest[row + 1, column]
+        largest[row + 1, column + 1] = 1 + min(before)
+    # Measured on every step-th pixel of a long side.
+    step = -(-max(hole.shape) // 512)
+    assert abs(thickness(hole) - largest.max()) <= 2 * (step - 1)
 
 
 def test_an_empty_hole_needs_no_crop() -> None:

@@ -10,15 +10,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from freefill.errors import FreefillError
-    from freefill.inpainter import FreefillWarning, Inpainter, fill
+    from freefill.errors import FreefillError, FreefillWarning
+    from freefill.inpainter import Inpainter, fill
     from freefill.weights.registry import list_weights
 
 __version__ = "0.1.0"
 
 _PLACES = {
     "FreefillError": "freefill.errors",
-    "FreefillWarning": "freefill.inpainter",
+    "FreefillWarning": "freefill.errors",
     "Inpainter": "freefill.inpainter",
     "fill": "freefill.inpainter",
     "list_weights": "freefill.weights.registry",

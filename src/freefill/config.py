@@ -20,19 +20,27 @@ from freefill.errors import ConfigError
 from freefill.masks.presets import PRESETS
 
 _STRICT = ConfigDict(extra="forbid")
+SMALLEST_SIZE = 64
 
 
 @dataclass(frozen=True, config=_STRICT)
 class ModelConfig:
     """The two networks."""
 
-    name: Literal["light", "encoder-decoder"] = "light"
+    name: Literal["light", "deepfill", "encoder-decoder"] = "light"
     convolution: Literal["plain", "partial", "gated"] = "gated"
-    """Of every layer of ``encoder-decoder``, for comparison; ``light`` is always gated."""
+    """Of every layer of ``encoder-decoder``, for comparison; the others are always gated."""
     channels: tuple[int, int, int] = (32, 64, 128)
     dilations: tuple[int, ...] = (1, 2, 4, 8, 1, 2)
     deep_dilations: tuple[int, ...] = (1, 2, 4, 8)
     guidance: Annotated[int, Field(ge=0)] = 4
+    """Channels of guidance of ``light``."""
+    padding: Literal["same", "symmetric"] = "same"
+    """Of ``deepfill``, as the next three: which of its variants; see ``models.deepfill.Variant``.
+    Its widths are the paper's, whatever is set above."""
+    mask_resize: Literal["two-step", "one-step"] = "two-step"
+    fuse: bool = True
+    attention: Literal["released", "port"] = "released"
     discriminator: Literal["patch", "local-global", "features"] = "patch"
     """SN-PatchGAN; the pair it replaced; or one that sees what the perceptual loss sees."""
     discriminator_width: Annotated[int, Field(ge=1)] = 32
@@ -42,8 +50,9 @@ class ModelConfig:
 class DataConfig:
     """Which photos, how they are cut and changed, and which holes are put into them."""
 
-    size: Annotated[int, Field(ge=64)] = 256
-    """Shorter side, in pixels, that photos are shrunk to when they are decoded into the cache."""
+    size: Annotated[int, Field(ge=0)] = 256
+    """Shorter side, in pixels, that photos are shrunk to when they are decoded into the cache; 0
+    keeps them whole."""
     holdout: Annotated[int, Field(ge=0)] = 32
     """Photos kept out of training (chosen by a hash of their name) for previews and validation."""
     holdout_first: tuple[str, ...] = ()
@@ -66,6 +75,8 @@ class DataConfig:
         }
     )
     """Mask preset to its share."""
+    shared_hole: bool = False
+    """Whether all pictures of a batch have the same hole."""
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -115,7 +126,12 @@ class TrainConfig:
     discriminator_lr: Annotated[float, Field(gt=0)] = 4e-4
     betas: tuple[float, float] = (0.5, 0.99)
     warmup: Annotated[int, Field(ge=0)] = 200
-    """Steps over which the learning rate rises; it then falls along a cosine to a hundredth."""
+    """Steps over which the learning rate rises."""
+    decay: bool = True
+    """Whether it then falls along a cosine to a hundredth."""
+    separate_batches: bool = False
+    """Whether the discriminator learns first and from a batch of its own, as in the paper's code;
+    otherwise from what the generator has just filled, which saves a pass of the generator."""
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.999
     accumulate: Annotated[int, Field(ge=1)] = 1
     """Parts that a batch is computed in, where memory is short."""
@@ -212,10 +228,20 @@ def from_dict(values: dict[str, Any]) -> Config:
         raise ConfigError(
             f"data.masks.{unknown[0]}: no such mask preset; there are {', '.join(PRESETS)}"
         )
-    if config.model.name == "light" and config.model.convolution != "gated":
+    if config.model.name != "encoder-decoder" and config.model.convolution != "gated":
         raise ConfigError(
-            f"model.convolution is {config.model.convolution!r}, but light is always gated: set "
-            "model.name to 'encoder-decoder' to compare"
+            f"model.convolution is {config.model.convolution!r}, but {config.model.name} is always "
+            "gated: set model.name to 'encoder-decoder' to compare"
+        )
+    if 0 < config.data.size < SMALLEST_SIZE:
+        raise ConfigError(
+            f"data.size is {config.data.size}; it must be at least {SMALLEST_SIZE}, or 0 for "
+            "photos as they are"
+        )
+    if config.train.separate_batches and config.model.discriminator == "features":
+        raise ConfigError(
+            "train.separate_batches is set, but the discriminator 'features' sees what the "
+            "generator's own perceptual loss saw: choose 'patch'"
         )
     for number, stage in enumerate(config.train.stages):
         if config.model.discriminator == "local-global" and stage.crop % 64:

@@ -7,6 +7,10 @@ line and exits with 2; anything else that is raised is a bug and keeps its trace
 from __future__ import annotations
 
 
+class FreefillWarning(UserWarning):
+    """Something worth knowing about the input that did not stop the work."""
+
+
 class FreefillError(Exception):
     """Everything that a caller can mend: bad input, a missing file, an unknown name."""
 

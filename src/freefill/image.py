@@ -8,17 +8,23 @@ network wants it, float32 RGB in [0, 1], exists only for crops.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, JpegImagePlugin, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
-from freefill.errors import ImageError
-from freefill.samples import CODECS, NOTED, Layout, Rgb, Samples
+from freefill.errors import FreefillWarning, ImageError
+from freefill.files import MAX_PIXELS, heif
+from freefill.files.deep import is_deep
+from freefill.files.reading import Carried, Decoded, from_pillow, read_file
+from freefill.files.writing import eight_bits, encode, pillow_image
+from freefill.samples import Layout, Rgb, Samples
 
 Source = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]
 
@@ -59,6 +65,8 @@ class Picture:
         info: Metadata to keep: ICC profile, EXIF, DPI and the like.
         palette: ``(N, 3)`` uint8 colours of a ``P`` picture.
         notices: Lines that a person should read (first frame of an animation, ...).
+        carried: What only the source's own format holds.
+        touched: ``(H, W)``, True where pixels were filled; ``None`` if none were.
     """
 
     samples: Samples
@@ -68,14 +76,18 @@ class Picture:
     info: dict[str, Any] = field(default_factory=dict)
     palette: NDArray[np.uint8] | None = None
     notices: list[str] = field(default_factory=list)
+    carried: Carried = field(default_factory=Carried)
+    touched: NDArray[np.bool_] | None = None
 
     @classmethod
-    def read(cls, source: Source) -> Picture:
+    def read(cls, source: Source, *, max_pixels: int = MAX_PIXELS) -> Picture:
         """Read a picture.
 
         Args:
             source: Path, encoded bytes, Pillow image, or array ``(H, W)``, ``(H, W, 1)``,
                 ``(H, W, 3)`` RGB or ``(H, W, 4)`` RGBA of uint8, uint16 or floats in [0, 1].
+            max_pixels: The most that width times height of a file may be. Pillow images and
+                arrays are in memory already and are not limited.
 
         Returns:
             The picture, turned upright as its EXIF orientation says. An array is not copied: the
@@ -87,81 +99,64 @@ class Picture:
         if isinstance(source, np.ndarray):
             return cls._from_array(source)
         if isinstance(source, Image.Image):
+            cut = is_deep(source)
             try:
                 source.load()
             except Exception as error:  # as in _open: Pillow reads samples when they are asked for
                 raise ImageError(f"the image cannot be read: {error}") from None
-            return cls._from_pillow(source, "pil", "the image")
+            found = from_pillow(source, "pil", "the image")
+            if cut:
+                found.notices.append(
+                    "the image has 16 bits a channel, of which Pillow holds 8: its path, or its "
+                    "bytes, keep all of them"
+                )
+            return cls._of(found, "pil")
         if isinstance(source, bytes):
-            return cls._open(BytesIO(source), "bytes", f"the image of {len(source)} bytes")
+            name = f"the image of {len(source)} bytes"
+            return cls._open(BytesIO(source), "bytes", name, max_pixels)
         if isinstance(source, str | os.PathLike):
-            return cls._open(Path(source), "path", str(source))
+            try:
+                with Path(source).open("rb") as file:
+                    return cls._open(file, "path", str(source), max_pixels)
+            except FileNotFoundError:
+                raise ImageError(f"{source} does not exist") from None
+            except IsADirectoryError:
+                raise ImageError(f"{source} is a folder, not an image") from None
+            except OSError as error:
+                raise ImageError(f"{source} cannot be read: {error.strerror or error}") from None
         raise ImageError(
             "an image is a path, bytes, a Pillow image or a NumPy array, "
             f"not {type(source).__name__}"
         )
 
     @classmethod
-    def _open(cls, file: BytesIO | Path, kind: Literal["path", "bytes"], name: str) -> Picture:
+    def _open(
+        cls, file: BinaryIO, kind: Literal["path", "bytes"], name: str, max_pixels: int
+    ) -> Picture:
         try:
-            with Image.open(file) as opened:
-                return cls._from_pillow(opened, kind, name)
-        except FileNotFoundError:
-            raise ImageError(f"{name} does not exist") from None
-        except IsADirectoryError:
-            raise ImageError(f"{name} is a folder, not an image") from None
+            return cls._of(read_file(file, kind, name, max_pixels), kind)
         except UnidentifiedImageError:
             raise ImageError(f"{name} is not an image in a format that can be read") from None
-        except Image.DecompressionBombError as error:
-            raise ImageError(f"{name} is too large: {error}") from None
         except ImageError:
             raise
         except Exception as error:  # on damaged files Pillow raises whatever it trips over
-            raise ImageError(f"{name} cannot be read: {error}") from None
+            reason = str(error)
+            if "decoder error" in reason or "data stream" in reason:
+                reason = f"its pixels are damaged ({reason})"
+            raise ImageError(f"{name} cannot be read: {reason}") from None
 
     @classmethod
-    def _from_pillow(
-        cls, image: Image.Image, kind: Literal["path", "bytes", "pil"], name: str
-    ) -> Picture:
-        notices = []
-        frames = getattr(image, "n_frames", 1)
-        if frames > 1 and kind != "pil":
-            notices.append(f"{name} has {frames} frames: only the first is used")
-        deep = any("16" in str(tile[3]) for tile in getattr(image, "tile", []))
-        if deep and image.mode != "I;16":
-            notices.append(f"{name} has 16 bits a channel: it is read and written with 8")
-        info = {k: v for k, v in image.info.items() if k in KEPT}
-        if isinstance(image, JpegImagePlugin.JpegImageFile):
-            info["qtables"] = image.quantization
-            sampling = JpegImagePlugin.get_sampling(image)
-            if sampling >= 0:
-                info["subsampling"] = sampling
-        file_format = image.format
-        if file_format == "WEBP" and kind != "pil":
-            info["lossless"] = _is_lossless_webp(image)
-        upright = ImageOps.exif_transpose(image)
-        # Turning upright drops the orientation tag, but loses what a TIFF says.
-        is_tiff = isinstance(image, TiffImagePlugin.TiffImageFile)
-        exif = _tiff_exif(image) if is_tiff else upright.getexif()
-        info.pop("exif", None)
-        if exif.tobytes() != Image.Exif().tobytes():
-            info["exif"] = exif.tobytes()
-        if upright.mode not in CODECS:
-            raise ImageError(
-                f"{name} has Pillow mode {upright.mode}; modes that work: {', '.join(CODECS)}"
-            )
-        palette = None
-        if upright.mode == "P":
-            table = upright.getpalette("RGB") or []
-            palette = np.array(table, np.uint8).reshape(-1, 3)
-            if not len(palette):
-                raise ImageError(f"{name} has a palette without colours")
-        samples = np.asarray(upright)
-        if samples.size == 0:
-            raise ImageError(f"{name} is {upright.width}x{upright.height}: there is nothing in it")
-        if upright.mode in NOTED:
-            notices.append(f"{name} is {NOTED[upright.mode]}")
-        return cls(samples, upright.mode, kind, file_format, info, palette, notices)
+    def _of(cls, found: Decoded, kind: Literal["path", "bytes", "pil"]) -> Picture:
+        return cls(
+            found.samples,
+            found.mode,
+            kind,
+            found.format,
+            found.info,
+            found.palette,
+            found.notices,
+            found.carried,
+        )
 
     @classmethod
     def _from_array(cls, array: Samples) -> Picture:
@@ -218,7 +213,9 @@ class Picture:
         """
         return self.layout.to_rgb(self.samples[box.window])
 
-    def filled(self, patches: list[tuple[Box, NDArray[np.bool_], Rgb]], opaque: bool) -> Picture:
+    def filled(
+        self, patches: Iterable[tuple[Box, NDArray[np.bool_], Rgb]], opaque: bool
+    ) -> Picture:
         """Write colours into holes.
 
         Args:
@@ -229,8 +226,10 @@ class Picture:
             A new picture; its samples outside the holes are this one's.
         """
         samples = self.samples.copy()
+        touched = np.zeros(self.size, bool) if self.touched is None else self.touched.copy()
         for box, hole, rgb in patches:
             target = samples[box.window]
+            touched[box.window] |= hole
             values = self.layout.from_rgb(rgb[hole])
             if self.has_alpha:
                 target[hole, : values.shape[-1]] = values
@@ -240,19 +239,27 @@ class Picture:
                 target[hole, 0] = values
             else:
                 target[hole] = values
-        return Picture(
-            samples, self.mode, self.kind, self.format, self.info, self.palette, self.notices
-        )
+        return replace(self, samples=samples, touched=touched if touched.any() else None)
 
     def to_pillow(self) -> Image.Image:
-        """Give the picture as a Pillow image of the same mode."""
-        image = Image.fromarray(self.samples, None if self.mode != "CMYK" else "CMYK")
-        if self.mode == "P" and self.palette is not None:
-            image = Image.fromarray(self.samples)
-            image.putpalette(self.palette.tobytes())
-        elif image.mode != self.mode:
-            image = Image.frombytes(self.mode, image.size, self.samples.tobytes())
-        image.info.update(self.info)
+        """Give the picture as a Pillow image of the same mode.
+
+        Pillow has no mode for 16-bit colour or for floats: they are rounded to 8 bits, with a
+        warning.
+        """
+        samples = self.samples
+        deep = samples.dtype.itemsize > 1 and self.mode != "I;16"
+        if deep:
+            warnings.warn(
+                f"a Pillow image has no mode for {samples.dtype} {self.mode}: it is rounded to 8 "
+                "bits; an array, or bytes, keep all of them",
+                FreefillWarning,
+                stacklevel=3,
+            )
+            samples = eight_bits(samples)
+        image = pillow_image(samples, self.mode, self.palette)
+        # A transparent colour of 16 bits is none of those of 8.
+        image.info.update({k: v for k, v in self.info.items() if not deep or k != "transparency"})
         return image
 
     def result(self) -> Any:
@@ -266,11 +273,13 @@ class Picture:
             return self.encode(self.format or "PNG")[0]
         return self.to_pillow()
 
-    def encode(self, file_format: str) -> tuple[bytes, list[str]]:
+    def encode(self, file_format: str, *, strip: bool = False) -> tuple[bytes, list[str]]:
         """Encode the picture.
 
         Args:
             file_format: Pillow's name, e.g. ``PNG``.
+            strip: Whether to leave out EXIF, XMP, GPS, comments and texts; the colour profile and
+                the resolution stay.
 
         Returns:
             The bytes, and lines that a person should read.
@@ -278,56 +287,7 @@ class Picture:
         Raises:
             ImageError: If the format cannot hold what the picture has.
         """
-        notices: list[str] = []
-        image = self._for_format(file_format, notices)
-        options = {k: v for k, v in self.info.items() if k in KEPT}
-        if image.mode != self.mode:
-            # What describes the samples of the old mode would be wrong in the new one.
-            options.pop("transparency", None)
-            if self.mode == "CMYK":
-                options["icc_profile"] = None
-        if options.get("compression") not in LOSSLESS_TIFF:
-            options.pop("compression", None)
-            if file_format == "TIFF":
-                options["compression"] = "tiff_adobe_deflate"
-        if file_format in ("JPEG", "MPO"):
-            if "qtables" in self.info and image.mode in ("L", "RGB"):
-                options |= {k: self.info[k] for k in ("qtables", "subsampling") if k in self.info}
-            else:
-                options["quality"] = 95
-        elif file_format == "WEBP":
-            # What came from a lossless file, or from memory, must not lose in this one.
-            lossy = self.format in LOSSY and not self.info.get("lossless")
-            options |= {"quality": 95} if lossy else {"lossless": True, "exact": True}
-        elif file_format == "AVIF":
-            options["quality"] = 90
-        buffer = BytesIO()
-        try:
-            image.save(buffer, file_format, **options)
-        except Exception as error:  # each format's writer has its own way of saying no
-            raise ImageError(f"{self.mode} cannot be written as {file_format}: {error}") from None
-        return buffer.getvalue(), notices
-
-    def _for_format(self, file_format: str, notices: list[str]) -> Image.Image:
-        # One colour, or palette entries, that stand for nothing.
-        seen_through = "transparency" in self.info and not self.has_alpha
-        if (self.has_alpha or seen_through) and file_format in ("JPEG", "MPO", "BMP"):
-            raise ImageError(f"{file_format} holds no alpha channel: choose .png, .webp or .tif")
-        image = self.to_pillow()
-        if seen_through and file_format not in ("PNG", "GIF"):
-            notices.append(f"{file_format} holds no transparent colour: written as RGBA")
-            return image.convert("RGBA")
-        if self.mode == "I;16" and file_format in ("JPEG", "WEBP", "AVIF", "BMP", "GIF"):
-            notices.append(f"{file_format} holds 8 bits: the 16 of the image are rounded")
-            image = Image.fromarray(np.rint(self.samples / 257.0).astype(np.uint8))
-        if (self.mode == "CMYK" and file_format not in ("JPEG", "TIFF")) or (
-            self.mode == "P" and file_format in ("JPEG", "WEBP", "AVIF")
-        ):
-            notices.append(f"{file_format} holds no {self.mode}: written as RGB")
-            image = image.convert("RGB")
-        if file_format == "GIF" and self.mode not in ("P", "L", "1"):
-            notices.append("GIF holds 256 colours: pixels outside the hole change too")
-        return image
+        return encode(self, file_format, strip=strip)
 
 
 def format_of(path: Path) -> str:
@@ -346,6 +306,8 @@ def format_of(path: Path) -> str:
         >>> format_of(Path("a.jpg"))
         'JPEG'
     """
+    if path.suffix.lower() in heif.ENDINGS:
+        heif.register(path.name)
     endings = Image.registered_extensions()
     found = endings.get(path.suffix.lower())
     if found is None or found not in Image.SAVE:
@@ -374,51 +336,3 @@ def write_atomically(path: Path, content: bytes) -> None:
             partial.unlink(missing_ok=True)
     except OSError as error:
         raise ImageError(f"{path} cannot be written: {error.strerror or error}") from None
-
-
-LOSSY = ("JPEG", "MPO", "WEBP", "AVIF")
-
-
-def _is_lossless_webp(image: Image.Image) -> bool:
-    """Look for the chunk of a lossless picture: Pillow does not tell."""
-    file = getattr(image, "fp", None)
-    if file is None:
-        return False
-    place = file.tell()
-    file.seek(0)
-    found = b"VP8L" in file.read()
-    file.seek(place)
-    return found
-
-
-LOSSLESS_TIFF = (
-    "raw",
-    "tiff_lzw",
-    "tiff_adobe_deflate",
-    "tiff_deflate",
-    "packbits",
-    "group3",
-    "group4",
-)
-
-TIFF_TAGS = (270, 271, 272, 305, 306, 315, 33432, 34665, 34853)
-"""What a TIFF says about its picture, not about its bytes: description, maker, model, software,
-date, artist, copyright, and the folders of EXIF and GPS tags."""
-
-
-def _tiff_exif(image: Image.Image) -> Image.Exif:
-    """Give what a TIFF says about its picture as EXIF that can be written into any format."""
-    found = image.getexif()
-    kept = Image.Exif()
-    for tag in TIFF_TAGS:
-        if tag in (34665, 34853):
-            folder = found.get_ifd(tag)
-            if folder:
-                kept.get_ifd(tag).update(folder)
-        elif tag in found:
-            kept[tag] = found[tag]
-    return kept
-
-
-KEPT = ("icc_profile", "exif", "dpi", "transparency", "compression", "gamma", "comment")
-"""What is carried from the source's ``info`` to the result's."""

@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
+from freefill import detail
 from freefill.engines.base import Engine
 from freefill.engines.onnx import OnnxEngine
-from freefill.errors import MaskError
-from freefill.image import Picture, Source
+from freefill.errors import FreefillWarning, MaskError
+from freefill.image import Box, Picture, Source
 from freefill.masks.convert import Fit, Hole, to_hole
 from freefill.masks.shape import grow as grow_hole
 from freefill.planning import Crop, plan
@@ -26,10 +25,10 @@ from freefill.samples import Rgb
 from freefill.weights import registry
 
 LARGEST_GROWTH = 256
-
-
-class FreefillWarning(UserWarning):
-    """Something worth knowing about the input that did not stop the work."""
+PIPELINE = 2
+"""Counted up when the same weights fill otherwise: an evaluation's pictures depend on it."""
+ROWS = 32
+"""Rows of what the network sees that are shrunk at a time."""
 
 
 class Inpainter:
@@ -126,40 +125,28 @@ class Inpainter:
         if picture.has_alpha:
             # What cannot be seen is not known either: editors leave any colour under it.
             unknown = hole | (picture.samples[..., -1] == 0)
-        patches = []
-        for crop in plan(hole):
-            rows, columns = crop.hole.window
-            inner = (
-                slice(rows.start - crop.box.top, rows.stop - crop.box.top),
-                slice(columns.start - crop.box.left, columns.stop - crop.box.left),
-            )
-            predicted = self._predict(picture.rgb(crop.box), unknown[crop.box.window], crop)
-            patches.append((crop.hole, hole[rows, columns], predicted[inner]))
-        return picture.filled(patches, opaque)
 
-    def _predict(self, rgb: Rgb, unknown: Hole, crop: Crop) -> Rgb:
-        """Run the network on a crop, ``(h, w, 3)`` in [0, 1], at the planned scale."""
-        height, width = unknown.shape
-        seen, gap = rgb, unknown
-        if crop.scale < 1:
-            size = (max(1, round(height * crop.scale)), max(1, round(width * crop.scale)))
-            seen = _resized(rgb, size, Image.Resampling.BOX)
-            # A pixel that any hole pixel went into is not known.
-            gap = (
-                _resized(unknown.astype(np.float32)[..., None], size, Image.Resampling.BOX)[..., 0]
-                > 0
-            )
-        rows, columns = gap.shape
-        target_rows, target_columns = crop.network_size
-        padding = ((0, target_rows - rows), (0, target_columns - columns))
-        hole = np.pad(gap, padding, "edge").astype(np.float32)[None, None]
-        planes = np.ascontiguousarray(seen.transpose(2, 0, 1)) * 2 - 1
-        image = np.pad(planes, ((0, 0), *padding), "edge")[None]
-        filled = self.engine.predict(image, hole)[0, :, :rows, :columns]
-        result: Rgb = np.clip(filled.transpose(1, 2, 0) / np.float32(2) + np.float32(0.5), 0, 1)
-        if crop.scale < 1:
-            result = _resized(result, (height, width), Image.Resampling.BICUBIC)
-        return result
+        def patches() -> Iterator[tuple[Box, Hole, Rgb]]:
+            for crop in plan(hole):
+                yield from self._filled(picture, hole[crop.hole.window], unknown, crop)
+
+        return picture.filled(patches(), opaque)
+
+    def _filled(
+        self, picture: Picture, hole: Hole, unknown: Hole, crop: Crop
+    ) -> Iterator[tuple[Box, Hole, Rgb]]:
+        """Fill one crop; give boxes, their holes and colours ``(h, w, 3)`` in [0, 1]."""
+        seen, gap = _seen(picture, unknown, crop)
+        image = np.ascontiguousarray(seen.transpose(2, 0, 1))[None] * 2 - 1
+        predicted = self.engine.predict(image, gap[None, None].astype(np.float32))[0]
+        colours = np.clip(predicted.transpose(1, 2, 0) / np.float32(2) + np.float32(0.5), 0, 1)
+        completed: Rgb = np.where(gap[..., None], colours, seen)
+        if crop.factor > 1:
+            yield from detail.bands(picture, crop.box, crop.hole, hole, completed, gap, crop.factor)
+            return
+        top, left = crop.hole.top - crop.box.top, crop.hole.left - crop.box.left
+        height, width = crop.hole.size
+        yield crop.hole, hole, completed[top : top + height, left : left + width]
 
 
 _shared: dict[Path, tuple[tuple[int, int], Inpainter]] = {}
@@ -215,13 +202,33 @@ def _warn(notices: Sequence[str]) -> None:
         warnings.warn(line, FreefillWarning, stacklevel=3)
 
 
-def _resized(
-    array: NDArray[np.float32], size: Sequence[int], method: Image.Resampling
-) -> NDArray[np.float32]:
-    """Resize ``(H, W, C)`` floats to (height, width), a plane at a time, as Pillow can."""
-    height, width = size
-    planes = [
-        np.asarray(Image.fromarray(np.ascontiguousarray(plane)).resize((width, height), method))
-        for plane in np.moveaxis(array, -1, 0)
-    ]
-    return np.stack(planes, -1)
+def _seen(picture: Picture, unknown: Hole, crop: Crop) -> tuple[Rgb, Hole]:
+    """Shrink a crop to what the network sees, some rows at a time, and pad it by its edge.
+
+    Returns:
+        Colours ``(h, w, 3)`` in [0, 1] and what is not known of them, ``(h, w)``: a pixel that any
+        unknown one went into is not known.
+    """
+    box, factor = crop.box, crop.factor
+    rows, columns = (-(-side // factor) for side in box.size)
+    seen = np.empty((rows, columns, 3), np.float32)
+    gap = np.empty((rows, columns), bool)
+    for first in range(0, rows, ROWS):
+        last = min(first + ROWS, rows)
+        part = Box(
+            box.top + first * factor, box.left, min(box.top + last * factor, box.bottom), box.right
+        )
+        beyond = (last - first) * factor - part.size[0], columns * factor - part.size[1]
+        padding = (0, beyond[0]), (0, beyond[1])
+        blocks = (last - first, factor, columns, factor)
+        colours = picture.rgb(part)
+        if any(beyond):
+            colours = np.pad(colours, (*padding, (0, 0)), "edge")
+        # Rows first: whole rows are added at the processor's full speed.
+        tall = colours.reshape(last - first, factor, -1).mean(1)
+        seen[first:last] = tall.reshape(last - first, columns, factor, 3).mean(2)
+        hidden = np.pad(unknown[part.window], padding, "edge")
+        gap[first:last] = hidden.reshape(blocks).any((1, 3))
+    target_rows, target_columns = crop.network_size
+    padding = (0, target_rows - rows), (0, target_columns - columns)
+    return np.pad(seen, (*padding, (0, 0)), "edge"), np.pad(gap, padding, "edge")

@@ -13,12 +13,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from freefill.errors import FreefillError, ImageError, MaskError
+from freefill.files import MAX_PIXELS
 from freefill.image import Picture, format_of, write_atomically
 from freefill.inpainter import Inpainter
 from freefill.masks.convert import Fit, Hole, to_hole
 from freefill.masks.shape import grow as grow_hole
+from freefill.planning import explain, plan
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif")
+SUFFIXES = (
+    ".png",
+    ".jpg",
+    ".jpeg",
+    ".webp",
+    ".tif",
+    ".tiff",
+    ".bmp",
+    ".gif",
+    ".avif",
+    ".heic",
+    ".heif",
+)
 ALPHA = "alpha"
 
 
@@ -46,6 +60,8 @@ class Outcome:
     """Share of the picture that was filled."""
     seconds: float = 0.0
     """From opening the photo to the finished file."""
+    plan: tuple[str, ...] = ()
+    """What the network was shown, if that was asked for."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +72,12 @@ class Options:
     grow: int = 0
     fit: Fit = "exact"
     overwrite: bool = False
+    explain: bool = False
+    """Whether the outcome tells what the network was shown."""
+    strip: bool = False
+    """Leave out EXIF, XMP, GPS, comments and texts."""
+    max_pixels: int = MAX_PIXELS
+    """The most that width times height of a photo or mask may be."""
 
 
 def collect(
@@ -132,10 +154,10 @@ def run(inpainter: Inpainter, job: Job, options: Options) -> Outcome:
         )
     file_format = format_of(job.out)
     _check_writable(job.out)
-    picture = Picture.read(job.photo)
+    picture = Picture.read(job.photo, max_pixels=options.max_pixels)
     hole, notices = hole_of(job, picture, options)
     filled = inpainter.fill_hole(picture, hole, opaque=str(job.mask) == ALPHA)
-    content, more = filled.encode(file_format)
+    content, more = filled.encode(file_format, strip=options.strip)
     write_atomically(job.out, content)
     height, width = picture.size
     return Outcome(
@@ -146,6 +168,7 @@ def run(inpainter: Inpainter, job: Job, options: Options) -> Outcome:
         height,
         float(hole.mean()),
         time.perf_counter() - start,
+        tuple(explain(plan(hole))) if options.explain else (),
     )
 
 
@@ -155,7 +178,7 @@ def hole_of(job: Job, picture: Picture, options: Options) -> tuple[Hole, list[st
     Args:
         job: Names the mask, which must not be ``None``.
         picture: The photo.
-        options: Polarity, growth and fit.
+        options: Polarity, growth, fit and limit.
 
     Returns:
         The hole, ``(H, W)`` bool, and lines that a person should read.
@@ -165,7 +188,9 @@ def hole_of(job: Job, picture: Picture, options: Options) -> tuple[Hole, list[st
     """
     assert job.mask is not None
     mask = ALPHA if str(job.mask) == ALPHA else job.mask
-    hole, notices = to_hole(mask, picture, invert=options.invert, fit=options.fit)
+    hole, notices = to_hole(
+        mask, picture, invert=options.invert, fit=options.fit, max_pixels=options.max_pixels
+    )
     return grow_hole(hole, options.grow), notices
 
 

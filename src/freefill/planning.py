@@ -2,12 +2,15 @@
 
 The network gets a crop around each group of holes with enough of the photo around it to know what
 continues; groups that lie far apart are filled apart, so that the cost follows the hole and not
-the photo. A crop larger than the network's budget is shrunk to it.
+the photo. A thick hole is filled small: the network was trained on 256-pixel crops, and further
+inside a hole than it has ever seen it paints fog. The detail comes from the photo then
+(:mod:`freefill.detail`).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,8 +29,16 @@ SMALLEST = 128
 """Side that a crop has at least: the smallest crops that the network was trained on."""
 BUDGET = 512 * 512
 """Pixels that a crop has at most, as the network sees it."""
+VIEW = 256
+"""Side that the network should see at least before a crop is shrunk for the hole's sake."""
+THICK = 40
+"""Side of the largest square in a hole, in pixels, that the network still fills well. On 9 large
+photos of 512 and 1024 pixels, strokes of 24 to 80 pixels have an LPIPS of 0.196 at full resolution
+and 0.162 at half, those of 8 to 24 pixels 0.055 and 0.077."""
 STRIDE = 16
 """The network takes multiples of this."""
+LOOKED_AT = 512
+"""Pixels of the longer side of a hole that its thickness is measured on."""
 
 
 @dataclass(frozen=True)
@@ -37,17 +48,17 @@ class Crop:
     Attributes:
         hole: Tight box of the holes that are filled by it.
         box: What the network sees, in pixels of the photo.
-        scale: At most 1; the side of the crop is multiplied by it.
+        factor: How many times smaller the network sees it, a whole number.
     """
 
     hole: Box
     box: Box
-    scale: float
+    factor: int = 1
 
     @property
     def network_size(self) -> tuple[int, int]:
-        """Height and width that the network computes at: scaled, and padded to multiples of 16."""
-        rows, columns = (max(1, round(side * self.scale)) for side in self.box.size)
+        """Height and width that the network computes at: shrunk, and padded to multiples of 16."""
+        rows, columns = (-(-side // self.factor) for side in self.box.size)
         return -(-rows // STRIDE) * STRIDE, -(-columns // STRIDE) * STRIDE
 
 
@@ -63,19 +74,80 @@ def plan(hole: Hole) -> list[Crop]:
     Examples:
         >>> hole = np.zeros((512, 512), bool)
         >>> hole[200:240, 200:240] = True
-        >>> [(crop.box, crop.scale) for crop in plan(hole)]
-        [(Box(top=132, left=132, bottom=308, right=308), 1.0)]
+        >>> [(crop.box, crop.factor) for crop in plan(hole)]
+        [(Box(top=132, left=132, bottom=308, right=308), 1)]
     """
     height, width = hole.shape
     crops = [_crop(box, height, width) for box in boxes(hole)]
-    return [_scaled(crop) for crop in _merge(crops, height, width)]
+    return [_shrunk(crop, hole) for crop in _merge(crops, height, width)]
+
+
+def explain(crops: Sequence[Crop]) -> list[str]:
+    """Tell a plan to a person, a line for each crop.
+
+    Args:
+        crops: What :func:`plan` gave.
+
+    Returns:
+        The lines.
+
+    Examples:
+        >>> explain([Crop(Box(300, 400, 500, 700), Box(100, 200, 720, 936), 3)])[0][:40]
+        'hole 300x200 at (400, 300): seen with it'
+    """
+    lines = []
+    for crop in crops:
+        (rows, columns), (height, width) = crop.hole.size, crop.box.size
+        seen_rows, seen_columns = crop.network_size
+        smaller = "at full resolution"
+        if crop.factor > 1:
+            smaller = f"{crop.factor} times smaller; its detail comes from the photo"
+        lines.append(
+            f"hole {columns}x{rows} at ({crop.hole.left}, {crop.hole.top}): seen with its "
+            f"surroundings, {width}x{height} at ({crop.box.left}, {crop.box.top}), as "
+            f"{seen_columns}x{seen_rows}, {smaller}"
+        )
+    return lines
+
+
+def thickness(hole: Hole) -> int:
+    """Give the side of the largest square that is all hole.
+
+    It is measured on at most 512 rows and columns, so within the step between them.
+
+    Args:
+        hole: ``(H, W)`` bool.
+
+    Returns:
+        The side in pixels, 0 for an empty hole.
+
+    Examples:
+        >>> hole = np.zeros((50, 50), bool)
+        >>> hole[10:30, 5:45] = True
+        >>> thickness(hole)
+        20
+    """
+    step = -(-max(hole.shape) // LOOKED_AT)
+    seen = hole[::step, ::step]
+    sums = np.zeros((seen.shape[0] + 1, seen.shape[1] + 1), np.int32)
+    np.cumsum(np.cumsum(seen, 0, dtype=np.int32), 1, out=sums[1:, 1:])
+    low, high = 0, min(seen.shape)
+    while low < high:
+        side = (low + high + 1) // 2
+        rows = sums[side:] - sums[:-side]
+        inside = rows[:, side:] - rows[:, :-side]
+        if inside.max() == side * side:
+            low = side
+        else:
+            high = side - 1
+    return int(low * step)
 
 
 def _crop(hole: Box, height: int, width: int) -> Crop:
     margin = max(CONTEXT, round(SHARE * max(hole.size)))
     top, bottom = _span(hole.top, hole.bottom, margin, height)
     left, right = _span(hole.left, hole.right, margin, width)
-    return Crop(hole, Box(top, left, bottom, right), 1.0)
+    return Crop(hole, Box(top, left, bottom, right))
 
 
 def _span(first: int, last: int, margin: int, length: int) -> tuple[int, int]:
@@ -111,5 +183,9 @@ def _union(a: Box, b: Box) -> Box:
     )
 
 
-def _scaled(crop: Crop) -> Crop:
-    return Crop(crop.hole, crop.box, min(1.0, math.sqrt(BUDGET / crop.box.area)))
+def _shrunk(crop: Crop, hole: Hole) -> Crop:
+    side = math.sqrt(crop.box.area)
+    wanted = round(thickness(hole[crop.hole.window]) / THICK)
+    most = round(side / VIEW)
+    least = math.ceil(side / math.sqrt(BUDGET))
+    return Crop(crop.hole, crop.box, max(least, min(wanted, most), 1))

@@ -130,7 +130,7 @@ def _rgb_to_palette(layout: Layout, rgb: Rgb) -> Samples:
 
 
 def _cmyk_to_rgb(layout: Layout, samples: Samples) -> Rgb:
-    ink = 1 - samples.astype(np.float32) / np.float32(255)
+    ink = 1 - samples.astype(np.float32) / np.float32(layout.peak)
     return ink[..., :3] * ink[..., 3:]
 
 

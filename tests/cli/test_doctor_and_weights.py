@@ -19,6 +19,13 @@ from freefill.weights import registry
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
+@pytest.fixture(autouse=True)
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Not the weights that whoever runs the tests has pulled.
+    monkeypatch.setenv("FREEFILL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("FREEFILL_REGISTRY", raising=False)
+
+
 def test_doctor_checks_a_sound_installation(cli: Run) -> None:
     ran = cli("doctor")
     assert ran.returncode == 0, ran.stderr

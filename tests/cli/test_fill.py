@@ -590,3 +590,23 @@ def test_names_that_are_too_long(command: Run, place: Path) -> None:
     work = ("fill", place / "photo.png", "-m", place / "mask.png", "-o")
     assert command(*work, place / ("a" * 245 + ".png")).returncode == 0
     check_refused(command(*work, place / ("a" * 300 + ".png")), "too long")
+
+
+def test_explain_tells_what_the_network_was_shown(
+    command: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 256, (700, 900, 3), np.uint8)).save(tmp_path / "a.png")
+    mask = np.zeros((700, 900), np.uint8)
+    mask[200:400, 300:520] = mask[650:660, 10:30] = 255
+    Image.fromarray(mask).save(tmp_path / "a_mask.png")
+    quiet = command("fill", tmp_path / "a.png", "--out", tmp_path / "b.png")
+    told = command("fill", tmp_path / "a.png", "--out", tmp_path / "c.png", "--explain")
+    assert told.returncode == quiet.returncode == 0
+    lines = told.stdout.splitlines()
+    assert lines[0].startswith("hole 220x200 at (300, 200): seen with its surroundings, 560x544 ")
+    assert lines[0].endswith("as 288x272, 2 times smaller; its detail comes from the photo")
+    assert lines[1].startswith("hole 20x10 at (10, 650)")
+    assert lines[1].endswith("at full resolution")
+    assert "surroundings" not in quiet.stdout
+    assert (tmp_path / "b.png").read_bytes() == (tmp_path / "c.png").read_bytes()

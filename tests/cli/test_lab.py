@@ -30,13 +30,13 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_train_export_fill_and_start_again(command: Run, examples: Path, tmp_path: Path) -> None:
-    run, weights = tmp_path / "run", tmp_path / "mine.onnx"
+    run, weights = tmp_path / "a run", tmp_path / "mine.onnx"
     settings = [part for setting in TINY for part in ("--set", setting)]
     trained = command("train", "--data", examples, "--out", run, *settings)
     assert trained.returncode == 0, trained.stderr
     assert "step 4/4" in trained.stderr
     assert "img/s" in trained.stderr
-    assert "freefill export" in trained.stdout
+    assert f"Next: freefill export '{run}' --out '{run}/weights.onnx'" in trained.stdout
 
     notes = tmp_path / "notes.json"
     notes.write_text('{"licence": "CC0-1.0"}')
@@ -107,3 +107,41 @@ def test_references_are_listed(
         "lpips_vgg": "not fetched",
         "migan": "there",
     }
+
+
+def test_licence_and_variant_of_foreign_weights_are_kept(
+    command: Run, examples: Path, tmp_path: Path
+) -> None:
+    from dataclasses import asdict
+
+    from safetensors.torch import save_file
+
+    from freefill.models.deepfill import DeepFill, Variant
+
+    theirs = tmp_path / "theirs.safetensors"
+    save_file(DeepFill(variant=Variant(fuse=False)).state_dict(), theirs)
+    imported = command(
+        *("weights", "import", theirs, "--out", tmp_path / "port.onnx", "--no-fuse"),
+        *("--licence", "CC BY-NC 4.0"),
+    )
+    assert imported.returncode == 0, imported.stderr
+    card = json.loads((tmp_path / "port.json").read_text())
+    assert card["variant"] == asdict(Variant(fuse=False))
+
+    settings = [part for setting in TINY for part in ("--set", setting)]
+    settings += ["--set", "model.name=deepfill"]
+    going_on = ("train", "--data", examples, "--init-from", tmp_path / "port.safetensors")
+    refused = command(*going_on, "--out", tmp_path / "a", *settings)
+    assert refused.returncode == 2
+    assert "--set model.fuse=false" in refused.stderr
+    assert not (tmp_path / "a").exists()
+
+    run = tmp_path / "b"
+    trained = command(*going_on, "--out", run, *settings, "--set", "model.fuse=false")
+    assert trained.returncode == 0, trained.stderr
+    exported = command("export", run, "--out", tmp_path / "mine.onnx")
+    assert exported.returncode == 0, exported.stderr
+    card = json.loads((tmp_path / "mine.json").read_text())
+    assert card["licence"] == "CC BY-NC 4.0"
+    assert card["base"]["licence"] == "CC BY-NC 4.0"
+    assert card["base"]["sources"][0]["file"] == "theirs.safetensors"

@@ -43,8 +43,8 @@ def test_ahead_gives_the_same_batches_in_order_from_any_step(store: PhotoStore) 
     train = TrainConfig(stages=(StageConfig(4, 32, 2), StageConfig(6, 64, 1)))
     batches = Batches(store, range(12), DataConfig(), 0)
     whole = list(batches.ahead(0, train))
-    assert [b.image.shape[-1] for b in whole] == [32] * 4 + [64] * 6
-    for late, early in zip(batches.ahead(3, train), whole[3:], strict=True):
+    assert [b.image.shape[-1] for (b,) in whole] == [32] * 4 + [64] * 6
+    for (late,), (early,) in zip(batches.ahead(3, train), whole[3:], strict=True):
         torch.testing.assert_close(late.image, early.image, rtol=0, atol=0)
 
 
@@ -81,3 +81,27 @@ def test_recolour_stays_in_range_and_can_be_off() -> None:
     assert changed.dtype == np.float32
     assert 0 <= changed.min() <= changed.max() <= 1
     assert np.abs(changed - pixels).max() > 0.01
+
+
+def test_the_discriminators_batch_is_another_one(store: PhotoStore) -> None:
+    train = TrainConfig(stages=(StageConfig(3, 32, 2),), separate_batches=True)
+    batches = Batches(store, range(12), DataConfig(), 0)
+    pairs = list(batches.ahead(0, train))
+    assert [len(pair) for pair in pairs] == [2, 2, 2]
+    for step, (generators, discriminators) in enumerate(pairs):
+        expected = batches.batch(step, train.stages[0])
+        torch.testing.assert_close(generators.image, expected.image, rtol=0, atol=0)
+        assert (generators.image != discriminators.image).any()
+        assert (generators.hole != discriminators.hole).any()
+
+
+def test_a_shared_hole_is_one_for_a_batch_and_another_for_the_next(store: PhotoStore) -> None:
+    stage = StageConfig(3, 64, 4)
+    batches = Batches(store, range(12), DataConfig(shared_hole=True), 0)
+    first, second = (batches.batch(0, stage, number).hole for number in (0, 1))
+    assert (first == first[:1]).all()
+    assert (first != second).any()
+    apart = Batches(store, range(12), DataConfig(), 0).batch(0, stage).hole
+    assert (apart != apart[:1]).any()
+    pictures = batches.batch(0, stage).image
+    assert (pictures != pictures[:1]).any()

@@ -105,3 +105,9 @@ def test_sampling_weights() -> None:
     np.testing.assert_allclose(weights, [0.5, 0.5, 0])
     with pytest.raises(DataError, match="weight 0"):
         sampling_weights(["a.jpg"], {"*": 0})
+
+
+def test_size_0_keeps_photos_whole(tmp_path: Path) -> None:
+    write(tmp_path / "data/a.jpg", 3000, 2000, (255, 0, 0))
+    store = open_store(tmp_path / "data", 0, tmp_path / "cache")
+    assert [view.shape for view in store.views()] == [(2000, 3000, 3)]

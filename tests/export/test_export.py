@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,7 @@ from freefill.config import from_dict
 from freefill.engines.onnx import OnnxEngine
 from freefill.errors import CheckpointError, WeightsError
 from freefill.export import onnx as onnx_export
-from freefill.export.export import export, initial_weights
+from freefill.export.export import export, initial_weights, source_card
 from freefill.models.light import Light
 from freefill.training import checkpoint
 
@@ -92,6 +94,24 @@ def test_exported_weights_can_be_started_from(run: Path, tmp_path: Path) -> None
     assert set(initial_weights(str(tmp_path / "w.safetensors"))) == set(tensors)
 
 
+def test_what_a_run_starts_from_keeps_its_licence(run: Path, tmp_path: Path) -> None:
+    export(run, tmp_path / "w.onnx", notes={"licence": "CC BY-NC 4.0"}, say=lambda _: None)
+    (tmp_path / "w.json").unlink()
+    for name in ("w.onnx", "w.safetensors"):
+        card = source_card(str(tmp_path / name))
+        assert card["licence"] == "CC BY-NC 4.0"
+        assert card["architecture"] == "light"
+        assert "sha256" not in card
+    assert source_card("light")["licence"]
+    state = checkpoint.load(run)
+    checkpoint.save(tmp_path, state | {"source_card": {"licence": "CC0", "training": 3}})
+    card = source_card(str(tmp_path))
+    assert card == {"licence": "CC0", "training": {"config": state["config"]}}
+    assert set(source_card(str(run))) == {"training"}
+    with pytest.raises(WeightsError, match="there are light"):
+        source_card("heavy")
+
+
 def test_refuses_when_torch_and_onnx_differ(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,6 +127,17 @@ def test_refuses_when_torch_and_onnx_differ(
     with pytest.raises(WeightsError, match=r"differ by 0\.01"):
         export(run, tmp_path / "w.onnx", say=lambda _: None)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["big.onnx", "big.safetensors"])
+def test_ten_gigabytes_are_not_started_from(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.touch()
+    os.truncate(path, 10 * 2**30)
+    start = time.perf_counter()
+    with pytest.raises(WeightsError, match=r"has 10,737,418,240 bytes, more than 536,870,912"):
+        initial_weights(str(path))
+    assert time.perf_counter() - start < 1
 
 
 def test_refuses_other_endings_and_missing_runs(run: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from freefill.layers.gated import GatedConv2d
+from freefill.layers.gated import GatedConv2d, GatedUpConv2d
 from freefill.layers.padding import pad_same, same_padding
 
 
@@ -129,3 +129,18 @@ def test_gradient() -> None:
 def test_refuses(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=str(next(iter(wrong.values())))):
         GatedConv2d(3, 4, **wrong)
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (5, 8)])
+def test_folded_kernels_are_a_convolution_of_the_doubled_picture(height: int, width: int) -> None:
+    torch.manual_seed(0)
+    folded = GatedUpConv2d(3, 4).double()
+    plain = GatedConv2d(3, 4).double()
+    plain.load_state_dict(folded.state_dict())
+    x = torch.randn(2, 3, height, width, dtype=torch.float64)
+    doubled = F.interpolate(x, scale_factor=2, mode="nearest")
+    torch.testing.assert_close(folded(x), plain(doubled), rtol=0, atol=1e-12)
+    for ours, theirs in zip(
+        folded.features_and_gate(x), plain.features_and_gate(doubled), strict=True
+    ):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)

@@ -16,7 +16,14 @@ from freefill.masks.shape import bounds, grow
 Hole = NDArray[np.bool_]
 Sampler = Callable[[int, int, np.random.Generator], Hole]
 
-SAMPLERS: list[Sampler] = [brush.strokes, brush.rectangle, brush.border, brush.scratches]
+SAMPLERS: list[Sampler] = [
+    brush.strokes,
+    brush.rectangle,
+    brush.released_strokes,
+    brush.released_rectangle,
+    brush.border,
+    brush.scratches,
+]
 EVERY = pytest.mark.parametrize("sampler", SAMPLERS, ids=lambda sampler: sampler.__name__)
 SIDE = st.integers(1, 90)
 
@@ -166,3 +173,30 @@ def test_scratches_are_thin() -> None:
         assert 0 < hole.mean() < most
         # The largest disc in it is a speck (or where scratches cross), not a stroke of 12 or more.
         assert inner_radius(hole) < 12
+
+
+def test_released_rectangle_follows_its_law() -> None:
+    rng = np.random.default_rng(0)
+    found = [bounds(brush.released_rectangle(256, 256, rng)) for _ in range(3000)]
+    boxes = np.array([box for box in found if box is not None])
+    assert len(boxes) == 3000
+    sides = boxes[:, 2:] - boxes[:, :2]
+    # 128 less the same whole number, 0 to 16, on both ends.
+    assert set(np.unique(sides)) == set(range(96, 129, 2))
+    middles = (boxes[:, 2:] + boxes[:, :2]) / 2
+    assert middles.min() == 64
+    assert middles.max() == 64 + 127
+    assert abs(float(sides.mean()) - 112) < 1
+    assert abs(float(middles.mean()) - (64 + 63.5)) < 2
+    # A hole with all of both laws, never a pixel outside the larger box.
+    assert boxes.min() >= 0
+    assert boxes.max() <= 255
+
+
+def test_released_strokes_cover_what_the_released_code_covers() -> None:
+    rng = np.random.default_rng(1)
+    shares = np.array([brush.released_strokes(256, 256, rng).mean() for _ in range(1500)])
+    # 0.1496 with a standard error of 0.0013 over 4,000 draws of the code itself.
+    assert abs(shares.mean() - 0.1496) < 0.008
+    ours = np.array([brush.strokes(256, 256, rng).mean() for _ in range(1500)])
+    assert shares.mean() < ours.mean()

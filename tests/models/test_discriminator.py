@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy_deepfill import conv
 
 from freefill.models.discriminator import SNPatchDiscriminator, receptive_field
 
@@ -41,3 +43,24 @@ def test_mask_matters() -> None:
     one = network(picture, torch.zeros(1, 1, 64, 64))
     two = network(picture, torch.ones(1, 1, 64, 64))
     assert (one - two).abs().max() > 1e-4
+
+
+def test_matches_numpy_with_its_power_iteration() -> None:
+    torch.manual_seed(0)
+    network = SNPatchDiscriminator(width=4).double().train()
+    picture, hole = torch.randn(1, 3, 72, 64).double(), torch.zeros(1, 1, 72, 64).double()
+    hole[..., 10:40, 20:50] = 1
+    expected = np.concatenate([picture[0].numpy(), hole[0].numpy()]).transpose(1, 2, 0)
+    for layer in network.layers:
+        # One iteration before each use, as in the released code; the vectors are unit length.
+        kernel = layer.parametrizations.weight.original.detach().permute(2, 3, 1, 0).numpy()
+        u = layer.parametrizations.weight[0].u.numpy()
+        matrix = kernel.transpose(2, 0, 1, 3).reshape(-1, kernel.shape[3])
+        v = matrix @ u / np.linalg.norm(matrix @ u)
+        u = v @ matrix / np.linalg.norm(v @ matrix)
+        sigma = v @ matrix @ u
+        expected = conv(expected, kernel / sigma, layer.bias.detach().numpy(), stride=2)
+        expected = np.where(expected > 0, expected, 0.2 * expected)
+    with torch.no_grad():
+        scores = network(picture, hole)[0].permute(1, 2, 0).numpy()
+    np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-10)

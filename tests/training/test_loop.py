@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,7 +19,7 @@ from freefill.config import Config, load
 from freefill.errors import CheckpointError, TrainingError
 from freefill.models import build_discriminator, build_generator
 from freefill.models.lpips import Lpips
-from freefill.training import checkpoint
+from freefill.training import checkpoint, loop
 from freefill.training.ema import Ema
 from freefill.training.loop import Progress, train
 
@@ -278,3 +280,66 @@ def test_moving_average_follows() -> None:
         early.network.weight.fill_(0)
         early.update(network, 0)
     assert float(early.network.weight) == pytest.approx(0.9, rel=1e-5)
+
+
+@pytest.mark.parametrize("separate", [False, True])
+def test_who_steps_first_and_on_what(
+    separate: bool, examples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Record what each network sees in one step, and in which order the optimizers move."""
+    order: list[str] = []
+    seen: dict[str, list[torch.Tensor]] = {"generator": [], "discriminator": []}
+    build = {"generator": loop.build_generator, "discriminator": loop.build_discriminator}
+
+    def watched(kind: str) -> Callable[..., torch.nn.Module]:
+        def make(*arguments: Any) -> torch.nn.Module:
+            network = build[kind](*arguments)
+            network.register_forward_pre_hook(
+                lambda module, inputs: seen[kind].append(inputs[0].detach().clone())
+            )
+            return network
+
+        return make
+
+    for kind in build:
+        monkeypatch.setattr(loop, f"build_{kind}", watched(kind))
+    for name in ("hinge_generator", "hinge_discriminator"):
+        original = getattr(loop.losses, name)
+        monkeypatch.setattr(
+            loop.losses, name, lambda *a, n=name, f=original: (order.append(n), f(*a))[1]
+        )
+    config = small(
+        f"train.separate_batches={str(separate).lower()}",
+        "train.stages=[{steps=1, crop=64, batch=2, adversarial=1.0}]",
+        "train.log_every=1",
+        "train.preview_every=1",
+        "train.save_every=1",
+    )
+    monkeypatch.setattr(loop.previews.Preview, "write", lambda *a: 0.0)
+    train(examples, tmp_path / "run", config, say=silent)
+
+    store = loop.open_store(examples, config.data.size)
+    used, _ = loop.split(store.names, config.data.holdout)
+    batches = loop.Batches(store, used, config.data, 0)
+    stage = config.train.stages[0]
+    first, second = batches.batch(0, stage).image, batches.batch(0, stage, 1).image
+    if separate:
+        assert order == ["hinge_discriminator", "hinge_generator"]
+        expected = [second, first]
+        judged, filled = seen["discriminator"]
+    else:
+        assert order == ["hinge_generator", "hinge_discriminator"]
+        expected = [first]
+        filled, judged = seen["discriminator"]
+    assert len(seen["generator"]) == len(expected)
+    for found, wanted in zip(seen["generator"], expected, strict=True):
+        torch.testing.assert_close(found, wanted)
+    # True pictures first, then filled ones that differ from them only in the hole.
+    torch.testing.assert_close(judged[:2], expected[0])
+    assert (judged[2:] != judged[:2]).any()
+    assert filled.shape == (2, 3, 64, 64)
+
+
+def test_without_decay_the_rate_stays(examples: Path, tmp_path: Path) -> None:
+    train(examples, tmp_path / "run", small("train.decay=false", "train.warmup=0"), say=silent)
+    assert {row["lr"] for row in rows(tmp_path / "run")} == {"0.0004"}

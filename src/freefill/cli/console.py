@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 def print_error(message: str) -> None:
@@ -15,5 +18,40 @@ def print_notice(message: str) -> None:
     print(f"freefill: {_line(message)}", file=sys.stderr)
 
 
+@contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Keep libraries in C from writing to stderr what the one line of error says better."""
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def cleaned(text: str) -> str:
+    r"""Make text that may come from a file harmless to a terminal.
+
+    Args:
+        text: Any; its newlines are kept.
+
+    Returns:
+        The same with all that does not print written out: escape sequences, and marks that turn
+        the direction of text.
+
+    Examples:
+        >>> print(cleaned(f"a name{chr(27)}[2J in é"))
+        a name\x1b[2J in é
+    """
+    return "".join(c if c.isprintable() or c == "\n" else _written_out(c) for c in text)
+
+
+def _written_out(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
+
+
 def _line(message: str) -> str:
-    return " ".join(message.split())
+    return cleaned(" ".join(message.split()))

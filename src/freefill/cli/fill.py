@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from freefill.cli.console import print_error, print_notice
+from freefill.cli.console import print_error, print_notice, quiet_libraries
+from freefill.files import MAX_PIXELS
 
 if TYPE_CHECKING:
     from freefill.inpainter import Inpainter
@@ -69,6 +70,20 @@ def fill(
             "--format", help="Format of the results in a folder, e.g. png.", show_default=False
         ),
     ] = None,
+    strip: Annotated[
+        bool,
+        typer.Option(
+            "--strip",
+            help="Leave out EXIF, XMP, GPS, comments and texts; the colour profile and the "
+            "resolution stay.",
+        ),
+    ] = False,
+    max_pixels: Annotated[
+        int,
+        typer.Option(
+            help="Refuse files whose width times height is more, before they are decoded.", min=1
+        ),
+    ] = MAX_PIXELS,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace results that exist.")
     ] = False,
@@ -79,6 +94,10 @@ def fill(
             show_default=False,
         ),
     ] = None,
+    explain: Annotated[
+        bool,
+        typer.Option("--explain", help="Tell which crops the network was shown, and how large."),
+    ] = False,
     threads: Annotated[
         int | None,
         typer.Option(
@@ -101,7 +120,9 @@ def fill(
     from freefill.image import format_of
     from freefill.inpainter import Inpainter
 
-    options = jobs.Options(invert, grow, fit.value, overwrite)
+    options = jobs.Options(
+        invert, grow, fit.value, overwrite, explain=explain, strip=strip, max_pixels=max_pixels
+    )
     ending = None if suffix is None else "." + suffix.removeprefix(".").lower()
     # What cannot be written is refused before anything is filled.
     if ending is not None:
@@ -114,7 +135,8 @@ def fill(
         _check_sheet(sheet, work)
     inpainter = Inpainter(model, threads=threads)
     if len(photos) == 1 and not photos[0].is_dir():
-        outcomes = [jobs.run(inpainter, work[0], options)]
+        with quiet_libraries():
+            outcomes = [jobs.run(inpainter, work[0], options)]
         _tell(outcomes[0])
     else:
         outcomes = _fill_many(inpainter, work, options)
@@ -138,6 +160,8 @@ def _check_sheet(sheet: Path, work: Sequence[Job]) -> None:
 
 
 def _tell(outcome: Outcome) -> None:
+    for line in outcome.plan:
+        typer.echo(line)
     for line in outcome.notices:
         print_notice(line)
     if outcome.state == "filled":
@@ -168,6 +192,8 @@ def _fill_many(inpainter: Inpainter, work: Sequence[Job], options: Options) -> l
                 elif outcome.state == "filled":
                     for line in outcome.notices:
                         print_notice(f"{outcome.job.photo}: {line}")
+                    for line in outcome.plan:
+                        print_notice(f"{outcome.job.photo}: {line}")
                 bar.advance(task)
     except KeyboardInterrupt:
         print_notice(
@@ -194,9 +220,10 @@ def _draw(path: Path, outcomes: Sequence[Outcome], options: Options) -> None:
     panels = []
     for outcome in outcomes:
         if outcome.state != "failed" and outcome.job.mask is not None:
-            photo = Picture.read(outcome.job.photo)
+            photo = Picture.read(outcome.job.photo, max_pixels=options.max_pixels)
             hole, _ = jobs.hole_of(outcome.job, photo, options)
-            picture = panel(photo, hole, Picture.read(outcome.job.out))
+            result = Picture.read(outcome.job.out, max_pixels=options.max_pixels)
+            picture = panel(photo, hole, result)
             panels.append((f"{outcome.job.photo.stem}  {hole.mean():.1%}", picture))
     if not panels:
         print_notice(f"{path} was not drawn: nothing was filled")

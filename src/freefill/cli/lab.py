@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from dataclasses import fields
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +16,7 @@ from freefill.cli.console import print_notice
 from freefill.errors import ConfigError, ExtraMissingError
 
 if TYPE_CHECKING:
+    from freefill.config import ModelConfig
     from freefill.training.loop import Progress
 
 NEEDED = (
@@ -66,7 +68,7 @@ def train(
     """
     need_lab()
     from freefill import config as settings
-    from freefill.export.export import initial_weights
+    from freefill.export.export import initial_weights, source_card
     from freefill.training.loop import train as run_training
 
     if resume and (config or set_ or init_from):
@@ -76,6 +78,8 @@ def train(
         )
     chosen = settings.load(config, set_ or [])
     init = initial_weights(init_from) if init_from else None
+    base = source_card(init_from) if init_from else {}
+    _check_variant(base, chosen.model)
     try:
         path = run_training(
             data,
@@ -84,13 +88,30 @@ def train(
             resume=resume,
             init=init,
             origin=init_from or "random weights",
+            source_card=base,
             command=shlex.join(["freefill", *sys.argv[1:]]),
             say=print_notice,
             report=report_training,
         )
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
-    typer.echo(f"{path}: done. Next: freefill export {out} --out {out}/weights.onnx")
+    following = shlex.join(["freefill", "export", str(out), "--out", f"{out}/weights.onnx"])
+    typer.echo(f"{path}: done. Next: {following}")
+
+
+def _check_variant(base: dict[str, Any], model: ModelConfig) -> None:
+    """Refuse to go on in another variant of the network than the weights were trained in."""
+    from freefill.models.deepfill import Variant
+
+    said = base.get("variant") or base.get("training", {}).get("config", {}).get("model", {})
+    names = (field.name for field in fields(Variant))
+    wrong = [name for name in names if name in said and said[name] != getattr(model, name)]
+    if model.name == "deepfill" and wrong:
+        settings = " ".join(f"--set model.{name}={str(said[name]).lower()}" for name in wrong)
+        raise ConfigError(
+            "the weights to start from were made for another variant of deepfill; go on in it "
+            f"with {settings}"
+        )
 
 
 def export(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+import warnings
 from typing import Annotated
 
 import typer
@@ -52,6 +54,9 @@ app.command(rich_help_panel="Measure (needs freefill\\[lab,rivals])")(evaluate.a
 
 def main() -> None:
     """Run the command line; an error that a person can mend is one line and exit code 2."""
+    # What libraries think of a damaged tag is no line that a person can act on.
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     try:
         app()
     except FreefillError as error:

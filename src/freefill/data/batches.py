@@ -124,27 +124,38 @@ class Batches:
         pixels = recolour(pixels, rng, self.data.colour)
         return pixels * 2 - 1, mixture(self.data.masks, side, side, rng)
 
-    def batch(self, step: int, stage: StageConfig) -> Batch:
-        """Make the batch of a step.
+    def batch(self, step: int, stage: StageConfig, number: int = 0) -> Batch:
+        """Make a batch of a step.
 
         Args:
             step: Number of the step, from 0.
             stage: Gives crop side and batch size.
+            number: Which of the step's batches, from 0.
 
         Returns:
-            The batch; the same for the same seed, step and stage.
+            The batch; the same for the same seed, step, stage and number.
         """
-        pairs = [self.sample(step, i, stage.crop) for i in range(stage.batch)]
+        first = number * stage.batch
+        pairs = [self.sample(step, first + i, stage.crop) for i in range(stage.batch)]
         image = np.stack([pixels for pixels, _ in pairs]).transpose(0, 3, 1, 2)
-        hole = np.stack([hole for _, hole in pairs])[:, None].astype(np.float32)
+        holes = [pairs[0][1] if self.data.shared_hole else hole for _, hole in pairs]
+        hole = np.stack(holes)[:, None].astype(np.float32)
         return Batch(torch.from_numpy(np.ascontiguousarray(image)), torch.from_numpy(hole))
 
-    def ahead(self, first: int, train: TrainConfig) -> Iterator[Batch]:
-        """Yield the batches from step ``first`` to the last, made ahead of their use."""
+    def ahead(self, first: int, train: TrainConfig) -> Iterator[list[Batch]]:
+        """Yield each step's batches, from ``first`` to the last, made ahead of their use.
+
+        There is one for both networks, or one for the generator and one for the discriminator.
+        """
+        numbers = range(2 if train.separate_batches else 1)
+
+        def make(step: int) -> list[Batch]:
+            return [self.batch(step, train.stage_at(step), number) for number in numbers]
+
         with ThreadPoolExecutor(1) as pool:
-            waiting: deque[Future[Batch]] = deque()
+            waiting: deque[Future[list[Batch]]] = deque()
             for step in range(first, train.steps):
-                waiting.append(pool.submit(self.batch, step, train.stage_at(step)))
+                waiting.append(pool.submit(make, step))
                 if len(waiting) > AHEAD:
                     yield waiting.popleft().result()
             while waiting:

@@ -96,7 +96,7 @@ def open_store(
 
     Args:
         folder: Folder of photos.
-        size: Shorter side, in pixels.
+        size: Shorter side, in pixels; 0 leaves them as they are.
         cache: Where decoded files are kept; by default the user's cache.
         progress: Called with (photos done, photos in all).
 
@@ -192,7 +192,7 @@ def decode(path: Path, size: int) -> NDArray[np.uint8]:
 
     Args:
         path: The file.
-        size: Longest allowed shorter side, in pixels.
+        size: Longest allowed shorter side, in pixels; 0 for any.
 
     Returns:
         ``(H, W, 3)`` uint8 RGB.
@@ -202,10 +202,11 @@ def decode(path: Path, size: int) -> NDArray[np.uint8]:
     """
     with Image.open(path) as opened:
         # draft lets the JPEG decoder itself shrink large photos: several times faster.
-        opened.draft("RGB", (2 * size, 2 * size))
+        if size:
+            opened.draft("RGB", (2 * size, 2 * size))
         image = ImageOps.exif_transpose(opened).convert("RGB")
     shorter = min(image.size)
-    if shorter > size:
+    if size and shorter > size:
         width, height = (max(size, round(side * size / shorter)) for side in image.size)
         image = image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
     return np.asarray(image)

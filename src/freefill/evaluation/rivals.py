@@ -24,6 +24,7 @@ from PIL import Image
 
 from freefill import references
 from freefill.errors import ConfigError, ExtraMissingError, ImageError, MaskError
+from freefill.inpainter import PIPELINE
 from freefill.weights import registry
 
 Pixels = NDArray[np.uint8]
@@ -48,7 +49,8 @@ class Rival:
     name: str
     fill: Fill
     identity: str
-    """Changes when the results could change: sha256, or library and version, or the command."""
+    """Changes when the results could change: sha256 (and the pipeline's number), or library and
+    version, or the command."""
 
 
 def fair(fill: Fill) -> Fill:
@@ -269,7 +271,8 @@ def find(spec: str) -> Rival:
     # A path may hold an equals sign.
     if spec in bundled or (spec.endswith(".onnx") and ("=" not in spec or Path(spec).is_file())):
         weights = registry.find(spec)
-        return Rival(weights.name, fair(trained(spec)), _sha256(weights.path))
+        identity = f"{_sha256(weights.path)} pipeline {PIPELINE}"
+        return Rival(weights.name, fair(trained(spec)), identity)
     name, equals, template = spec.partition("=")
     if not equals:
         raise ConfigError(

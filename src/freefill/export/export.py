@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -19,8 +18,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from freefill import __version__
 from freefill.config import from_dict
 from freefill.errors import CheckpointError
+from freefill.export.files import card_of, check_out, copy_of, embed, write_together
 from freefill.export.onnx import check_parity, read_weights, round_to_half, to_onnx
-from freefill.image import write_atomically
+from freefill.export.pickles import check_size
 from freefill.models import build_generator
 from freefill.training import checkpoint
 from freefill.weights import registry
@@ -50,23 +50,19 @@ def export(
     """
     if out.suffix != ".onnx":
         raise CheckpointError(f"--out {out}: it must end in .onnx")
+    check_out(out)
     state = checkpoint.load(run)
     config = from_dict(state["config"])
     network = build_generator(config.model)
     checkpoint.restore(network, state["ema"], run)
     network.eval()
     round_to_half(network)
-    content = to_onnx(network).SerializeToString()
-    worst = check_parity(network, content)
     card = {
         "name": out.stem,
         "architecture": config.model.name,
         "parameters": count_parameters(network),
         "gmac_512": round(count_macs(network, 512) / 1e9, 3),
         "storage": "fp16, computed in float32",
-        "parity": {"largest_difference": worst, "range": "[-1, 1]"},
-        "sha256": hashlib.sha256(content).hexdigest(),
-        "bytes": len(content),
         "training": {
             "photos": state["photos"],
             "steps": state["step"],
@@ -78,24 +74,46 @@ def export(
             "started_from": state.get("started_from", "random weights"),
             "config": config.to_dict(),
         },
-        "made_with": {
-            "freefill": __version__,
-            "torch": version("torch"),
-            "python": sys.version.split()[0],
-            "date": datetime.now(UTC).date().isoformat(),
-        },
+        "made_with": made_with(),
+        **_inherited(state.get("source_card") or {}),
         **(notes or {}),
     }
-    out.parent.mkdir(parents=True, exist_ok=True)
+    model = to_onnx(network)
+    embed(model, card)
+    content = model.SerializeToString()
+    worst = check_parity(network, content)
+    card = {
+        **card,
+        "parity": {"largest_difference": worst, "range": "[-1, 1]"},
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "bytes": len(content),
+    }
     tensors = {k: v.half().contiguous() for k, v in network.state_dict().items()}
-    write_atomically(out.with_suffix(".safetensors"), save(tensors))
-    write_atomically(out.with_suffix(".json"), (json.dumps(card, indent=2) + "\n").encode())
-    write_atomically(out, content)
+    if replaced := write_together(out, content, save(tensors, metadata=copy_of(card)), card):
+        say(f"replaced: {', '.join(map(str, replaced))}")
     say(
         f"{out}: {len(content) / 1e6:.2f} MB, {card['parameters']:,} parameters, "
         f"{card['gmac_512']} GMAC at 512x512, differs from torch by at most {worst:.1e}"
     )
     return card
+
+
+def made_with() -> dict[str, str]:
+    """Give the versions and the day that a card names."""
+    return {
+        "freefill": __version__,
+        "torch": version("torch"),
+        "python": sys.version.split()[0],
+        "date": datetime.now(UTC).date().isoformat(),
+    }
+
+
+def _inherited(base: dict[str, Any]) -> dict[str, Any]:
+    """Give what the card of a run says of the weights that it started from."""
+    kept = {k: base[k] for k in ("name", "licence", "sources", "paper") if base.get(k)}
+    found: dict[str, Any] = {"base": kept} if kept else {}
+    # What is made of weights has their licence, unless whoever exports it says another.
+    return found | ({"licence": base["licence"]} if base.get("licence") else {})
 
 
 def initial_weights(name: str) -> dict[str, Tensor]:
@@ -110,7 +128,7 @@ def initial_weights(name: str) -> dict[str, Tensor]:
 
     Raises:
         CheckpointError: If it cannot be read.
-        WeightsError: If there is no such name.
+        WeightsError: If there is no such name, or the file is larger than any of freefill's.
     """
     path = Path(name)
     if path.is_dir():
@@ -119,11 +137,34 @@ def initial_weights(name: str) -> dict[str, Tensor]:
     if path.suffix == ".safetensors":
         from safetensors.torch import load_file
 
+        check_size(path)
         try:
             return load_file(path)
         except Exception as error:  # its own exception type derives from Exception alone
             raise CheckpointError(f"{path} cannot be read: {error}") from None
     return read_weights(registry.find(name).path)
+
+
+def source_card(name: str) -> dict[str, Any]:
+    """Give what is known of the weights that a run starts from: licence, variant, sources.
+
+    Args:
+        name: What :func:`initial_weights` takes.
+
+    Returns:
+        The card beside the file and, for what only that has, the one in it. Of a run the card of
+        what it started from in its turn, if its checkpoint has that as ``source_card``, and its
+        settings as a card has them. Empty if nothing is known.
+
+    Raises:
+        CheckpointError: If the run or the ONNX file cannot be read.
+        WeightsError: If there is no such name, or the file or its card cannot be read.
+    """
+    path = Path(name)
+    if path.is_dir():
+        state = checkpoint.load(path)
+        return {**(state.get("source_card") or {}), "training": {"config": state["config"]}}
+    return card_of(path if path.suffix == ".safetensors" else registry.find(name).path)
 
 
 def count_parameters(network: nn.Module) -> int:

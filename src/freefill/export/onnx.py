@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import math
 import re
 import warnings
 from pathlib import Path
@@ -23,6 +24,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from freefill.errors import CheckpointError, WeightsError
+from freefill.export.pickles import check_size
 
 OPSET = 18
 SIZES = ((1, 64, 64), (2, 96, 160), (1, 256, 240))
@@ -33,11 +35,12 @@ SMALL = 16
 """Tensors with fewer elements keep float32: their share of the file is nothing."""
 
 
-def to_onnx(network: nn.Module) -> onnx.ModelProto:
-    """Translate a generator, unguided, with weights stored as fp16.
+def to_onnx(network: nn.Module, *, half: bool = True) -> onnx.ModelProto:
+    """Translate a generator, unguided.
 
     Args:
         network: Takes ``image`` ``(B, 3, H, W)`` and ``hole`` ``(B, 1, H, W)``.
+        half: Whether weights are stored as fp16; otherwise they stay as they are.
 
     Returns:
         The model, with inputs ``image`` and ``hole`` and output ``filled``.
@@ -61,7 +64,8 @@ def to_onnx(network: nn.Module) -> onnx.ModelProto:
             do_constant_folding=False,
         )
     model = onnx.load_model_from_string(buffer.getvalue())
-    _store_half(model)
+    if half:
+        _store_half(model)
     onnx.checker.check_model(model)
     return model
 
@@ -120,21 +124,91 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
     Raises:
         CheckpointError: If the file cannot be read.
+        WeightsError: If it does not exist or is larger than any of freefill's.
     """
-    try:
-        model = onnx.load(path)
-    except Exception as error:  # protobuf's own exception type is not public
-        raise CheckpointError(f"{path} cannot be read as ONNX: {error}") from None
     return {
-        tensor.name.removesuffix(HALF): torch.from_numpy(
-            numpy_helper.to_array(tensor).astype(np.float32)
-        )
-        for tensor in model.graph.initializer
-        if re.fullmatch(r"[A-Za-z_][\w.]*", tensor.name.removesuffix(HALF))
+        name: to_tensor(path, stored)
+        for name, stored in stored_in(read_model(path)).items()
+        if stored.data_type in FLOATS
     }
 
 
+def read_model(path: Path) -> onnx.ModelProto:
+    """Read an ONNX file as it is stored: nothing in it is converted.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The model.
+
+    Raises:
+        CheckpointError: If the file cannot be read.
+        WeightsError: If it does not exist or is larger than any of freefill's.
+    """
+    check_size(path)
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except Exception as error:  # protobuf's own exception type is not public
+        raise CheckpointError(f"{path} cannot be read as ONNX: {error}") from None
+    if any(tensor.data_location == TensorProto.EXTERNAL for tensor in model.graph.initializer):
+        raise CheckpointError(f"{path} has its weights in another file; freefill's are in one")
+    return model
+
+
+def stored_in(model: onnx.ModelProto) -> dict[str, TensorProto]:
+    """Give a model's named tensors: parameter name to what is stored; ``dims`` is its shape."""
+    named = ((tensor.name.removesuffix(HALF), tensor) for tensor in model.graph.initializer)
+    return {name: tensor for name, tensor in named if re.fullmatch(r"[A-Za-z_][\w.]*", name)}
+
+
+def model_metadata(model: onnx.ModelProto) -> dict[str, str]:
+    """Give what a model says of itself, key to text."""
+    return {prop.key: prop.value for prop in model.metadata_props}
+
+
+def to_tensor(path: Path, stored: TensorProto) -> Tensor:
+    """Convert one tensor, after what is said of it was compared with what is there.
+
+    Args:
+        path: The file, for the message.
+        stored: What :func:`stored_in` found.
+
+    Returns:
+        Its values, float32.
+
+    Raises:
+        CheckpointError: If they are no floats, or not as many as its shape has.
+    """
+    name, shape = stored.name[:80], "x".join(map(str, stored.dims[:8])) or "one number"
+    if stored.data_type not in FLOATS:
+        known = dict(zip(TensorProto.DataType.values(), TensorProto.DataType.keys(), strict=True))
+        kind = known.get(stored.data_type, f"number {stored.data_type}")
+        raise CheckpointError(f"{path}: {name} is of the type {kind}, not numbers of a network")
+    count, found = math.prod(stored.dims), _stored_numbers(stored)
+    if count != found or any(side < 0 for side in stored.dims):
+        raise CheckpointError(f"{path}: {name} is {shape}, {count:,} numbers, and has {found:,}")
+    try:
+        return torch.from_numpy(numpy_helper.to_array(stored).astype(np.float32))
+    except Exception as error:  # onnx raises what numpy and its own conversions do
+        raise CheckpointError(f"{path}: {name} cannot be read: {error}") from None
+
+
 HALF = "/fp16"
+FLOATS = {
+    TensorProto.FLOAT: 4,
+    TensorProto.FLOAT16: 2,
+    TensorProto.BFLOAT16: 2,
+    TensorProto.DOUBLE: 8,
+}
+"""Types that a network's weights have, and the bytes of one number."""
+
+
+def _stored_numbers(stored: TensorProto) -> int:
+    if stored.HasField("raw_data"):
+        return len(stored.raw_data) // FLOATS[stored.data_type]
+    # The halves lie in the whole numbers, two bytes in each.
+    return len(stored.float_data) or len(stored.double_data) or len(stored.int32_data)
 
 
 def _store_half(model: onnx.ModelProto) -> None:

@@ -7,8 +7,6 @@ weights were trained with SAME, so this is not a detail.
 
 from __future__ import annotations
 
-import math
-
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -32,7 +30,9 @@ def same_padding(size: int, kernel: int, stride: int, dilation: int) -> tuple[in
         (16, 16)
     """
     reach = dilation * (kernel - 1) + 1
-    total = max((math.ceil(size / stride) - 1) * stride + reach - size, 0)
+    # int(): while a network is traced for export a size is a tensor, and what is exported takes any
+    # multiple of all strides, for which the zeros are the same.
+    total = max(reach - (int(size) % stride or stride), 0)
     return total // 2, total - total // 2
 
 

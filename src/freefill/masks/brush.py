@@ -79,6 +79,80 @@ def strokes(
     return _flip(np.asarray(canvas) > 0, rng)
 
 
+def released_strokes(height: int, width: int, rng: np.random.Generator) -> Hole:
+    """Draw the strokes of the released code, exactly: whole pixels, and no flip.
+
+    Widths are whole and do not depend on the picture's size, vertices are cut to whole pixels and
+    may lie one beyond the border, and a joint is a disc of twice half the width, rounded down. All
+    in all they cover some 4 % less than :func:`strokes`.
+
+    Args:
+        height: Rows of the picture, in pixels.
+        width: Columns of the picture, in pixels.
+        rng: Source of all randomness.
+
+    Returns:
+        The hole, ``(height, width)``.
+
+    Examples:
+        >>> hole = released_strokes(256, 256, np.random.default_rng(0))
+        >>> bool(0.01 < hole.mean() < 0.5)
+        True
+    """
+    _check(height, width)
+    canvas = Image.new("L", (width, height))
+    draw = ImageDraw.Draw(canvas)
+    radius = math.hypot(height, width) / 8
+    for _ in range(rng.integers(1, 4)):
+        segments = int(rng.integers(4, 12))
+        low = 2 * math.pi / 5 - rng.uniform(0, 2 * math.pi / 15)
+        high = 2 * math.pi / 5 + rng.uniform(0, 2 * math.pi / 15)
+        angles = [rng.uniform(low, high) for _ in range(segments)]
+        points = [(int(rng.integers(0, width)), int(rng.integers(0, height)))]
+        for i, angle in enumerate(angles):
+            turned = 2 * math.pi - angle if i % 2 == 0 else angle
+            length = float(np.clip(rng.normal(radius, radius // 2), 0, 2 * radius))
+            x = float(np.clip(points[-1][0] + length * math.cos(turned), 0, width))
+            y = float(np.clip(points[-1][1] + length * math.sin(turned), 0, height))
+            points.append((int(x), int(y)))
+        thickness = int(rng.uniform(12, 40))
+        draw.line(points, fill=1, width=thickness)
+        half = thickness // 2
+        for x, y in points:
+            draw.ellipse((x - half, y - half, x + half, y + half), fill=1)
+    return np.asarray(canvas) > 0
+
+
+def released_rectangle(height: int, width: int, rng: np.random.Generator) -> Hole:
+    """Draw the rectangle of the released code, exactly.
+
+    A box of half of each side at a random place, then made smaller by up to a sixteenth of the
+    picture on each side: smaller boxes lie nearer the middle than those of :func:`rectangle`.
+
+    Args:
+        height: Rows of the picture, in pixels, at least 2.
+        width: Columns of the picture, in pixels, at least 2.
+        rng: Source of all randomness.
+
+    Returns:
+        The hole, ``(height, width)``.
+
+    Examples:
+        >>> hole = released_rectangle(256, 256, np.random.default_rng(0))
+        >>> 96**2 <= hole.sum() <= 128**2
+        np.True_
+    """
+    _check(height, width)
+    spans = []
+    for side in (height, width):
+        first = int(rng.integers(0, max(1, side - side // 2)))
+        inset = int(rng.integers(0, side // 16 + 1))
+        spans.append(slice(first + inset, first + max(1, side // 2) - inset))
+    hole = np.zeros((height, width), bool)
+    hole[spans[0], spans[1]] = True
+    return hole
+
+
 def rectangle(
     height: int,
     width: int,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from freefill.errors import ImageError, MaskError
+from freefill.files import MAX_PIXELS
 from freefill.image import Box, Picture, Source
 from freefill.samples import LUMA
 
@@ -29,6 +30,7 @@ def to_hole(
     *,
     invert: bool = False,
     fit: Fit = "exact",
+    max_pixels: int = MAX_PIXELS,
 ) -> tuple[Hole, list[str]]:
     """Make any mask the hole of a picture.
 
@@ -38,6 +40,7 @@ def to_hole(
         picture: The picture that it is for.
         invert: Swap fill and keep first.
         fit: ``"exact"`` refuses a mask of another size; ``"resize"`` brings it to the picture's.
+        max_pixels: The most that width times height of a mask's file may be.
 
     Returns:
         The hole, ``(H, W)`` bool, and lines that a person should read.
@@ -61,9 +64,9 @@ def to_hole(
     elif isinstance(mask, np.ndarray):
         hole = _from_array(mask)
     else:
-        source = Picture.read(mask)
+        source = Picture.read(mask, max_pixels=max_pixels)
         notices += [line for line in source.notices if "frames" in line]
-        if source.mode in ("L", "I;16"):
+        if source.mode in ("L", "I;16") and source.samples.dtype.kind == "u":
             _check_range(source.samples)
         hole = _bright(source)
     hole = _fitted(hole, picture.size, fit)

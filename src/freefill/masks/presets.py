@@ -50,6 +50,24 @@ def free_form(height: int, width: int, rng: np.random.Generator) -> Hole:
     return brush.rectangle(height, width, rng) | brush.strokes(height, width, rng)
 
 
+def released(height: int, width: int, rng: np.random.Generator) -> Hole:
+    """Draw the training mask of the released code with its faults, for the paper's recipes.
+
+    Its random flips have no effect there, and rectangle and strokes follow slightly other laws than
+    :func:`free_form`'s.
+
+    Args:
+        height: Rows of the picture, in pixels.
+        width: Columns of the picture, in pixels.
+        rng: Source of all randomness.
+
+    Returns:
+        The hole, ``(height, width)``.
+    """
+    box = brush.released_rectangle(height, width, rng)
+    return box | brush.released_strokes(height, width, rng)
+
+
 def by_ratio(
     height: int, width: int, rng: np.random.Generator, *, ratio: tuple[float, float]
 ) -> Hole:
@@ -102,6 +120,7 @@ ATTEMPTS = 200
 
 PRESETS: Mapping[str, Sampler] = {
     "free-form": free_form,
+    "released": released,
     "centre": centre,
     "strokes": brush.strokes,
     "thin": partial(brush.strokes, count=(2, 6), brush=(4.0, 12.0)),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
+from freefill.models.deepfill import DeepFill, Variant
 from freefill.models.discriminator import SNPatchDiscriminator
 from freefill.models.encoder_decoder import EncoderDecoder
 from freefill.models.feature_critic import FeatureCritic
@@ -18,9 +19,15 @@ if TYPE_CHECKING:
 
 def build_generator(config: ModelConfig) -> nn.Module:
     """Build the generator that a configuration names, with fresh weights."""
+    if config.name == "deepfill":
+        return DeepFill(variant=_variant(config))
     if config.name == "encoder-decoder":
         return EncoderDecoder(config.convolution, config.channels, config.dilations)
     return Light(config.channels, config.dilations, config.deep_dilations, config.guidance)
+
+
+def _variant(config: ModelConfig) -> Variant:
+    return Variant(config.padding, config.mask_resize, config.fuse, config.attention)
 
 
 def build_discriminator(config: ModelConfig, side: int) -> nn.Module:

@@ -13,9 +13,9 @@ import itertools
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils.parametrizations import spectral_norm
 
 from freefill.layers.padding import pad_same
+from freefill.layers.spectral import spectral_norm
 
 KERNEL, STRIDE, DEPTH = 5, 2, 6
 
@@ -44,7 +44,7 @@ class SNPatchDiscriminator(nn.Module):
         super().__init__()
         widths = [in_channels, *(width * m for m in (1, 2, 4, 4, 4, 4))]
         self.layers = nn.ModuleList(
-            spectral_norm(nn.Conv2d(a, b, KERNEL, STRIDE)) for a, b in itertools.pairwise(widths)
+            spectral_norm(_layer(a, b)) for a, b in itertools.pairwise(widths)
         )
 
     def forward(self, picture: Tensor, *conditions: Tensor) -> Tensor:
@@ -53,6 +53,15 @@ class SNPatchDiscriminator(nn.Module):
         for layer in self.layers:
             x = F.leaky_relu(layer(pad_same(x, KERNEL, STRIDE, 1)), 0.2)
         return x
+
+
+def _layer(inputs: int, outputs: int) -> nn.Conv2d:
+    layer = nn.Conv2d(inputs, outputs, KERNEL, STRIDE)
+    assert layer.bias is not None
+    # Glorot and zeros, as tf.layers starts.
+    nn.init.xavier_uniform_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
 
 
 def receptive_field(kernel: int = KERNEL, stride: int = STRIDE, depth: int = DEPTH) -> int:

@@ -3,23 +3,22 @@
 What "Free-Form Image Inpainting with Gated Convolution" prescribes is kept where it fits a small
 network (hinge SN-PatchGAN on the composite, one discriminator step to each generator step, l1 on
 the raw prediction); the perceptual loss, the moving average and the stages of crop size are
-additions. The two steps share one batch and its composites: the generator runs once.
+additions. The two steps share one batch and its composites, so that the generator runs once, unless
+``train.separate_batches`` is set.
 """
 
 from __future__ import annotations
 
-import csv
 import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import Any, cast
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
-from torch.utils.tensorboard import SummaryWriter
 
 from freefill import losses, references
 from freefill.config import Config, TrainConfig, from_dict
@@ -32,12 +31,7 @@ from freefill.models.feature_critic import FeatureCritic
 from freefill.models.lpips import Lpips
 from freefill.training import checkpoint, previews
 from freefill.training.ema import Ema
-
-COLUMNS = (
-    "step", "images", "minutes", "cpu_minutes", "img_s", "lr", "generator", "l1", "low", "coarse",
-    "match", "perceptual", "adversarial", "discriminator", "score_real", "score_fake", "r1",
-    "val_l1",
-)  # fmt: skip
+from freefill.training.log import Log
 
 
 @dataclass(frozen=True)
@@ -60,6 +54,7 @@ def train(
     resume: bool = False,
     init: dict[str, Tensor] | None = None,
     origin: str = "random weights",
+    source_card: dict[str, Any] | None = None,
     command: str = "",
     stop_at: int | None = None,
     say: Callable[[str], None] = print,
@@ -74,6 +69,7 @@ def train(
         resume: Go on from the run's last checkpoint.
         init: Weights of the generator to start from.
         origin: What those are, for the card.
+        source_card: The card of those: their licence and sources go with what is made of them.
         command: What a person typed, for the card.
         stop_at: Stop, with a checkpoint, after this many steps in all.
         say: Called with lines for people.
@@ -91,6 +87,7 @@ def train(
     if state:
         config = from_dict(state["config"])
         origin, command = state["started_from"], state["command"]
+        source_card = state.get("source_card")
         say(f"resuming {run} at step {state['step']} of {config.train.steps}")
     settings, weights = config.train, config.loss
 
@@ -158,6 +155,7 @@ def train(
                 "photos": len(used),
                 "hardware": _hardware(fabric),
                 "started_from": origin,
+                "source_card": source_card,
                 "command": command,
                 "config": config.to_dict(),
                 "generator": bare_generator.state_dict(),
@@ -167,6 +165,29 @@ def train(
                 "d_optimizer": d_optimizer.state_dict(),
             },
         )
+
+    def discriminate(step: int, views: list[View]) -> dict[str, Tensor]:
+        """Take the discriminator's step: true pictures above 1, filled ones below -1."""
+        values: dict[str, Tensor] = {}
+        for fake, real, hole in views:
+            penalise = weights.r1 > 0 and step % weights.r1_every == 0
+            if penalise:
+                real = [r.detach().requires_grad_() for r in real]
+            pairs = [torch.cat(pair) for pair in zip(real, fake, strict=True)]
+            scores = discriminator(*pairs, hole.repeat(2, 1, 1, 1))
+            real_scores, fake_scores = scores.float().chunk(2)
+            d_loss = losses.hinge_discriminator(real_scores, fake_scores)
+            _add(values, "discriminator", d_loss, len(views))
+            _add(values, "score_real", real_scores.mean(), len(views))
+            _add(values, "score_fake", fake_scores.mean(), len(views))
+            if penalise:
+                penalty = losses.r1(real_scores, real)
+                _add(values, "r1", penalty, len(views))
+                d_loss = d_loss + weights.r1 / 2 * weights.r1_every * penalty
+            fabric.backward(d_loss / len(views))
+        d_optimizer.step()
+        d_optimizer.zero_grad(set_to_none=True)
+        return values
 
     log = Log(run, first)
     last = min(settings.steps, stop_at or settings.steps)
@@ -178,7 +199,7 @@ def train(
     try:
         for step in range(first, last):
             stage = settings.stage_at(step)
-            batch = next(source).to(fabric.device)
+            batch, *own = [made.to(fabric.device) for made in next(source)]
             rate = _rate(step, settings)
             for optimizer, base in (
                 (g_optimizer, settings.lr),
@@ -191,13 +212,16 @@ def train(
             values: dict[str, Tensor] = {}
             parts = _parts(batch, settings.accumulate)
 
+            if own and stage.adversarial:
+                with torch.no_grad():
+                    views = [_view(generator, part) for part in _parts(own[0], len(parts))]
+                _add_all(values, discriminate(step, views))
+
             # Generator: l1 on the prediction, the other losses on the composite. What the
-            # discriminator looks at, filled and true, is kept for its own step.
-            views: list[tuple[list[Tensor], list[Tensor], Tensor]] = []
+            # discriminator looks at, filled and true, is kept for its own step, if that is to come.
+            views = []
             for part in parts:
-                output = generator(part.image, part.hole)
-                if isinstance(output, Tensor):
-                    output = {"filled": output}
+                output = _output(generator, part)
                 predicted = output["filled"].float()
                 filled = composite(predicted, part)
                 filled_view, true_view, hole = [filled], [part.image], part.hole
@@ -237,26 +261,8 @@ def train(
             g_optimizer.step()
             g_optimizer.zero_grad(set_to_none=True)
 
-            # Discriminator: true pictures above 1, the composites just made below -1.
-            if stage.adversarial:
-                for fake, real, hole in views:
-                    penalise = weights.r1 > 0 and step % weights.r1_every == 0
-                    if penalise:
-                        real = [r.detach().requires_grad_() for r in real]
-                    pairs = [torch.cat(pair) for pair in zip(real, fake, strict=True)]
-                    scores = discriminator(*pairs, hole.repeat(2, 1, 1, 1))
-                    real_scores, fake_scores = scores.float().chunk(2)
-                    d_loss = losses.hinge_discriminator(real_scores, fake_scores)
-                    _add(values, "discriminator", d_loss, len(parts))
-                    _add(values, "score_real", real_scores.mean(), len(parts))
-                    _add(values, "score_fake", fake_scores.mean(), len(parts))
-                    if penalise:
-                        penalty = losses.r1(real_scores, real)
-                        _add(values, "r1", penalty, len(parts))
-                        d_loss = d_loss + weights.r1 / 2 * weights.r1_every * penalty
-                    fabric.backward(d_loss / len(parts))
-                d_optimizer.step()
-                d_optimizer.zero_grad(set_to_none=True)
+            if stage.adversarial and not own:
+                _add_all(values, discriminate(step, views))
             ema.update(bare_generator, step)
 
             for name, value in values.items():
@@ -295,41 +301,22 @@ def train(
     return path
 
 
+View = tuple[list[Tensor], list[Tensor], Tensor]
+"""What the discriminator looks at: filled, true, and the hole."""
+
+
+def _output(generator: nn.Module, batch: Batch) -> dict[str, Tensor]:
+    output = generator(batch.image, batch.hole)
+    return {"filled": output} if isinstance(output, Tensor) else output
+
+
+def _view(generator: nn.Module, batch: Batch) -> View:
+    return [composite(_output(generator, batch)["filled"], batch)], [batch.image], batch.hole
+
+
 def composite(predicted: Tensor, batch: Batch) -> Tensor:
     """Put the prediction into the hole and the photo around it, ``(B, 3, H, W)``."""
     return predicted.float() * batch.hole + batch.image * (1 - batch.hole)
-
-
-class Log:
-    """The run's ``log.csv`` and TensorBoard events.
-
-    A resumed run first drops the rows that lie beyond its checkpoint, so that no step stands twice.
-    """
-
-    def __init__(self, run: Path, first: int) -> None:
-        path = run / "log.csv"
-        kept: list[dict[str, str]] = []
-        if path.exists() and first:
-            with path.open(newline="") as old:
-                kept = [row for row in csv.DictReader(old) if int(row["step"]) <= first]
-        self.file: TextIO = path.open("w", newline="")
-        self.rows = csv.DictWriter(self.file, COLUMNS, restval="")
-        self.rows.writeheader()
-        self.rows.writerows(kept)
-        self.board = SummaryWriter(str(run / "tensorboard"), purge_step=first + 1)
-
-    def write(self, row: dict[str, float]) -> None:
-        """Add one row and flush it."""
-        self.rows.writerow({k: v if isinstance(v, int) else f"{v:.6g}" for k, v in row.items()})
-        self.file.flush()
-        for name, value in row.items():
-            if name != "step":
-                self.board.add_scalar(name, value, int(row["step"]))
-
-    def close(self) -> None:
-        """Close both files."""
-        self.file.close()
-        self.board.close()
 
 
 def _prepare(run: Path, resume: bool) -> dict[str, Any] | None:
@@ -390,9 +377,11 @@ def _start_from(generator: nn.Module, init: dict[str, Tensor], say: Callable[[st
 
 
 def _rate(step: int, settings: TrainConfig) -> float:
-    """Give the learning rate's factor: a linear rise, then half a cosine down to 0.01."""
+    """Give the learning rate's factor: a linear rise, then perhaps half a cosine down to 0.01."""
     if step < settings.warmup:
         return (step + 1) / settings.warmup
+    if not settings.decay:
+        return 1.0
     share = (step - settings.warmup) / max(1, settings.steps - settings.warmup)
     return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
 
@@ -405,6 +394,11 @@ def _parts(batch: Batch, count: int) -> list[Batch]:
 def _add(values: dict[str, Tensor], name: str, value: Tensor, parts: int) -> None:
     value = value.detach() / parts
     values[name] = values[name] + value if name in values else value
+
+
+def _add_all(values: dict[str, Tensor], more: dict[str, Tensor]) -> None:
+    for name, value in more.items():
+        _add(values, name, value, 1)
 
 
 def _check_finite(means: dict[str, float], step: int, path: Path) -> None:

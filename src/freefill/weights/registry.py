@@ -1,7 +1,8 @@
 """The weights that freefill knows, and their cards.
 
 Weights are a file with a card beside it: ``NAME.onnx`` and ``NAME.json``. The bundled ones lie in
-the package; any other ONNX file that ``freefill export`` wrote is named by its path.
+the package, those that were pulled in the user's cache; any other ONNX file that ``freefill
+export`` wrote is named by its path. Nothing is fetched unless :func:`pull` is called.
 """
 
 from __future__ import annotations
@@ -11,9 +12,27 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from freefill.errors import WeightsError
+from freefill.weights import cache
+from freefill.weights.entries import Entry, is_name, list_entries
+
+if TYPE_CHECKING:
+    from freefill.weights.download import Progress
+
+__all__ = [
+    "BUNDLED",
+    "DEFAULT",
+    "Entry",
+    "Weights",
+    "find",
+    "find_entry",
+    "list_entries",
+    "list_weights",
+    "pull",
+    "remove",
+]
 
 DEFAULT = "light"
 BUNDLED = Path(__file__).parent / "bundled"
@@ -37,6 +56,11 @@ class Weights:
         return self.path.stat().st_size
 
     @property
+    def is_bundled(self) -> bool:
+        """Whether the file came with freefill."""
+        return self.path.parent == BUNDLED
+
+    @property
     def card_path(self) -> Path:
         """The card beside the file."""
         return self.path.with_suffix(".json")
@@ -52,7 +76,7 @@ class Weights:
             card: dict[str, Any] = json.loads(self.card_path.read_text("utf-8"))
         except FileNotFoundError:
             raise WeightsError(f"{self.path} has no card: {self.card_path} is missing") from None
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
             raise WeightsError(f"{self.card_path} is not JSON: {error}") from None
         if not isinstance(card, dict):
             raise WeightsError(f"{self.card_path} holds a {type(card).__name__}, not a card")
@@ -62,10 +86,16 @@ class Weights:
         """Compare the file with its card.
 
         Raises:
-            WeightsError: If the sha256 differs.
+            WeightsError: If the size or the sha256 differs, or there is no card.
         """
-        digest = hashlib.sha256(self.path.read_bytes()).hexdigest()
-        expected = self.card.get("sha256")
+        # The card first: what has none, or another size, is not read at all.
+        expected, size = self.card.get("sha256"), self.card.get("bytes", self.size)
+        if self.size != size:
+            raise WeightsError(
+                f"{self.path} is damaged: it has {self.size:,} bytes, its card says {size!r}"
+            )
+        with self.path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
         if digest != expected:
             raise WeightsError(
                 f"{self.path} is damaged: its sha256 is {digest}, its card says {expected}"
@@ -73,26 +103,30 @@ class Weights:
 
 
 def list_weights() -> list[Weights]:
-    """List the bundled weights.
+    """List the weights that are here: the bundled ones, then those that were pulled.
 
     Examples:
-        >>> [weights.name for weights in list_weights()]
-        ['light']
+        >>> list_weights()[0].name
+        'light'
     """
-    return [Weights(path.stem, path) for path in sorted(BUNDLED.glob("*.onnx"))]
+    bundled = [Weights(path.stem, path) for path in sorted(BUNDLED.glob("*.onnx"))]
+    taken = {weights.name for weights in bundled}
+    pulled = [Weights(name, cache.path_of(name)) for name in cache.names() if name not in taken]
+    return bundled + pulled
 
 
 def find(model: str | Path) -> Weights:
     """Find weights by name or path.
 
     Args:
-        model: A bundled name, or the path of an ONNX file.
+        model: A name from :func:`list_weights`, or the path of an ONNX file.
 
     Returns:
         The weights.
 
     Raises:
-        WeightsError: If there are none; the message lists the names that exist.
+        WeightsError: If there are none, or they are known and not here yet; the message lists the
+            names that exist, or the command that fetches them.
     """
     for weights in list_weights():
         if weights.name == str(model):
@@ -102,7 +136,70 @@ def find(model: str | Path) -> Weights:
         if path.is_file():
             return Weights(path.stem, path)
         raise WeightsError(f"{path} does not exist")
-    names = ", ".join(weights.name for weights in list_weights())
+    entry = find_entry(str(model))
+    if entry.url is None:
+        raise WeightsError(
+            f"{entry.name} should be in {BUNDLED} and is not: freefill is damaged, install it again"
+        )
     raise WeightsError(
-        f"no model {str(model)!r}: there are {names}, or give the path of an .onnx file"
+        f"{entry.name} is not here yet: run `freefill weights pull {entry.name}` "
+        f"({entry.bytes / 1e6:.1f} MB)"
     )
+
+
+def find_entry(name: str) -> Entry:
+    """Find an entry of the registry.
+
+    Args:
+        name: Of the weights.
+
+    Returns:
+        The entry.
+
+    Raises:
+        WeightsError: If there is none; the message lists the names that exist.
+    """
+    here = [weights.name for weights in list_weights()]
+    entries = list_entries()
+    for entry in entries:
+        if entry.name == name:
+            return entry
+    there = [entry.name for entry in entries if entry.name not in here]
+    more = f", to be pulled {', '.join(there)}" if there else ""
+    raise WeightsError(
+        f"no model {name!r}: there are {', '.join(here)}{more}, or give the path of an .onnx file"
+    )
+
+
+def pull(name: str, progress: Progress = lambda done, size: None) -> Weights:
+    """Bring weights of the registry into the user's cache.
+
+    Args:
+        name: Of the weights.
+        progress: As for :func:`freefill.weights.cache.fetch`.
+
+    Returns:
+        The weights; bundled ones, and those that were pulled before, as they are.
+
+    Raises:
+        WeightsError: If there are no such weights, or they cannot be had.
+    """
+    entry = find_entry(name)
+    return find(name) if entry.url is None else Weights(name, cache.fetch(entry, progress))
+
+
+def remove(name: str) -> int:
+    """Delete weights that were pulled, or what a pull that was stopped has left.
+
+    Args:
+        name: Of the weights.
+
+    Returns:
+        The bytes that this freed.
+
+    Raises:
+        WeightsError: If there are none, or they are bundled.
+    """
+    if is_name(name) and (BUNDLED / f"{name}.onnx").is_file():
+        raise WeightsError(f"{name} is bundled: it is a part of freefill and is not removed")
+    return cache.remove(name)

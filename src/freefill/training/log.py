@@ -1,0 +1,47 @@
+"""The log of a run: a table for programs and people, and TensorBoard's events."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import TextIO
+
+from torch.utils.tensorboard import SummaryWriter
+
+COLUMNS = (
+    "step", "images", "minutes", "cpu_minutes", "img_s", "lr", "generator", "l1", "low", "coarse",
+    "match", "perceptual", "adversarial", "discriminator", "score_real", "score_fake", "r1",
+    "val_l1",
+)  # fmt: skip
+
+
+class Log:
+    """The run's ``log.csv`` and TensorBoard events.
+
+    A resumed run first drops the rows that lie beyond its checkpoint, so that no step stands twice.
+    """
+
+    def __init__(self, run: Path, first: int) -> None:
+        path = run / "log.csv"
+        kept: list[dict[str, str]] = []
+        if path.exists() and first:
+            with path.open(newline="") as old:
+                kept = [row for row in csv.DictReader(old) if int(row["step"]) <= first]
+        self.file: TextIO = path.open("w", newline="")
+        self.rows = csv.DictWriter(self.file, COLUMNS, restval="")
+        self.rows.writeheader()
+        self.rows.writerows(kept)
+        self.board = SummaryWriter(str(run / "tensorboard"), purge_step=first + 1)
+
+    def write(self, row: dict[str, float]) -> None:
+        """Add one row and flush it."""
+        self.rows.writerow({k: v if isinstance(v, int) else f"{v:.6g}" for k, v in row.items()})
+        self.file.flush()
+        for name, value in row.items():
+            if name != "step":
+                self.board.add_scalar(name, value, int(row["step"]))
+
+    def close(self) -> None:
+        """Close both files."""
+        self.file.close()
+        self.board.close()
