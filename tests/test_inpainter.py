@@ -22,7 +22,7 @@ from freefill.image import Picture
 from freefill.inpainter import Inpainter
 from freefill.masks.presets import PRESETS, sample
 from freefill.masks.shape import grow
-from freefill.planning import BUDGET, plan
+from freefill.planning import BUDGET, batches, plan
 from freefill.weights.registry import BUNDLED
 
 Hole = NDArray[np.bool_]
@@ -40,14 +40,14 @@ def quiet(inpainter: Inpainter, image: Any, mask: Any, **options: Any) -> Any:
 
 
 @given(
-    height=st.integers(1, 300),
-    width=st.integers(1, 300),
+    height=st.integers(1, 700),
+    width=st.integers(1, 700),
     channels=st.sampled_from([(), (1,), (3,), (4,)]),
     dtype=st.sampled_from([np.uint8, np.uint16, np.float32, np.float64]),
-    preset=st.sampled_from(sorted(PRESETS)),
+    preset=st.sampled_from([*sorted(PRESETS), "noise"]),
     seed=st.integers(0, 2**32 - 1),
 )
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=100)
 def test_known_pixels_are_the_inputs_bit_for_bit(
     inpainter: Inpainter,
     height: int,
@@ -60,7 +60,8 @@ def test_known_pixels_are_the_inputs_bit_for_bit(
     rng = np.random.default_rng(seed)
     peak = 1 if np.dtype(dtype).kind == "f" else np.iinfo(dtype).max
     image = (rng.random((height, width, *channels)) * peak).astype(dtype)
-    hole = sample(preset, height, width, rng)
+    noise = rng.random((height, width)) < rng.random() ** 4
+    hole = noise if preset == "noise" else sample(preset, height, width, rng)
     image_before, hole_before = image.copy(), hole.copy()
 
     filled = quiet(inpainter, image, hole)
@@ -194,13 +195,37 @@ def test_a_picture_that_is_all_hole_is_filled(inpainter: Inpainter, shape: tuple
     )
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (5, 4000), (17, 33)])
+@pytest.mark.parametrize("shape", [(1, 1), (5, 4000), (200, 20000), (17, 33)])
 def test_odd_shapes_are_filled(inpainter: Inpainter, shape: tuple[int, int]) -> None:
     image = scene(*shape)
     hole = np.zeros(shape, bool)
     hole[shape[0] // 2, shape[1] // 2] = True
     filled = quiet(inpainter, image, hole)
     np.testing.assert_array_equal(filled[~hole], image[~hole])
+
+
+def test_a_scratch_along_a_whole_panorama_is_filled(inpainter: Inpainter) -> None:
+    image = np.tile(np.linspace(20, 200, 200).astype(np.uint8)[:, None, None], (1, 20000, 3))
+    hole = np.zeros((200, 20000), bool)
+    hole[95:101] = True
+    filled = inpainter(image=np.where(hole[..., None], 255, image), mask_image=hole)
+    np.testing.assert_array_equal(filled[~hole], image[~hole])
+    assert np.abs(filled[hole].astype(int) - image[hole]).mean() <= 12
+
+
+def test_specks_that_share_a_run_are_filled_as_alone(inpainter: Inpainter, photo: Photo) -> None:
+    tiled = np.tile(photo, (7, 6, 1))
+    places = [(y, x) for y in range(100, 600, 200) for x in range(100, 600, 200)]
+    hole = np.zeros(tiled.shape[:2], bool)
+    for y, x in places:
+        hole[y : y + 5, x : x + 9] = True
+    assert [len(batch) for batch in batches(plan(hole))] == [9]
+    filled = inpainter(image=tiled, mask_image=hole)
+    for y, x in places:
+        one = np.zeros_like(hole)
+        one[y : y + 5, x : x + 9] = True
+        alone = inpainter(image=tiled, mask_image=one)
+        np.testing.assert_array_equal(filled[one], alone[one])
 
 
 def test_an_empty_hole_gives_the_picture_back(inpainter: Inpainter, photo: Photo) -> None:

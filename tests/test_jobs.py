@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ from PIL import Image
 
 from freefill import jobs
 from freefill.errors import ImageError, MaskError
+from freefill.image import Picture
 from freefill.inpainter import Inpainter
 from freefill.jobs import ALPHA, Job, Options, collect
 
@@ -203,8 +207,9 @@ def test_a_folder_is_not_taken_for_a_result(inpainter: Inpainter, job: Job) -> N
             jobs.run(inpainter, job, Options(overwrite=overwrite))
 
 
+@pytest.mark.parametrize("workers", [1, 3])
 def test_one_that_fails_does_not_stop_the_others(
-    inpainter: Inpainter, tmp_path: Path, photo: Photo, hole: Hole
+    inpainter: Inpainter, tmp_path: Path, photo: Photo, hole: Hole, workers: int
 ) -> None:
     Image.fromarray(hole).save(tmp_path / "mask.png")
     for name in ("a", "c"):
@@ -215,7 +220,7 @@ def test_one_that_fails_does_not_stop_the_others(
         Job(tmp_path / f"{name}.png", tmp_path / "mask.png", tmp_path / folder / f"{name}.png")
         for name, folder in (("a", "new/deep"), ("b", "new"), ("a", "block/below"), ("c", "new"))
     ]
-    outcomes = list(jobs.run_all(inpainter, work, Options()))
+    outcomes = list(jobs.run_all(inpainter, work, Options(), workers))
     assert [outcome.state for outcome in outcomes] == ["filled", "failed", "failed", "filled"]
     assert [outcome.job for outcome in outcomes] == work
     assert work[0].out.exists()
@@ -223,3 +228,54 @@ def test_one_that_fails_does_not_stop_the_others(
     assert not work[1].out.exists()
     assert "b.png" in outcomes[1].notices[0]
     assert "block" in outcomes[2].notices[0]
+
+
+class Watched:
+    """Stands in for an inpainter: counts the fills at a time, and takes a moment for each."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.now = self.most = self.all = 0
+
+    def fill_hole(self, picture: Picture, hole: Hole, *, opaque: bool) -> Picture:
+        with self.lock:
+            self.now += 1
+            self.all += 1
+            self.most = max(self.most, self.now)
+        time.sleep(0.05)
+        with self.lock:
+            self.now -= 1
+        return picture
+
+
+@pytest.fixture
+def eight(tmp_path: Path, photo: Photo, hole: Hole) -> list[Job]:
+    Image.fromarray(hole).save(tmp_path / "mask.png")
+    Image.fromarray(photo).save(tmp_path / "a.png")
+    return [
+        Job(tmp_path / "a.png", tmp_path / "mask.png", tmp_path / f"out{n}.png") for n in range(8)
+    ]
+
+
+@pytest.mark.parametrize(("room", "together"), [(8.0, 4), (2.5, 2), (0.5, 1)])
+def test_only_so_many_pixels_are_worked_on_at_a_time(
+    eight: list[Job], photo: Photo, monkeypatch: pytest.MonkeyPatch, room: float, together: int
+) -> None:
+    monkeypatch.setattr(jobs, "IN_WORK", int(room * photo.shape[0] * photo.shape[1]))
+    watched = Watched()
+    outcomes = list(jobs.run_all(cast(Inpainter, watched), eight, Options(), 4))
+    assert [(outcome.job, outcome.state) for outcome in outcomes] == [
+        (job, "filled") for job in eight
+    ]
+    assert watched.most == together
+
+
+def test_whoever_stops_early_waits_for_what_is_begun_and_for_no_more(eight: list[Job]) -> None:
+    watched = Watched()
+    coming = jobs.run_all(cast(Inpainter, watched), eight, Options(), 1)
+    next(coming)
+    coming.close()
+    written = [job for job in eight if job.out.exists()]
+    assert watched.now == 0
+    assert written == eight[: watched.all]
+    assert watched.all < 4

@@ -20,7 +20,7 @@ from freefill.errors import FreefillWarning, MaskError
 from freefill.image import Box, Picture, Source
 from freefill.masks.convert import Fit, Hole, to_hole
 from freefill.masks.shape import grow as grow_hole
-from freefill.planning import Crop, plan
+from freefill.planning import Crop, batches, plan
 from freefill.samples import Rgb
 from freefill.weights import registry
 
@@ -127,26 +127,31 @@ class Inpainter:
             unknown = hole | (picture.samples[..., -1] == 0)
 
         def patches() -> Iterator[tuple[Box, Hole, Rgb]]:
-            for crop in plan(hole):
-                yield from self._filled(picture, hole[crop.hole.window], unknown, crop)
+            for crops in batches(plan(hole)):
+                yield from self._filled(picture, hole, unknown, crops)
 
         return picture.filled(patches(), opaque)
 
     def _filled(
-        self, picture: Picture, hole: Hole, unknown: Hole, crop: Crop
+        self, picture: Picture, hole: Hole, unknown: Hole, crops: Sequence[Crop]
     ) -> Iterator[tuple[Box, Hole, Rgb]]:
-        """Fill one crop; give boxes, their holes and colours ``(h, w, 3)`` in [0, 1]."""
-        seen, gap = _seen(picture, unknown, crop)
-        image = np.ascontiguousarray(seen.transpose(2, 0, 1))[None] * 2 - 1
-        predicted = self.engine.predict(image, gap[None, None].astype(np.float32))[0]
-        colours = np.clip(predicted.transpose(1, 2, 0) / np.float32(2) + np.float32(0.5), 0, 1)
-        completed: Rgb = np.where(gap[..., None], colours, seen)
-        if crop.factor > 1:
-            yield from detail.bands(picture, crop.box, crop.hole, hole, completed, gap, crop.factor)
-            return
-        top, left = crop.hole.top - crop.box.top, crop.hole.left - crop.box.left
-        height, width = crop.hole.size
-        yield crop.hole, hole, completed[top : top + height, left : left + width]
+        """Fill crops of one size; give boxes, their holes and colours ``(h, w, 3)`` in [0, 1]."""
+        pairs = [_seen(picture, unknown, crop) for crop in crops]
+        seen, gaps = (np.stack(parts) for parts in zip(*pairs, strict=True))
+        images = np.ascontiguousarray(seen.transpose(0, 3, 1, 2)) * 2 - 1
+        predicted = self.engine.predict(images, gaps[:, None].astype(np.float32))
+        for crop, known, gap, planes in zip(crops, seen, gaps, predicted, strict=True):
+            colours = np.clip(planes.transpose(1, 2, 0) / np.float32(2) + np.float32(0.5), 0, 1)
+            completed: Rgb = np.where(gap[..., None], colours, known)
+            local = hole[crop.hole.window]
+            if crop.factor > 1:
+                yield from detail.bands(
+                    picture, crop.box, crop.hole, local, completed, gap, crop.factor
+                )
+                continue
+            top, left = crop.hole.top - crop.box.top, crop.hole.left - crop.box.left
+            height, width = crop.hole.size
+            yield crop.hole, local, completed[top : top + height, left : left + width]
 
 
 _shared: dict[Path, tuple[tuple[int, int], Inpainter]] = {}

@@ -7,13 +7,17 @@ and a result that is there already is left alone.
 from __future__ import annotations
 
 import os
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from freefill.errors import FreefillError, ImageError, MaskError
-from freefill.files import MAX_PIXELS
+from freefill.files import MAX_PIXELS, limits
 from freefill.image import Picture, format_of, write_atomically
 from freefill.inpainter import Inpainter
 from freefill.masks.convert import Fit, Hole, to_hole
@@ -34,6 +38,9 @@ SUFFIXES = (
     ".heif",
 )
 ALPHA = "alpha"
+IN_WORK = 2**26
+"""Pixels of the photos that are worked on at a time; a photo of more is worked on alone. A photo's
+peak is 40 to 45 bytes a pixel, so that a batch stays below some 3 GB."""
 
 
 @dataclass(frozen=True)
@@ -194,22 +201,86 @@ def hole_of(job: Job, picture: Picture, options: Options) -> tuple[Hole, list[st
     return grow_hole(hole, options.grow), notices
 
 
-def run_all(inpainter: Inpainter, jobs: Sequence[Job], options: Options) -> Iterator[Outcome]:
-    """Fill many files; one that cannot be filled is reported and does not stop the others."""
-    for job in jobs:
+def run_all(
+    inpainter: Inpainter, jobs: Sequence[Job], options: Options, workers: int = 1
+) -> Generator[Outcome]:
+    """Fill many files; one that cannot be filled is reported and does not stop the others.
+
+    Args:
+        inpainter: The pipeline; with several workers, an engine of one thread keeps as many cores
+            busy as there are workers, and better than an engine of many threads would.
+        jobs: What to fill.
+        options: How.
+        workers: Photos that are worked on at a time. Large ones wait for each other, so that no
+            more than :data:`IN_WORK` pixels are.
+
+    Yields:
+        What became of each job, in their order. Whoever stops early waits for the photos that are
+        being worked on, and for no others.
+    """
+    room = _Room(IN_WORK)
+
+    def outcome(job: Job) -> Outcome:
+        with room.taken(_pixels(job, options)):
+            return _outcome(inpainter, job, options)
+
+    pool = ThreadPoolExecutor(workers, "fill")
+    started: deque[Future[Outcome]] = deque()
+    try:
+        for job in jobs:
+            started.append(pool.submit(outcome, job))
+            # Enough ahead that a photo that takes long leaves no worker idle.
+            if len(started) >= 4 * workers:
+                yield started.popleft().result()
+        while started:
+            yield started.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _outcome(inpainter: Inpainter, job: Job, options: Options) -> Outcome:
+    try:
+        job.out.parent.mkdir(parents=True, exist_ok=True)
+        return run(inpainter, job, options)
+    except FreefillError as error:
+        reason = str(error)
+        # Some errors are about the mask alone: with many photos each line has to name its own.
+        reason = reason if str(job.photo) in reason else f"{job.photo}: {reason}"
+    except OSError as error:
+        reason = f"{job.out.parent}: {error.strerror or error}"
+    return Outcome(job, "failed", (reason,))
+
+
+class _Room:
+    """Something of which only so much can be in use at a time."""
+
+    def __init__(self, size: int) -> None:
+        self.size = self.free = size
+        self.changed = threading.Condition()
+
+    @contextmanager
+    def taken(self, amount: int) -> Iterator[None]:
+        amount = min(amount, self.size)
+        with self.changed:
+            self.changed.wait_for(lambda: amount <= self.free)
+            self.free -= amount
         try:
-            job.out.parent.mkdir(parents=True, exist_ok=True)
-            yield run(inpainter, job, options)
-        except FreefillError as error:
-            reason = str(error)
-            # Some errors are about the mask alone: with many photos each line has to name its own.
-            yield Outcome(
-                job,
-                "failed",
-                (reason if str(job.photo) in reason else f"{job.photo}: {reason}",),
-            )
-        except OSError as error:
-            yield Outcome(job, "failed", (f"{job.out.parent}: {error.strerror or error}",))
+            yield
+        finally:
+            with self.changed:
+                self.free += amount
+                self.changed.notify_all()
+
+
+def _pixels(job: Job, options: Options) -> int:
+    """Look up how many pixels a photo has, without decoding it."""
+    try:
+        with job.photo.open("rb") as file:
+            image = limits.opened(file, str(job.photo), options.max_pixels)
+            return image.width * image.height
+    except Exception:
+        # Not for Pillow, or not to be read at all: the fill will say why.
+        return job.photo.stat().st_size if job.photo.exists() else 0
 
 
 def _photos(named: Path, out: Path, mask: str | None) -> Iterator[tuple[Path, Path]]:

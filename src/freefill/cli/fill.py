@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -101,7 +102,9 @@ def fill(
     threads: Annotated[
         int | None,
         typer.Option(
-            help="Threads of the engine; all cores by default.", min=1, show_default=False
+            help="Cores to use: photos at a time, or threads for a single one; all by default.",
+            min=1,
+            show_default=False,
         ),
     ] = None,
 ) -> None:
@@ -116,6 +119,7 @@ def fill(
       freefill fill cutout.png --mask alpha --out filled.png
     """
     from freefill import jobs
+    from freefill.engines.onnx import available_cores
     from freefill.errors import ImageError
     from freefill.image import format_of
     from freefill.inpainter import Inpainter
@@ -133,13 +137,16 @@ def fill(
     work = jobs.collect(photos, mask, out, ending)
     if sheet is not None:
         _check_sheet(sheet, work)
-    inpainter = Inpainter(model, threads=threads)
     if len(photos) == 1 and not photos[0].is_dir():
+        inpainter = Inpainter(model, threads=threads)
         with quiet_libraries():
             outcomes = [jobs.run(inpainter, work[0], options)]
         _tell(outcomes[0])
     else:
-        outcomes = _fill_many(inpainter, work, options)
+        workers = min(threads or available_cores(), len(work))
+        # One core a photo: decoding and encoding then have as many cores as the network.
+        inpainter = Inpainter(model, threads=1 if workers > 1 else threads)
+        outcomes = _fill_many(inpainter, work, options, workers)
     if sheet is not None:
         _draw(sheet, outcomes, options)
     if any(outcome.state == "failed" for outcome in outcomes):
@@ -171,7 +178,9 @@ def _tell(outcome: Outcome) -> None:
         )
 
 
-def _fill_many(inpainter: Inpainter, work: Sequence[Job], options: Options) -> list[Outcome]:
+def _fill_many(
+    inpainter: Inpainter, work: Sequence[Job], options: Options, workers: int
+) -> list[Outcome]:
     """Fill all of them with a progress bar, then say in a few lines what became of them."""
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
@@ -183,9 +192,12 @@ def _fill_many(inpainter: Inpainter, work: Sequence[Job], options: Options) -> l
     start = time.perf_counter()
     columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
     try:
-        with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        with (
+            Progress(*columns, console=console, disable=not console.is_terminal) as bar,
+            closing(jobs.run_all(inpainter, work, options, workers)) as coming,
+        ):
             task = bar.add_task("filling", total=len(work))
-            for outcome in jobs.run_all(inpainter, work, options):
+            for outcome in coming:
                 outcomes.append(outcome)
                 if outcome.state == "failed":
                     print_error(outcome.notices[0])
