@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from freefill import detail
+from freefill.blending import blend
 from freefill.engines.base import Engine
 from freefill.engines.onnx import OnnxEngine
 from freefill.errors import FreefillWarning, MaskError
@@ -25,7 +26,7 @@ from freefill.samples import Rgb
 from freefill.weights import registry
 
 LARGEST_GROWTH = 256
-PIPELINE = 2
+PIPELINE = 3
 """Counted up when the same weights fill otherwise: an evaluation's pictures depend on it."""
 ROWS = 32
 """Rows of what the network sees that are shrunk at a time."""
@@ -142,7 +143,7 @@ class Inpainter:
         predicted = self.engine.predict(images, gaps[:, None].astype(np.float32))
         for crop, known, gap, planes in zip(crops, seen, gaps, predicted, strict=True):
             colours = np.clip(planes.transpose(1, 2, 0) / np.float32(2) + np.float32(0.5), 0, 1)
-            completed: Rgb = np.where(gap[..., None], colours, known)
+            completed = blend(np.where(gap[..., None], colours, known), gap)
             local = hole[crop.hole.window]
             if crop.factor > 1:
                 yield from detail.bands(
