@@ -100,6 +100,11 @@ def read_file(
         _named(name, tiff.check_strips, file, tags)
         if floats.needed(tags):
             return _read_tifffile(file, tags, name)
+    pages = 1
+    if tags is not None and prefix[:4] == b"MM\0+":
+        # Pillow takes these for TIFFs with 32-bit places, and finds nothing at them.
+        file = _named(name, tiff.classic, file, tags)
+        pages = 2 if tags.next else 1
     chunks: list[png.Chunk] = []
     colour = -1
     if prefix.startswith(png.START):
@@ -131,6 +136,7 @@ def read_file(
     if samples is not None and mode == "RGBA" and tags is not None:
         _check_straight(tags, samples, name)
     decoded = from_pillow(image, kind, name, samples, mode)
+    decoded.notices += _frames(name, pages)
     if bits:
         decoded.notices.append(f"{name} has {bits} bits a channel: it is read and written with 8")
     if image.format == "WEBP":
