@@ -383,6 +383,21 @@ def test_a_second_picture_is_left_out_with_a_notice(photo: Photo, hole: Hole) ->
     assert content.count(b"\xff\xd8\xff") == 1
 
 
+@pytest.mark.parametrize("target", ["JPEG", "PNG"])
+def test_what_follows_a_picture_is_left_out_with_a_notice(
+    photo: Photo, hole: Hole, target: str
+) -> None:
+    video = b"\0\0\0\x18ftypmp42 a short film"
+    picture = refilled(encoded(Image.fromarray(photo)) + video, hole)
+    assert any(f"{len(video)} bytes after its picture" in line for line in picture.notices)
+    content, _ = picture.encode(target)
+    assert b"a short film" not in content
+
+
+def test_zeros_that_fill_a_file_up_are_not_worth_a_word(photo: Photo) -> None:
+    assert not Picture.read(encoded(Image.fromarray(photo)) + bytes(64)).notices
+
+
 def test_credentials_that_an_edit_voids_are_left_out(photo: Photo, hole: Hole) -> None:
     source = with_segments(encoded(Image.fromarray(photo)), [Segment(0xEB, b"JP\0\1jumb")])
     content, notices = refilled(source, hole).encode("JPEG")

@@ -145,7 +145,14 @@ def read_file(
     if image.format in ("JPEG", "MPO"):
         file.seek(0)
         content = file.read()
-        _named(name, jpeg.segments, content)
+        _, scan = _named(name, jpeg.segments, content)
+        more = jpeg.followed_by(content, scan)
+        # Pictures that Pillow counts have been told of.
+        if more and getattr(image, "n_frames", 1) < 2:
+            decoded.notices.append(
+                f"{name} has {more} bytes after its picture (a video, a gain map, ...): they are "
+                "left out"
+            )
     decoded.carried = Carried(decoded.carried.orientation, tuple(chunks), colour, tags, content)
     if tags is not None:
         if decoded.mode == "I;16" and tags.first(tiff.PHOTOMETRIC, 1) == 0:
