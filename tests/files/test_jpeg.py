@@ -285,6 +285,7 @@ def test_ink_is_coded_again_and_it_is_said(photo: Photo, hole: Hole) -> None:
     before, after = opened(source), opened(content)
     assert after.mode == "CMYK"
     assert after.info["icc_profile"] == profile
+    assert after.quantization == before.quantization  # type: ignore[attr-defined]
     far = np.s_[:, :24]
     drift = np.abs(np.asarray(after).astype(float)[far] - np.asarray(before).astype(float)[far])
     assert drift.mean() < 4

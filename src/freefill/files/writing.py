@@ -256,7 +256,7 @@ def _by_pillow(
             if size > SEGMENT:
                 options.pop(key)
                 notices.append(f"JPEG has no room for {size} bytes of {key}: left out")
-        if "qtables" in info and mode in ("L", "RGB"):
+        if "qtables" in info and mode in ("L", "RGB", "CMYK"):
             kept = ("qtables", "subsampling", "progressive")
             options |= {k: info[k] for k in kept if k in info}
         else:
