@@ -344,3 +344,14 @@ def test_a_truncated_png_says_where(tmp_path: Path, share: float) -> None:
 def test_a_chunk_is_what_the_specification_says() -> None:
     assert chunk(b"IEND", b"") == b"\0\0\0\0IEND\xaeB`\x82"
     assert START == b"\x89PNG\r\n\x1a\n"
+
+
+def test_samples_beyond_the_palette_stay_black() -> None:
+    head = struct.pack(">IIBBBBB", 3, 2, 8, 3, 0, 0, 0)
+    rows = bytes([0, 0, 1, 200, 0, 2, 1, 0])
+    source = START + piece(b"IHDR", head) + piece(b"PLTE", bytes(range(30, 39)))
+    source += piece(b"IDAT", zlib.compress(rows)) + piece(b"IEND", b"")
+    picture = Picture.read(source)
+    again = Image.open(BytesIO(picture.encode("PNG")[0]))
+    np.testing.assert_array_equal(again, [[0, 1, 200], [2, 1, 0]])
+    assert again.convert("RGB").getpixel((2, 0)) == (0, 0, 0)

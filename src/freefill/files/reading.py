@@ -250,7 +250,7 @@ def from_pillow(
     if file_format == "TIFF" or orientation not in range(1, 9):
         orientation = 1
     _carry_exif(image, kind, info, orientation)
-    palette = _palette(image, name) if mode == "P" else None
+    palette = _palette(image, samples, name) if mode == "P" else None
     if mode in NOTED:
         notices.append(f"{name} is {NOTED[mode]}")
     turned = upright(samples, orientation) if orientation > 1 else samples
@@ -303,11 +303,14 @@ def _carry_exif(image: Image.Image, kind: str, info: dict[str, Any], orientation
         info["exif"] = block
 
 
-def _palette(image: Image.Image, name: str) -> NDArray[np.uint8]:
+def _palette(image: Image.Image, samples: Samples, name: str) -> NDArray[np.uint8]:
     table = np.array(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
     if not len(table):
         raise ImageError(f"{name} has a palette without colours")
-    return table
+    # Samples beyond the last colour are shown black. Without an entry of their own they would be
+    # written with as few bits as the palette needs, and become another colour.
+    missing = int(samples.max()) + 1 - len(table)
+    return np.concatenate([table, np.zeros((max(0, missing), 3), np.uint8)])
 
 
 def _is_lossless_webp(file: BinaryIO) -> bool:
