@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from freefill.errors import ImageError
 from freefill.files.png import START, Chunk, chunk, encode_deep, read_chunks
@@ -355,3 +356,16 @@ def test_samples_beyond_the_palette_stay_black() -> None:
     again = Image.open(BytesIO(picture.encode("PNG")[0]))
     np.testing.assert_array_equal(again, [[0, 1, 200], [2, 1, 0]])
     assert again.convert("RGB").getpixel((2, 0)) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("name", ["Workflow", "XML:com.adobe.xmp"])
+def test_a_text_longer_than_pillow_unpacks_is_kept(name: str) -> None:
+    info = PngInfo()
+    info.add_itxt(name, "a step of it; " * 100_000, zip=True)
+    buffer = BytesIO()
+    Image.new("RGB", (9, 7), "teal").save(buffer, "PNG", pnginfo=info)
+    picture = Picture.read(buffer.getvalue())
+    texts = [c for c in read_chunks(buffer)[1] if c.name == b"iTXt"]
+    content, _ = picture.encode("PNG")
+    assert [c for c in read_chunks(BytesIO(content))[1] if c.name == b"iTXt"] == texts
+    assert any(name in line for line in picture.encode("TIFF")[1])

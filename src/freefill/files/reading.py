@@ -111,6 +111,9 @@ def read_file(
         head, chunks = _named(name, png.read_chunks, file)
         limits.check_size((head.width, head.height), name, max_pixels)
         colour = head.colour
+        if png.has_long_texts(chunks):
+            # They are kept as they lie in the file; Pillow does not have to see them.
+            file = BytesIO(png.without_texts(file))
     try:
         image = limits.opened(file, name, max_pixels)
     except UnidentifiedImageError:

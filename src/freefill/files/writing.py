@@ -51,10 +51,10 @@ def encode(picture: Picture, file_format: str, *, strip: bool = False) -> Result
     info = _info(picture, mode, strip)
     if file_format == "PNG":
         return _png(picture, samples, mode, info, strip, notices), notices
-    if file_format == "TIFF":
-        return _tiff(picture, samples, mode, info, strip), notices
     if picture.carried.chunks and not strip:
         _tell_texts(picture, file_format, notices)
+    if file_format == "TIFF":
+        return _tiff(picture, samples, mode, info, strip), notices
     return _by_pillow(picture, samples, mode, file_format, info, notices), notices
 
 
@@ -205,7 +205,8 @@ def _tell_texts(picture: Picture, file_format: str, notices: list[str]) -> None:
     texts = [
         chunk.content.split(b"\0")[0].decode("latin-1")
         for chunk in picture.carried.chunks
-        if chunk.name in (b"tEXt", b"zTXt", b"iTXt") and not chunk.content.startswith(png.XMP)
+        if chunk.name in (b"tEXt", b"zTXt", b"iTXt")
+        and not (chunk.content.startswith(png.XMP) and picture.info.get("xmp"))
     ]
     if texts:
         notices.append(f"{file_format} has no place for the texts of a PNG: {', '.join(texts)}")
