@@ -285,6 +285,7 @@ def test_ink_is_coded_again_and_it_is_said(photo: Photo, hole: Hole) -> None:
     before, after = opened(source), opened(content)
     assert after.mode == "CMYK"
     assert after.info["icc_profile"] == profile
+    assert after.quantization == before.quantization  # type: ignore[attr-defined]
     far = np.s_[:, :24]
     drift = np.abs(np.asarray(after).astype(float)[far] - np.asarray(before).astype(float)[far])
     assert drift.mean() < 4
@@ -381,6 +382,21 @@ def test_a_second_picture_is_left_out_with_a_notice(photo: Photo, hole: Hole) ->
     assert opened(content).format == "JPEG"
     assert not any(s.content.startswith(b"MPF\0") for s in about(content))
     assert content.count(b"\xff\xd8\xff") == 1
+
+
+@pytest.mark.parametrize("target", ["JPEG", "PNG"])
+def test_what_follows_a_picture_is_left_out_with_a_notice(
+    photo: Photo, hole: Hole, target: str
+) -> None:
+    video = b"\0\0\0\x18ftypmp42 a short film"
+    picture = refilled(encoded(Image.fromarray(photo)) + video, hole)
+    assert any(f"{len(video)} bytes after its picture" in line for line in picture.notices)
+    content, _ = picture.encode(target)
+    assert b"a short film" not in content
+
+
+def test_zeros_that_fill_a_file_up_are_not_worth_a_word(photo: Photo) -> None:
+    assert not Picture.read(encoded(Image.fromarray(photo)) + bytes(64)).notices
 
 
 def test_credentials_that_an_edit_voids_are_left_out(photo: Photo, hole: Hole) -> None:

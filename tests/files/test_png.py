@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from freefill.errors import ImageError
 from freefill.files.png import START, Chunk, chunk, encode_deep, read_chunks
@@ -344,3 +345,27 @@ def test_a_truncated_png_says_where(tmp_path: Path, share: float) -> None:
 def test_a_chunk_is_what_the_specification_says() -> None:
     assert chunk(b"IEND", b"") == b"\0\0\0\0IEND\xaeB`\x82"
     assert START == b"\x89PNG\r\n\x1a\n"
+
+
+def test_samples_beyond_the_palette_stay_black() -> None:
+    head = struct.pack(">IIBBBBB", 3, 2, 8, 3, 0, 0, 0)
+    rows = bytes([0, 0, 1, 200, 0, 2, 1, 0])
+    source = START + piece(b"IHDR", head) + piece(b"PLTE", bytes(range(30, 39)))
+    source += piece(b"IDAT", zlib.compress(rows)) + piece(b"IEND", b"")
+    picture = Picture.read(source)
+    again = Image.open(BytesIO(picture.encode("PNG")[0]))
+    np.testing.assert_array_equal(again, [[0, 1, 200], [2, 1, 0]])
+    assert again.convert("RGB").getpixel((2, 0)) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("name", ["Workflow", "XML:com.adobe.xmp"])
+def test_a_text_longer_than_pillow_unpacks_is_kept(name: str) -> None:
+    info = PngInfo()
+    info.add_itxt(name, "a step of it; " * 100_000, zip=True)
+    buffer = BytesIO()
+    Image.new("RGB", (9, 7), "teal").save(buffer, "PNG", pnginfo=info)
+    picture = Picture.read(buffer.getvalue())
+    texts = [c for c in read_chunks(buffer)[1] if c.name == b"iTXt"]
+    content, _ = picture.encode("PNG")
+    assert [c for c in read_chunks(BytesIO(content))[1] if c.name == b"iTXt"] == texts
+    assert any(name in line for line in picture.encode("TIFF")[1])

@@ -536,3 +536,23 @@ def test_a_tiff_of_more_than_4_gb_is_refused(photo: Photo, monkeypatch: pytest.M
     monkeypatch.setattr("freefill.files.tiff.LARGEST", 1000)
     with pytest.raises(ImageError, match="do not fit into a TIFF"):
         Picture.read(photo).encode("TIFF")
+
+
+def test_half_transparent_palette_entries_are_seen_in_a_gif_or_not_at_all() -> None:
+    image = Image.fromarray(np.arange(6, dtype=np.uint8).reshape(2, 3))
+    image.putpalette(bytes(range(18)))
+    buffer = BytesIO()
+    image.save(buffer, "PNG", transparency=bytes([255, 200, 127, 0]))
+    content, notices = Picture.read(buffer.getvalue()).encode("GIF")
+    assert any("half transparent" in line for line in notices)
+    after = np.asarray(Image.open(BytesIO(content)).convert("RGBA"))
+    before = np.asarray(image.convert("RGB"))
+    seen = np.array([[True, True, False], [False, True, True]])
+    np.testing.assert_array_equal(after[..., 3], seen * 255)
+    np.testing.assert_array_equal(after[seen, :3], before[seen])
+
+
+def test_a_reader_that_goes_on_where_it_stopped_is_not_sent_back(photo: Photo) -> None:
+    buffer = BytesIO()
+    Image.fromarray(photo).save(buffer, "DDS")
+    np.testing.assert_array_equal(Picture.read(buffer.getvalue()).samples, photo)

@@ -401,3 +401,31 @@ def test_ink_keeps_its_bits(dtype: type) -> None:
     content, notices = picture.encode("PNG")
     assert Image.open(BytesIO(content)).mode == "RGB"
     assert any("16 bits" in line for line in notices) == (dtype == np.uint16)
+
+
+@pytest.mark.parametrize("options", [{}, {"compression": "zlib"}, {"tile": (16, 16)}], ids=str)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_a_big_endian_bigtiff(channels: int, dtype: type, options: dict[str, Any]) -> None:
+    before = values(channels, dtype)
+    turn = [(274, "H", 1, 3, True)]
+    source = written(before, bigtiff=True, byteorder=">", extratags=turn, **options)
+    picture, hole = refilled(Picture.read(source))
+    after = judged(picture.encode("TIFF")[0])
+    assert after.dtype == dtype
+    np.testing.assert_array_equal(after[~hole], before[::-1, ::-1][~hole])
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_further_pages_of_a_bigtiff_are_told(dtype: type, order: str) -> None:
+    pages = np.stack([values(3, dtype)] * 3)
+    picture = Picture.read(written(pages, bigtiff=True, byteorder=order))
+    assert any("frames" in line for line in picture.notices)
+
+
+def test_floats_in_zstandard_name_what_reads_them() -> None:
+    buffer = BytesIO()
+    Image.fromarray(values(1, np.float32)).save(buffer, "TIFF", compression="zstd")
+    with pytest.raises(ImageError, match="pip install imagecodecs"):
+        Picture.read(buffer.getvalue())

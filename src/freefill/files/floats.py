@@ -55,8 +55,9 @@ def read(file: BinaryIO, tags: Directory) -> tuple[NDArray[Any], str]:
         page = opened.pages[0]
         try:
             samples = page.asarray()
-        except ValueError as error:
-            if "imagecodecs" not in str(error):
+        except (ValueError, ImportError) as error:
+            # Zstandard is looked for in Python itself, which has it from 3.14 on.
+            if isinstance(error, ValueError) and "imagecodecs" not in str(error):
                 raise
             raise ImageError(
                 f"its compression {tags.first(COMPRESSION, RAW)} of {samples_of(tags)} needs "

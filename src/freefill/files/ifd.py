@@ -122,9 +122,9 @@ def _directory(
     if count * entry_size > length:
         raise BadDirectory(f"{count} tags in {length} bytes")
     entries = file.read(count * entry_size)
-    trailer = file.read(struct.calcsize(word))
-    following = struct.unpack(order + word, trailer)[0] if len(trailer) == len(word) * 4 else 0
     room = struct.calcsize(word)
+    trailer = file.read(room)
+    following = struct.unpack(order + word, trailer)[0] if len(trailer) == room else 0
     tags: dict[int, Tag] = {}
     for i in range(count):
         number, kind, amount = struct.unpack_from(f"{order}HH{word}", entries, i * entry_size)

@@ -163,6 +163,20 @@ def with_segments(content: bytes, about: list[Segment], *, keep_own: bool) -> by
     return START + written([*first, *about, *decoding]) + content[place : _end(content, place)]
 
 
+def followed_by(content: bytes, place: int) -> int:
+    """Count the bytes after the first picture: a video, a gain map, what a phone adds.
+
+    Args:
+        content: The JPEG.
+        place: Of its first scan.
+
+    Returns:
+        Their number; 0 if there are none but zeros, which only fill the file up.
+    """
+    rest = content[_end(content, place) :]
+    return len(rest) if rest.strip(b"\0") else 0
+
+
 def _end(content: bytes, place: int) -> int:
     """Find where the first picture ends: others, and what phones add, follow it."""
     while True:
@@ -174,6 +188,8 @@ def _end(content: bytes, place: int) -> int:
             return place + 2
         if marker in (0x00, 0xFF) or 0xD0 <= marker <= 0xD7:
             place += 1 if marker == 0xFF else 2
+        elif place + 4 > len(content):
+            return len(content)
         else:
             (size,) = struct.unpack_from(">H", content, place + 2)
             place += 2 + size

@@ -41,6 +41,8 @@ def opened(file: BinaryIO, name: str, max_pixels: int) -> ImageFile.ImageFile:
     """
     with lifted(max_pixels // 2):
         image = _identified(file)
+    # Some readers (DDS) leave their pixels for later, and read on from here.
+    place = file.tell()
     check_size(image.size, name, max_pixels)
     length = file.seek(0, 2)
     most = MOST_PIXELS_PER_BYTE.get(image.format or "")
@@ -50,7 +52,7 @@ def opened(file: BinaryIO, name: str, max_pixels: int) -> ImageFile.ImageFile:
             f"{name} says that it is {image.width}x{image.height}, but its {length} bytes cannot "
             "hold that: it is damaged or was made to do harm"
         )
-    file.seek(0)
+    file.seek(place)
     return image
 
 

@@ -11,6 +11,7 @@ import re
 import struct
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
@@ -40,6 +41,9 @@ RAW_EXIF = (b"Raw profile type exif", b"Raw profile type APP1")
 
 COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 """Channels to PNG's number for them."""
+
+LONGEST = 1 << 20
+"""Bytes of a packed text that Pillow unpacks."""
 
 PACKING = (1, zlib.DEFLATED, -15, 8, zlib.Z_RLE)
 """For zlib: runs alone. After the filters 16-bit photographs get no smaller with a search for
@@ -106,6 +110,34 @@ def read_chunks(file: BinaryIO) -> tuple[Head, list[Chunk]]:
     if head is None:
         raise ImageError("it has no header: it is damaged")
     return head, found
+
+
+def has_long_texts(chunks: list[Chunk]) -> bool:
+    """Whether a packed text is longer than Pillow unpacks: it then refuses the whole file."""
+    for name, content, _ in chunks:
+        if name not in (b"zTXt", b"iTXt"):
+            continue
+        _, _, rest = content.partition(b"\0")
+        # zTXt: one byte, how it is packed. iTXt: whether, how, and two names.
+        body = rest[1:] if name == b"zTXt" else rest[2:].split(b"\0", 2)[-1]
+        if name == b"iTXt" and rest[:1] != b"\1":
+            continue
+        with suppress(zlib.error):
+            if len(zlib.decompressobj().decompress(body, LONGEST + 1)) > LONGEST:
+                return True
+    return False
+
+
+def without_texts(file: BinaryIO) -> bytes:
+    """Give a PNG, of which all chunks are whole, without its texts."""
+    file.seek(len(START))
+    out = [START]
+    while len(start := file.read(8)) == 8:
+        size, name = struct.unpack(">I4s", start)
+        body = file.read(size + 4)
+        if name not in (b"tEXt", b"zTXt", b"iTXt"):
+            out += [start, body]
+    return b"".join(out)
 
 
 def carried(

@@ -100,12 +100,20 @@ def read_file(
         _named(name, tiff.check_strips, file, tags)
         if floats.needed(tags):
             return _read_tifffile(file, tags, name)
+    pages = 1
+    if tags is not None and prefix[:4] == b"MM\0+":
+        # Pillow takes these for TIFFs with 32-bit places, and finds nothing at them.
+        file = _named(name, tiff.classic, file, tags)
+        pages = 2 if tags.next else 1
     chunks: list[png.Chunk] = []
     colour = -1
     if prefix.startswith(png.START):
         head, chunks = _named(name, png.read_chunks, file)
         limits.check_size((head.width, head.height), name, max_pixels)
         colour = head.colour
+        if png.has_long_texts(chunks):
+            # They are kept as they lie in the file; Pillow does not have to see them.
+            file = BytesIO(png.without_texts(file))
     try:
         image = limits.opened(file, name, max_pixels)
     except UnidentifiedImageError:
@@ -131,6 +139,7 @@ def read_file(
     if samples is not None and mode == "RGBA" and tags is not None:
         _check_straight(tags, samples, name)
     decoded = from_pillow(image, kind, name, samples, mode)
+    decoded.notices += _frames(name, pages)
     if bits:
         decoded.notices.append(f"{name} has {bits} bits a channel: it is read and written with 8")
     if image.format == "WEBP":
@@ -139,7 +148,14 @@ def read_file(
     if image.format in ("JPEG", "MPO"):
         file.seek(0)
         content = file.read()
-        _named(name, jpeg.segments, content)
+        _, scan = _named(name, jpeg.segments, content)
+        more = jpeg.followed_by(content, scan)
+        # Pictures that Pillow counts have been told of.
+        if more and getattr(image, "n_frames", 1) < 2:
+            decoded.notices.append(
+                f"{name} has {more} bytes after its picture (a video, a gain map, ...): they are "
+                "left out"
+            )
     decoded.carried = Carried(decoded.carried.orientation, tuple(chunks), colour, tags, content)
     if tags is not None:
         if decoded.mode == "I;16" and tags.first(tiff.PHOTOMETRIC, 1) == 0:
@@ -237,7 +253,7 @@ def from_pillow(
     if file_format == "TIFF" or orientation not in range(1, 9):
         orientation = 1
     _carry_exif(image, kind, info, orientation)
-    palette = _palette(image, name) if mode == "P" else None
+    palette = _palette(image, samples, name) if mode == "P" else None
     if mode in NOTED:
         notices.append(f"{name} is {NOTED[mode]}")
     turned = upright(samples, orientation) if orientation > 1 else samples
@@ -290,11 +306,14 @@ def _carry_exif(image: Image.Image, kind: str, info: dict[str, Any], orientation
         info["exif"] = block
 
 
-def _palette(image: Image.Image, name: str) -> NDArray[np.uint8]:
+def _palette(image: Image.Image, samples: Samples, name: str) -> NDArray[np.uint8]:
     table = np.array(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
     if not len(table):
         raise ImageError(f"{name} has a palette without colours")
-    return table
+    # Samples beyond the last colour are shown black. Without an entry of their own they would be
+    # written with as few bits as the palette needs, and become another colour.
+    missing = int(samples.max()) + 1 - len(table)
+    return np.concatenate([table, np.zeros((max(0, missing), 3), np.uint8)])
 
 
 def _is_lossless_webp(file: BinaryIO) -> bool:

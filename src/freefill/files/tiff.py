@@ -78,6 +78,29 @@ def directory_of(file: BinaryIO) -> Directory | None:
         return None
 
 
+def classic(file: BinaryIO, tags: Directory) -> BinaryIO:
+    """Give a BigTIFF as a TIFF with 32-bit places, whose pixels lie where they were.
+
+    Args:
+        file: The file.
+        tags: Its directory.
+
+    Returns:
+        A copy in memory: a short header over the long one, and the directory again at the end.
+
+    Raises:
+        ImageError: If it is too large for 32 bits.
+    """
+    file.seek(0)
+    content = bytearray(file.read())
+    content += bytes(len(content) % 2)
+    place = len(content)
+    if place > LARGEST:
+        raise ImageError(f"it has {place / 1e9:.1f} GB, big-endian: up to 4 GB of these are read")
+    content[:8] = header(tags.order, place)
+    return BytesIO(content + packed(tags, place))
+
+
 def check_strips(file: BinaryIO, tags: Directory) -> None:
     """Refuse a TIFF whose pixels lie outside of it, or are too few for its size.
 

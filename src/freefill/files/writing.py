@@ -51,10 +51,10 @@ def encode(picture: Picture, file_format: str, *, strip: bool = False) -> Result
     info = _info(picture, mode, strip)
     if file_format == "PNG":
         return _png(picture, samples, mode, info, strip, notices), notices
-    if file_format == "TIFF":
-        return _tiff(picture, samples, mode, info, strip), notices
     if picture.carried.chunks and not strip:
         _tell_texts(picture, file_format, notices)
+    if file_format == "TIFF":
+        return _tiff(picture, samples, mode, info, strip), notices
     return _by_pillow(picture, samples, mode, file_format, info, notices), notices
 
 
@@ -78,6 +78,9 @@ def _for_format(picture: Picture, file_format: str, notices: list[str]) -> tuple
     seen_through = "transparency" in picture.info and not picture.has_alpha
     if (picture.has_alpha or seen_through) and file_format in OPAQUE:
         raise ImageError(f"{file_format} holds no alpha channel: choose .png, .webp or .tif")
+    if file_format == "GIF" and isinstance(picture.info.get("transparency"), bytes):
+        notices.append("GIF holds no half transparent colours: each is seen, or not at all")
+        samples = _one_hidden(picture)
     if seen_through and file_format not in ("PNG", "GIF"):
         notices.append(f"{file_format} holds no transparent colour: written with alpha")
         samples, mode = _with_alpha(picture)
@@ -110,6 +113,22 @@ def eight_bits(samples: Samples) -> NDArray[np.uint8]:
     # The nearest of x / 257, in whole numbers.
     wide = samples.astype(np.uint32)
     return ((wide * 255 + 32767) // 65535).astype(np.uint8)
+
+
+def _hidden_entry(opacities: bytes) -> int | None:
+    """Give the first palette entry that is nearer to transparent than to opaque."""
+    return next((i for i, opacity in enumerate(opacities) if opacity < 128), None)
+
+
+def _one_hidden(picture: Picture) -> Samples:
+    """Let one palette entry stand for all that are rather transparent than opaque."""
+    opacities = picture.info["transparency"]
+    entry = _hidden_entry(opacities)
+    table = np.array(
+        [entry if i < len(opacities) and opacities[i] < 128 else i for i in range(256)], np.uint8
+    )
+    hidden: Samples = table[picture.samples]
+    return hidden
 
 
 def _with_alpha(picture: Picture) -> tuple[Samples, str]:
@@ -186,7 +205,8 @@ def _tell_texts(picture: Picture, file_format: str, notices: list[str]) -> None:
     texts = [
         chunk.content.split(b"\0")[0].decode("latin-1")
         for chunk in picture.carried.chunks
-        if chunk.name in (b"tEXt", b"zTXt", b"iTXt") and not chunk.content.startswith(png.XMP)
+        if chunk.name in (b"tEXt", b"zTXt", b"iTXt")
+        and not (chunk.content.startswith(png.XMP) and picture.info.get("xmp"))
     ]
     if texts:
         notices.append(f"{file_format} has no place for the texts of a PNG: {', '.join(texts)}")
@@ -256,7 +276,7 @@ def _by_pillow(
             if size > SEGMENT:
                 options.pop(key)
                 notices.append(f"JPEG has no room for {size} bytes of {key}: left out")
-        if "qtables" in info and mode in ("L", "RGB"):
+        if "qtables" in info and mode in ("L", "RGB", "CMYK"):
             kept = ("qtables", "subsampling", "progressive")
             options |= {k: info[k] for k in kept if k in info}
         else:
@@ -271,6 +291,9 @@ def _by_pillow(
     if file_format in COLOUR_ONLY and options.get("icc_profile", b"")[16:20] == b"GRAY":
         del options["icc_profile"]
         notices.append(f"{file_format} holds no grey: the profile, which is for grey, is left out")
+    if file_format == "GIF" and isinstance(options.get("transparency"), bytes):
+        entry = _hidden_entry(options.pop("transparency"))
+        options |= {} if entry is None else {"transparency": entry}
     image = pillow_image(samples, mode, picture.palette)
     return _saved(image, file_format, picture.mode, options)
 
