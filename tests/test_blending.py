@@ -8,10 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from freefill.blending import blend
+from freefill.blending import blend as blend_shares
 from freefill.masks.presets import sample
+from freefill.masks.shape import grow
 
 Hole = NDArray[np.bool_]
+
+
+def blend(picture: NDArray[np.float32], gap: Hole) -> NDArray[np.float32]:
+    """Blend where each pixel is known or not; what was filled may not be taken for known."""
+    seen = np.where(gap[..., None], np.float32(0.123), picture)
+    return blend_shares(picture, seen, (~gap).astype(np.float32))
 
 
 def ramp(height: int, width: int) -> NDArray[np.float32]:
@@ -100,3 +107,19 @@ def test_a_shift_of_the_whole_picture_shifts_the_blend() -> None:
     gap = sample("free-form", 80, 80, rng) & middle(80, 80)
     moved = blend(np.roll(picture, 5, 1), np.roll(gap, 5, 1))
     np.testing.assert_array_equal(np.roll(moved, -5, 1)[gap], blend(picture, gap)[gap])
+
+
+def test_a_pixel_that_is_known_in_part_gets_the_colour_of_that_part() -> None:
+    gap = middle(64, 64)
+    picture = np.full((64, 64, 3), 0.5, np.float32)
+    seen, share = picture.copy(), (~gap).astype(np.float32)
+    rim = gap & grow(~gap, 2)
+    rim[:, 32:] = False
+    seen[rim], share[rim] = 0.7, 0.5
+    blended = blend_shares(picture, seen, share)
+    np.testing.assert_array_equal(blended[~gap], picture[~gap])
+    # Its neighbours outside say 0.5, four at the most; at a corner they are two, in a row one.
+    assert blended[rim].min() > 0.6
+    assert np.abs(blended[20:44, 44:48] - 0.5).max() < 0.06
+    share[rim] = 0.05
+    np.testing.assert_allclose(blend_shares(picture, seen, share), picture, atol=1e-6)

@@ -15,50 +15,62 @@ from numpy.typing import NDArray
 from freefill.masks.shape import bounds
 from freefill.samples import Rgb
 
-Hole = NDArray[np.bool_]
+Share = NDArray[np.float32]
 Weighted = NDArray[np.float32]
 """``(H, W, 4)``: colours times their weight, and the weight, 0 or at least 1."""
 
+ENOUGH = 0.1
+"""Share of a shrunk pixel that must be known for its colour to count."""
 
-def blend(completed: Rgb, gap: Hole) -> Rgb:
+
+def blend(completed: Rgb, seen: Rgb, share: Share) -> Rgb:
     """Take the step out of the rim of a fill.
 
     Args:
         completed: The picture, filled, ``(H, W, 3)`` in [0, 1].
-        gap: What was filled, ``(H, W)``.
+        seen: The mean colour of what is known of each pixel, ``(H, W, 3)`` in [0, 1]; anything
+            where nothing is.
+        share: How much of each pixel is known, ``(H, W)`` in [0, 1]; what is below 1 was filled.
 
     Returns:
-        The same with other colours in the gap, in [0, 1]; what was known is unchanged.
+        The same with other colours in what was filled, in [0, 1].
 
     Examples:
-        >>> picture = np.full((32, 32, 3), 0.5, np.float32)
-        >>> gap = np.zeros((32, 32), bool)
-        >>> gap[8:24, 8:24] = True
-        >>> picture[gap] = 0.4
-        >>> bool(np.allclose(blend(picture, gap), 0.5))
+        >>> seen, share = np.full((32, 32, 3), 0.5, np.float32), np.ones((32, 32), np.float32)
+        >>> share[8:24, 8:24] = 0
+        >>> pale = np.where(share[..., None] == 1, seen, np.float32(0.6))
+        >>> bool(np.allclose(blend(pale, seen, share), seen))
         True
     """
+    gap = share < 1
     box = bounds(gap)
     if box is None:
         return completed
     top, left = max(box.top - 1, 0), max(box.left - 1, 0)
     window = slice(top, box.bottom + 1), slice(left, box.right + 1)
     part, hole = completed[window], gap[window]
-    missing = _doubled(_spread(_steps(part, hole)), hole.shape)
+    missing = _doubled(_spread(_steps(part, seen[window], share[window])), hole.shape)
     result = completed.copy()
     result[window][hole] = np.clip(part[hole] + missing[hole], 0, 1)
     return result
 
 
-def _steps(part: Rgb, hole: Hole) -> Weighted:
-    """Add up the steps from pixels of the hole to their known neighbours, in cells of 2 by 2.
+def _steps(part: Rgb, seen: Rgb, share: Share) -> Weighted:
+    """Add up the steps from pixels of the fill to what is known, in cells of 2 by 2.
 
     Smoother than pixels: what is a step from one pixel to the next is mostly the photo's texture.
     """
+    hole = share < 1
     rows, columns = (-(-side // 2) for side in hole.shape)
+    # A pixel that is known in part should have the colour of that part; it counts as often as
+    # all the neighbours that it could have.
+    own = np.nonzero(hole & (share >= ENOUGH))
+    cells, steps = (
+        [np.repeat(own[0] // 2 * columns + own[1] // 2, 4)],
+        [np.repeat(seen[own] - part[own], 4, 0)],
+    )
     # Beyond the border lies nothing that is known.
     around = np.pad(hole, 1, constant_values=True)
-    cells, steps = [], []
     for down, right in ((1, 0), (-1, 0), (0, 1), (0, -1)):
         beside = around[1 + down :, 1 + right :][: hole.shape[0], : hole.shape[1]]
         row, column = np.nonzero(hole & ~beside)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from freefill import detail
-from freefill.blending import blend
+from freefill.blending import Share, blend
 from freefill.engines.base import Engine
 from freefill.engines.onnx import OnnxEngine
 from freefill.errors import FreefillWarning, MaskError
@@ -26,7 +26,7 @@ from freefill.samples import Rgb
 from freefill.weights import registry
 
 LARGEST_GROWTH = 256
-PIPELINE = 3
+PIPELINE = 4
 """Counted up when the same weights fill otherwise: an evaluation's pictures depend on it."""
 ROWS = 32
 """Rows of what the network sees that are shrunk at a time."""
@@ -138,12 +138,16 @@ class Inpainter:
     ) -> Iterator[tuple[Box, Hole, Rgb]]:
         """Fill crops of one size; give boxes, their holes and colours ``(h, w, 3)`` in [0, 1]."""
         pairs = [_seen(picture, unknown, crop) for crop in crops]
-        seen, gaps = (np.stack(parts) for parts in zip(*pairs, strict=True))
+        seen, shares = (np.stack(parts) for parts in zip(*pairs, strict=True))
+        gaps = shares < 1
         images = np.ascontiguousarray(seen.transpose(0, 3, 1, 2)) * 2 - 1
         predicted = self.engine.predict(images, gaps[:, None].astype(np.float32))
-        for crop, known, gap, planes in zip(crops, seen, gaps, predicted, strict=True):
-            colours = np.clip(planes.transpose(1, 2, 0) / np.float32(2) + np.float32(0.5), 0, 1)
-            completed = blend(np.where(gap[..., None], colours, known), gap)
+        for i, crop in enumerate(crops):
+            planes = predicted[i].transpose(1, 2, 0)
+            colours = np.clip(planes / np.float32(2) + np.float32(0.5), 0, 1)
+            gap = gaps[i]
+            completed = np.where(gap[..., None], colours, seen[i])
+            completed = blend(completed, seen[i], shares[i])
             local = hole[crop.hole.window]
             if crop.factor > 1:
                 yield from detail.bands(
@@ -208,33 +212,46 @@ def _warn(notices: Sequence[str]) -> None:
         warnings.warn(line, FreefillWarning, stacklevel=3)
 
 
-def _seen(picture: Picture, unknown: Hole, crop: Crop) -> tuple[Rgb, Hole]:
+def _seen(picture: Picture, unknown: Hole, crop: Crop) -> tuple[Rgb, Share]:
     """Shrink a crop to what the network sees, some rows at a time, and pad it by its edge.
 
     Returns:
-        Colours ``(h, w, 3)`` in [0, 1] and what is not known of them, ``(h, w)``: a pixel that any
-        unknown one went into is not known.
+        The mean colours of what is known in each pixel, ``(h, w, 3)`` in [0, 1] (of all of it,
+        where nothing is), and the share that is known, ``(h, w)``.
     """
     box, factor = crop.box, crop.factor
     rows, columns = (-(-side // factor) for side in box.size)
     seen = np.empty((rows, columns, 3), np.float32)
-    gap = np.empty((rows, columns), bool)
+    share = np.ones((rows, columns), np.float32)
     for first in range(0, rows, ROWS):
         last = min(first + ROWS, rows)
         part = Box(
             box.top + first * factor, box.left, min(box.top + last * factor, box.bottom), box.right
         )
         beyond = (last - first) * factor - part.size[0], columns * factor - part.size[1]
-        padding = (0, beyond[0]), (0, beyond[1])
-        blocks = (last - first, factor, columns, factor)
-        colours = picture.rgb(part)
+        colours, known = picture.rgb(part), ~unknown[part.window]
         if any(beyond):
+            padding = (0, beyond[0]), (0, beyond[1])
             colours = np.pad(colours, (*padding, (0, 0)), "edge")
-        # Rows first: whole rows are added at the processor's full speed.
-        tall = colours.reshape(last - first, factor, -1).mean(1)
-        seen[first:last] = tall.reshape(last - first, columns, factor, 3).mean(2)
-        hidden = np.pad(unknown[part.window], padding, "edge")
-        gap[first:last] = hidden.reshape(blocks).any((1, 3))
+            known = np.pad(known, padding, "edge")
+        if known.all():
+            seen[first:last] = _shrunk(colours, factor)
+            continue
+        some = share[first:last] = _shrunk(known[..., None].astype(np.float32), factor)[..., 0]
+        whole = _shrunk(colours, factor)
+        if factor > 1:
+            given = _shrunk(colours * known[..., None], factor)
+            whole = np.where(some[..., None] > 0, given / np.maximum(some, 1e-6)[..., None], whole)
+        seen[first:last] = whole
     target_rows, target_columns = crop.network_size
     padding = (0, target_rows - rows), (0, target_columns - columns)
-    return np.pad(seen, (*padding, (0, 0)), "edge"), np.pad(gap, padding, "edge")
+    return np.pad(seen, (*padding, (0, 0)), "edge"), np.pad(share, padding, "edge")
+
+
+def _shrunk(values: Rgb, factor: int) -> Rgb:
+    """Give the means of blocks of ``factor`` by ``factor`` pixels."""
+    height, width, channels = values.shape
+    # Rows first: whole rows are added at the processor's full speed.
+    tall = values.reshape(height // factor, factor, -1).mean(1)
+    means: Rgb = tall.reshape(height // factor, width // factor, factor, channels).mean(2)
+    return means
