@@ -28,7 +28,7 @@ slow: .venv/lab
 	touch $@
 
 .venv/lab: pyproject.toml .venv/base
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[lab,rivals,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[lab,rivals,serve,dev]'
 	touch $@
 
 clean:
