@@ -9,16 +9,17 @@ demo: .venv/base
 	@echo
 	@echo "Look at out/demo/sheet.png: input, hole and result of each photo, side by side."
 
-test: .venv/lab
+test: .venv/lab .venv/browser
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage report
 
-check: .venv/lab
+check: .venv/lab .venv/node_modules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/node .venv/node_modules/typescript/bin/tsc -p jsconfig.json
 
-slow: .venv/lab
+slow: .venv/lab .venv/browser
 	$(BIN)/freefill references lpips_alex
 	$(BIN)/pytest -m slow
 
@@ -29,6 +30,15 @@ slow: .venv/lab
 
 .venv/lab: pyproject.toml .venv/base
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[lab,rivals,serve,dev]'
+	touch $@
+
+.venv/browser: .venv/lab
+	$(BIN)/python tests/e2e/browser.py
+	touch $@
+
+# The modules of the page are plain JavaScript; their types are in comments, which tsc reads.
+.venv/node_modules: .venv/lab
+	$(BIN)/npm install --silent --no-audit --no-fund --prefix .venv typescript@5.9.3
 	touch $@
 
 clean:

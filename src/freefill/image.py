@@ -241,6 +241,31 @@ class Picture:
                 target[hole] = values
         return replace(self, samples=samples, touched=touched if touched.any() else None)
 
+    def mixed(self, before: Picture, share: NDArray[np.float32]) -> Picture:
+        """Let what was there before the fill be seen through it.
+
+        Args:
+            before: The picture that was filled.
+            share: ``(H, W)`` in [0, 1]: how much of the fill is seen. Outside the hole it is not
+                looked at.
+
+        Returns:
+            A new picture.
+        """
+        if self.touched is None:
+            return self
+        soft = self.touched & (share < 1)
+        part = share[soft][:, None]
+        # Colours are asked for as a picture one pixel high: of those pixels alone.
+        old, new = (self.layout.to_rgb(p.samples[soft][None])[0] for p in (before, self))
+        values = self.layout.from_rgb(part * new + (1 - part) * old)
+        samples = self.samples.copy()
+        pixels = samples[soft].reshape(len(values), -1)
+        values = values.reshape(len(values), -1)
+        pixels[:, : values.shape[1]] = values
+        samples[soft] = pixels.reshape(samples[soft].shape)
+        return replace(self, samples=samples)
+
     def to_pillow(self) -> Image.Image:
         """Give the picture as a Pillow image of the same mode.
 

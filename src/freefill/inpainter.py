@@ -19,7 +19,7 @@ from freefill.engines.base import Engine
 from freefill.engines.onnx import OnnxEngine
 from freefill.errors import FreefillWarning, MaskError
 from freefill.image import Box, Picture, Source
-from freefill.masks.convert import Fit, Hole, to_hole
+from freefill.masks.convert import Fit, Hole, softness, to_hole
 from freefill.masks.shape import grow as grow_hole
 from freefill.planning import Crop, batches, plan
 from freefill.samples import Rgb
@@ -98,18 +98,39 @@ class Inpainter:
         invert: bool = False,
         grow: int = 0,
         fit: Fit = "exact",
+        soft: bool = False,
     ) -> tuple[Picture, list[str]]:
-        """Fill a picture that has been read; the arguments are those of a call.
+        """Fill a picture that has been read; the arguments are those of a call, and one more.
+
+        Args:
+            picture: The picture.
+            mask: Of the kinds that a call takes; where ``soft``, an image.
+            invert: As for a call.
+            grow: As for a call.
+            fit: As for a call.
+            soft: The hole is the same, but where the mask is not fully white the photo is seen
+                through the fill: not at all where it is white, entirely where it is half bright.
 
         Returns:
             The filled picture, and lines that a person should read.
+
+        Raises:
+            FreefillError: As for a call, and if a soft mask is to grow, which would harden it.
         """
+        if soft and (grow or isinstance(mask, np.ndarray | str)):
+            raise MaskError(
+                f"a soft mask is an image, and is not grown: this one is a {type(mask).__name__}, "
+                f"to grow by {grow} pixels"
+            )
         if not 0 <= grow <= LARGEST_GROWTH:
             raise MaskError(f"grow is {grow} pixels; it must be 0 to {LARGEST_GROWTH}")
         hole, notices = to_hole(mask, picture, invert=invert, fit=fit)
         hole = grow_hole(hole, grow)
         from_alpha = isinstance(mask, str) and mask == "alpha"
-        return self.fill_hole(picture, hole, opaque=from_alpha), picture.notices + notices
+        filled = self.fill_hole(picture, hole, opaque=from_alpha)
+        if soft:
+            filled = filled.mixed(picture, softness(mask, picture, invert=invert, fit=fit))
+        return filled, picture.notices + notices
 
     def fill_hole(self, picture: Picture, hole: Hole, *, opaque: bool = False) -> Picture:
         """Fill a hole that is already a bool array of the picture's size.

@@ -15,11 +15,13 @@ from PIL import Image
 from freefill.errors import ImageError, MaskError
 from freefill.files import MAX_PIXELS
 from freefill.image import Box, Picture, Source
-from freefill.samples import LUMA
+from freefill.samples import LUMA, Samples
 
 Hole = NDArray[np.bool_]
 Fit = Literal["exact", "resize"]
 
+GREY = ("1", "L", "I;16")
+"""Modes of one brightness a pixel."""
 MOSTLY_HOLE = 0.6
 """Share of the picture above which a mask is suspected to be the wrong way round."""
 
@@ -105,13 +107,64 @@ def _from_array(mask: NDArray[Any]) -> Hole:
     return mask > np.iinfo(mask.dtype).max / 2
 
 
+def softness(
+    mask: Source,
+    picture: Picture,
+    *,
+    invert: bool = False,
+    fit: Fit = "exact",
+    max_pixels: int = MAX_PIXELS,
+) -> NDArray[np.float32]:
+    """Give how much of a fill is to be seen, where the edges of a mask are soft on purpose.
+
+    Args:
+        mask: An image file's path or bytes, or a Pillow image.
+        picture: The picture that it is for.
+        invert: Swap fill and keep first.
+        fit: As for :func:`to_hole`.
+        max_pixels: As for :func:`to_hole`.
+
+    Returns:
+        ``(H, W)`` float32: 1 where the mask is white, falling to 0 where it is half as bright,
+        which is where the hole ends.
+
+    Raises:
+        MaskError: If it has another size.
+
+    Examples:
+        >>> picture = Picture.read(np.zeros((1, 4, 3), np.uint8))
+        >>> mask = Image.fromarray(np.array([[0, 128, 191, 255]], np.uint8))
+        >>> softness(mask, picture).round(2).tolist()
+        [[0.0, 0.0, 0.5, 1.0]]
+    """
+    light = _light(Picture.read(mask, max_pixels=max_pixels))
+    if light.shape != picture.size:
+        _fitted(light > 0.5, picture.size, fit)  # refuses it, unless it may be resized
+        height, width = picture.size
+        image = Image.fromarray(light).resize((width, height), Image.Resampling.BILINEAR)
+        light = np.asarray(image)
+    light = np.float32(1) - light if invert else light
+    return np.clip(2 * light - 1, 0, 1)
+
+
 def _bright(mask: Picture) -> Hole:
-    """Give where a mask is more than half bright; what is transparent in it marks nothing."""
+    if mask.mode in GREY:
+        # Most masks are, and the colours of 12 megapixels take longer than many a fill.
+        return _grey(mask) > mask.layout.peak / 2
+    return _light(mask) > 0.5
+
+
+def _light(mask: Picture) -> NDArray[np.float32]:
+    """Give how bright a mask is, in [0, 1]; what is transparent in it marks nothing."""
+    if mask.mode in GREY:
+        return _grey(mask).astype(np.float32) / np.float32(mask.layout.peak)
     height, width = mask.size
     light = mask.rgb(Box(0, 0, height, width)) @ LUMA
-    if mask.has_alpha:
-        light = light * mask.alpha()
-    return light > 0.5
+    return light * mask.alpha() if mask.has_alpha else light
+
+
+def _grey(mask: Picture) -> Samples:
+    return mask.samples.reshape(mask.size)
 
 
 def _check_range(mask: NDArray[Any]) -> None:

@@ -1,0 +1,319 @@
+// @ts-check
+/**
+ * The document: a photo, its mask, its fills, and what can be done with them.
+ *
+ * Each fill starts from the photo with the whole mask, so that no fill is built upon another's
+ * mistakes; `keep` makes a fill the photo, for those who want to build upon it.
+ */
+
+import { History } from './history.js';
+import { Mask, grown, isBlank, isSoft, readMask } from './mask.js';
+import { decode } from './pictures.js';
+import { encodeMask } from './png.js';
+import { Refused, Unreachable, answers, fill } from './server.js';
+
+/** @typedef {import('./types.js').Op} Op */
+/** @typedef {import('./types.js').State} State */
+/** @typedef {import('./view.js').View} View */
+
+const AGAIN = 2000;
+
+export class Studio {
+  /**
+   * @param {View} view
+   * @param {object} hooks
+   * @param {() => void} hooks.changed the document is another
+   * @param {(message: string | null, share: number | null) => void} hooks.progress null: over
+   * @param {(text: string, kind?: 'note' | 'error') => () => void} hooks.show tells a person
+   */
+  constructor(view, hooks) {
+    this.view = view;
+    this.hooks = hooks;
+    /** @type {History | null} */
+    this.history = null;
+    this.name = '';
+    /** @type {File | null} */
+    this.file = null;
+    /** @type {AbortController | null} */
+    this.work = null;
+    /** @type {State | null} The state that was saved, or opened. */
+    this.saved = null;
+    /** @type {{body: number, pixels: number}} */
+    this.limit = { body: Infinity, pixels: Infinity };
+    /** Counted up with each photo: an answer about an earlier one is late. */
+    this.photo = 0;
+  }
+
+  get state() {
+    return this.history?.now ?? null;
+  }
+
+  get dirty() {
+    const { state, saved } = this;
+    return state !== null && (state.patch !== saved?.patch || state.base !== saved?.base || state.ops !== saved?.ops);
+  }
+
+  /** Whether there is something that the photo's own file does not have. */
+  get filled() {
+    const { state } = this;
+    return state !== null && (state.patch !== null || state.base.blob !== this.file);
+  }
+
+  /** Whether the mask marks something that no fill has filled. */
+  get pending() {
+    const { state } = this;
+    return state !== null && state.ops !== state.patch?.ops && !isBlank(state.ops);
+  }
+
+  /** @param {File} file */
+  async open(file) {
+    if (!this.fits(file)) return;
+    this.cancel();
+    const photo = (this.photo += 1);
+    this.hooks.progress(`Opening ${file.name}`, null);
+    try {
+      const image = await decode(file);
+      if (photo !== this.photo) return;
+      if (image.width * image.height > this.limit.pixels) {
+        const mega = (/** @type {number} */ pixels) => (pixels / 1e6).toFixed(1);
+        const size = `${image.width}×${image.height}, ${mega(image.width * image.height)} megapixels`;
+        throw new Refused(413, `${file.name} is ${size}; the server takes ${mega(this.limit.pixels)}.`);
+      }
+      /** @type {State} */
+      const state = { base: { blob: file, image }, ops: [], patch: null };
+      this.name = file.name;
+      this.file = file;
+      this.history = new History(state);
+      this.saved = state;
+      this.view.open(state);
+      if (!this.view.mask?.exact) {
+        this.hooks.show('This photo is so large that its mask is kept at a lower resolution.');
+      }
+    } catch (error) {
+      if (photo === this.photo) this.fail(error, `${file.name} cannot be opened`);
+    } finally {
+      if (photo === this.photo) this.hooks.progress(null, null);
+    }
+    this.hooks.changed();
+  }
+
+  /** @param {File} file */
+  fits(file) {
+    if (file.size <= this.limit.body) return true;
+    const mega = (/** @type {number} */ bytes) => (bytes / 1e6).toFixed(1);
+    this.hooks.show(`${file.name} is ${mega(file.size)} MB; the server takes ${mega(this.limit.body)} MB.`, 'error');
+    return false;
+  }
+
+  /**
+   * @param {Op} op
+   * @param {string} label
+   */
+  add(op, label) {
+    const { state } = this;
+    if (state) this.push({ ops: [...state.ops, op] }, label);
+  }
+
+  /**
+   * @param {Partial<State>} change
+   * @param {string} label
+   */
+  push(change, label) {
+    this.history?.push(change, label);
+    this.refresh();
+  }
+
+  refresh() {
+    if (this.state) this.view.show(this.state);
+    this.hooks.changed();
+  }
+
+  undo() {
+    this.cancel();
+    this.history?.undo();
+    this.refresh();
+  }
+
+  redo() {
+    this.cancel();
+    this.history?.redo();
+    this.refresh();
+  }
+
+  /** @param {number} radius in pixels */
+  grow(radius) {
+    if (this.view.mask) this.add(grown(this.view.mask, radius), `Grow by ${radius} px`);
+  }
+
+  /** @param {File} file */
+  async importMask(file) {
+    const { state } = this;
+    if (!state || !this.fits(file)) return;
+    try {
+      const image = state.base.image;
+      const { op, width, height } = await readMask(file, image.width, image.height);
+      this.add(op, 'Import mask');
+      if (width !== image.width || height !== image.height) {
+        const sizes = `${width}×${height}; the photo is ${image.width}×${image.height}`;
+        this.hooks.show(`The mask is ${sizes}: it was stretched to fit.`);
+      }
+    } catch (error) {
+      this.fail(error, `${file.name} cannot be read as a mask`);
+    }
+  }
+
+  async exportMask() {
+    const { state, view } = this;
+    if (!state || !view.mask) return;
+    download(await encodeMask(view.mask, isSoft(state.ops)), `${stem(this.name)}_mask.png`);
+  }
+
+  /** Fill what is marked. */
+  async fill() {
+    const { state } = this;
+    if (!state || !this.pending) return;
+    await this.run('Filling', async (signal) => {
+      const { blob, details } = await this.ask(state, true, '', signal);
+      const image = await createImageBitmap(blob);
+      const patch = { image, left: details.left, top: details.top, ops: state.ops, seconds: details.seconds };
+      // What was drawn meanwhile stays: it is the next fill's.
+      this.push({ patch }, 'Fill');
+      for (const line of details.notices) this.hooks.show(line);
+    });
+  }
+
+  /** Make the fill the photo that the next fill starts from. */
+  async keep() {
+    const { state } = this;
+    if (!state?.patch) return;
+    const { patch } = state;
+    await this.run('Keeping the fill', async (signal) => {
+      const { blob } = await this.ask({ ...state, ops: patch.ops }, false, '', signal);
+      const image = await decode(blob);
+      this.push({ base: { blob, image }, ops: [], patch: null }, 'Keep fill');
+    });
+  }
+
+  /** @param {string} format e.g. 'png'; '' for the photo's own */
+  async save(format) {
+    const { state } = this;
+    if (!state) return;
+    const { patch } = state;
+    await this.run('Saving', async (signal) => {
+      // A kept fill in the photo's own format is a whole file already.
+      let blob = state.base.blob;
+      if (patch || format) {
+        const ops = patch ? patch.ops : [];
+        const answer = await this.ask({ ...state, ops }, false, format, signal);
+        blob = answer.blob;
+        for (const line of answer.details.notices) if (patch || !/empty/.test(line)) this.hooks.show(line);
+      }
+      const ending = format ? `.${ENDINGS[format] ?? format}` : suffix(this.name);
+      download(blob, `${stem(this.name)}_filled${ending}`);
+      this.saved = state;
+      this.hooks.changed();
+    });
+  }
+
+  /**
+   * @param {State} state
+   * @param {boolean} patch only the pixels inside the hole
+   * @param {string} format
+   * @param {AbortSignal} signal
+   */
+  async ask({ base, ops }, patch, format, signal) {
+    const mask = new Mask(base.image.width, base.image.height);
+    mask.show(ops);
+    const soft = isSoft(ops);
+    const fit = mask.exact ? /** @type {const} */ ('exact') : /** @type {const} */ ('resize');
+    const work = { image: base.blob, mask: await encodeMask(mask, soft), soft, fit, patch, format };
+    return fill(work, signal, this.hooks.progress);
+  }
+
+  /**
+   * Do one thing that takes time, with a way out.
+   *
+   * @param {string} title
+   * @param {(signal: AbortSignal) => Promise<void>} task
+   */
+  async run(title, task) {
+    this.cancel();
+    const work = (this.work = new AbortController());
+    this.hooks.progress(title, null);
+    this.hooks.changed();
+    try {
+      await task(work.signal);
+    } catch (error) {
+      if (!work.signal.aborted) this.fail(error, `${title} did not work`);
+    } finally {
+      if (this.work === work) {
+        this.work = null;
+        this.hooks.progress(null, null);
+        this.hooks.changed();
+      }
+    }
+  }
+
+  /** @returns {boolean} whether there was something to stop */
+  cancel() {
+    if (!this.work) return false;
+    this.work.abort();
+    this.work = null;
+    this.hooks.progress(null, null);
+    this.hooks.changed();
+    return true;
+  }
+
+  /**
+   * @param {unknown} error
+   * @param {string} what
+   */
+  fail(error, what) {
+    if (error instanceof Unreachable) this.wait(error.message);
+    else if (error instanceof Refused && error.status === 401) {
+      this.hooks.show('This page lacks the token: open the address that freefill printed when it started.', 'error');
+    } else this.hooks.show(`${what}: ${error instanceof Error ? error.message : error}`, 'error');
+  }
+
+  /**
+   * Say that the server is away, and when it is back.
+   *
+   * @param {string} message
+   */
+  wait(message) {
+    const gone = this.hooks.show(
+      `${message} Your photo and mask are kept here. Start freefill again, then repeat.`, 'error');
+    const timer = setInterval(async () => {
+      if (!(await answers())) return;
+      clearInterval(timer);
+      gone();
+      this.hooks.show('The server is back.');
+    }, AGAIN);
+  }
+}
+
+/** @type {Record<string, string>} */
+const ENDINGS = { jpeg: 'jpg', tiff: 'tif' };
+
+/** @param {string} name */
+function stem(name) {
+  return name.replace(/\.[^.]*$/, '') || 'photo';
+}
+
+/** @param {string} name */
+function suffix(name) {
+  return /\.[^.]*$/.exec(name)?.[0] ?? '';
+}
+
+/**
+ * @param {Blob} blob
+ * @param {string} name
+ */
+function download(blob, name) {
+  const link = document.createElement('a');
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  // The browser reads the address when it begins, which it does soon but not at once.
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}

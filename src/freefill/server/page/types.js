@@ -1,0 +1,42 @@
+// @ts-check
+/**
+ * The shapes of the page's data; this module has no code.
+ *
+ * All places and lengths are in pixels of the photo at its full size.
+ *
+ * @typedef {{kind: 'stroke', erase: boolean, size: number, hardness: number, points: number[]}} Stroke
+ *   A brush of a diameter and a hardness in [0, 1]; points are x, y, x, y, ...
+ * @typedef {{kind: 'box', erase: boolean, points: number[]}} Box  Two opposite corners.
+ * @typedef {{kind: 'lasso', erase: boolean, points: number[]}} Lasso  A closed line.
+ * @typedef {{kind: 'bitmap', image: HTMLCanvasElement, left: number, top: number, width: number,
+ *   height: number, replace: boolean, soft: boolean}} Bitmap  A mask that was read, or grown.
+ * @typedef {{kind: 'invert'}} Invert
+ * @typedef {{kind: 'clear'}} Clear
+ * @typedef {Stroke | Box | Lasso} Drawn
+ * @typedef {Drawn | Bitmap | Invert | Clear} Op  One step of a mask: a mask is the list of its steps.
+ *
+ * @typedef {object} Base  What fills start from.
+ * @property {Blob} blob The encoded file.
+ * @property {Shown} image What of it is drawn.
+ *
+ * @typedef {object} Shown  A picture for the screen.
+ * @property {number} width Of the photo.
+ * @property {number} height
+ * @property {ImageBitmap} whole At most the size that a canvas can be drawn from quickly.
+ * @property {ImageBitmap} small For a view that shows less.
+ *
+ * @typedef {object} Patch  What a fill gave: its pixels inside the hole.
+ * @property {ImageBitmap} image Transparent outside the hole.
+ * @property {number} left
+ * @property {number} top
+ * @property {readonly Op[]} ops The mask that it was made from.
+ * @property {number} seconds
+ *
+ * @typedef {object} State  The document at one moment; never changed, only replaced.
+ * @property {Base} base
+ * @property {readonly Op[]} ops
+ * @property {Patch | null} patch
+ *
+ * @typedef {'brush' | 'eraser' | 'box' | 'lasso' | 'hand'} Tool
+ */
+export {};
