@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,15 @@ from freefill.blending import Share, blend
 from freefill.engines.base import Engine
 from freefill.engines.onnx import OnnxEngine
 from freefill.errors import FreefillWarning, MaskError
+from freefill.files import MAX_PIXELS
 from freefill.image import Box, Picture, Source
 from freefill.masks.convert import Fit, Hole, softness, to_hole
 from freefill.masks.shape import grow as grow_hole
 from freefill.planning import Crop, batches, plan
 from freefill.samples import Rgb
 from freefill.weights import registry
+
+Progress = Callable[[int, int], None]
 
 LARGEST_GROWTH = 256
 PIPELINE = 4
@@ -99,8 +102,10 @@ class Inpainter:
         grow: int = 0,
         fit: Fit = "exact",
         soft: bool = False,
+        max_pixels: int = MAX_PIXELS,
+        progress: Progress | None = None,
     ) -> tuple[Picture, list[str]]:
-        """Fill a picture that has been read; the arguments are those of a call, and one more.
+        """Fill a picture that has been read; the arguments are those of a call, and some more.
 
         Args:
             picture: The picture.
@@ -110,6 +115,8 @@ class Inpainter:
             fit: As for a call.
             soft: The hole is the same, but where the mask is not fully white the photo is seen
                 through the fill: not at all where it is white, entirely where it is half bright.
+            max_pixels: The most that width times height of a mask's file may be.
+            progress: As for :meth:`fill_hole`.
 
         Returns:
             The filled picture, and lines that a person should read.
@@ -124,21 +131,31 @@ class Inpainter:
             )
         if not 0 <= grow <= LARGEST_GROWTH:
             raise MaskError(f"grow is {grow} pixels; it must be 0 to {LARGEST_GROWTH}")
-        hole, notices = to_hole(mask, picture, invert=invert, fit=fit)
+        hole, notices = to_hole(mask, picture, invert=invert, fit=fit, max_pixels=max_pixels)
         hole = grow_hole(hole, grow)
         from_alpha = isinstance(mask, str) and mask == "alpha"
-        filled = self.fill_hole(picture, hole, opaque=from_alpha)
+        filled = self.fill_hole(picture, hole, opaque=from_alpha, progress=progress)
         if soft:
-            filled = filled.mixed(picture, softness(mask, picture, invert=invert, fit=fit))
+            share = softness(mask, picture, invert=invert, fit=fit, max_pixels=max_pixels)
+            filled = filled.mixed(picture, share)
         return filled, picture.notices + notices
 
-    def fill_hole(self, picture: Picture, hole: Hole, *, opaque: bool = False) -> Picture:
+    def fill_hole(
+        self,
+        picture: Picture,
+        hole: Hole,
+        *,
+        opaque: bool = False,
+        progress: Progress | None = None,
+    ) -> Picture:
         """Fill a hole that is already a bool array of the picture's size.
 
         Args:
             picture: The picture.
             hole: ``(H, W)``, True = fill.
             opaque: Whether filled pixels become opaque, where there is alpha.
+            progress: Called with the crops that are done and with all there are, before each run
+                of the network and at the end; what it raises stops the fill.
 
         Returns:
             A new picture.
@@ -149,8 +166,14 @@ class Inpainter:
             unknown = hole | (picture.samples[..., -1] == 0)
 
         def patches() -> Iterator[tuple[Box, Hole, Rgb]]:
-            for crops in batches(plan(hole)):
-                yield from self._filled(picture, hole, unknown, crops)
+            crops, done = plan(hole), 0
+            for batch in batches(crops):
+                if progress is not None:
+                    progress(done, len(crops))
+                yield from self._filled(picture, hole, unknown, batch)
+                done += len(batch)
+            if progress is not None:
+                progress(done, done)
 
         return picture.filled(patches(), opaque)
 

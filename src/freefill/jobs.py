@@ -218,7 +218,7 @@ def run_all(
         What became of each job, in their order. Whoever stops early waits for the photos that are
         being worked on, and for no others.
     """
-    room = _Room(IN_WORK)
+    room = Room(IN_WORK)
 
     def outcome(job: Job) -> Outcome:
         with room.taken(_pixels(job, options)):
@@ -251,8 +251,12 @@ def _outcome(inpainter: Inpainter, job: Job, options: Options) -> Outcome:
     return Outcome(job, "failed", (reason,))
 
 
-class _Room:
-    """Something of which only so much can be in use at a time."""
+class Room:
+    """Something of which only so much can be in use at a time.
+
+    Args:
+        size: How much there is.
+    """
 
     def __init__(self, size: int) -> None:
         self.size = self.free = size
@@ -260,6 +264,7 @@ class _Room:
 
     @contextmanager
     def taken(self, amount: int) -> Iterator[None]:
+        """Wait for an amount, or for all of it where it is more than there is, and hold it."""
         amount = min(amount, self.size)
         with self.changed:
             self.changed.wait_for(lambda: amount <= self.free)

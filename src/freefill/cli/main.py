@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from freefill import __version__
-from freefill.cli import doctor, evaluate, fill, lab, weights
+from freefill.cli import doctor, evaluate, fill, lab, serve, weights
 from freefill.cli.console import print_error
 from freefill.errors import FreefillError
 
@@ -43,6 +43,8 @@ def _main(
 
 app.command()(fill.fill)
 app.add_typer(weights.app, name="weights")
+app.command()(serve.studio)
+app.command()(serve.serve)
 app.command()(doctor.doctor)
 app.command(rich_help_panel="Lab (needs freefill\\[lab])")(lab.train)
 app.command(rich_help_panel="Lab (needs freefill\\[lab])")(lab.export)

@@ -236,4 +236,7 @@ async function start() {
   document.body.classList.add('ready');
 }
 
+// For the browser's console, and for tests.
+Object.assign(globalThis, { freefill: { view, studio, tools } });
+
 void start();

@@ -1,0 +1,156 @@
+"""``freefill serve`` and ``freefill studio``."""
+
+from __future__ import annotations
+
+import secrets
+import webbrowser
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from freefill.cli.console import print_notice
+from freefill.files import MAX_PIXELS
+
+if TYPE_CHECKING:
+    from freefill.server.settings import Settings
+
+MEGA = 1_000_000
+
+
+def serve(
+    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535)] = 8080,
+    host: Annotated[
+        str,
+        typer.Option(help="Address to listen on. Any but this machine's own needs --token."),
+    ] = "127.0.0.1",
+    token: Annotated[
+        str | None,
+        typer.Option(
+            help="Secret that every request must carry (Authorization: Bearer ...); at least 16 "
+            "characters.",
+            envvar="FREEFILL_TOKEN",
+            show_default=False,
+        ),
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Weights that can be asked for: names or .onnx files, the default first; all that "
+            "are here without it.",
+            show_default=False,
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Photos at a time; one a core by default.", min=1, show_default=False),
+    ] = None,
+    queue: Annotated[
+        int, typer.Option(help="Requests that may wait; beyond them the answer is 429.", min=0)
+    ] = 32,
+    timeout: Annotated[
+        float, typer.Option(help="Seconds that a request may take, waiting included.", min=0.1)
+    ] = 60,
+    max_body: Annotated[int, typer.Option(help="Megabytes of a request.", min=1)] = 128,
+    max_pixels: Annotated[
+        int,
+        typer.Option(
+            help="Refuse images whose width times height is more, before they are decoded.", min=1
+        ),
+    ] = MAX_PIXELS,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(help="A name by which the server may be called.", show_default=False),
+    ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Another page that may call it, e.g. https://example.org.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Serve the studio's page and an API, on this machine alone.
+
+    Open the address in a browser, or ask it from a program:
+
+      freefill serve --port 8080
+
+      curl -F image=@photo.jpg -F mask=@mask.png http://127.0.0.1:8080/v1/fill -o filled.jpg
+
+    http://127.0.0.1:8080/openapi.json describes the API; IOPaint's clients are answered, too.
+    """
+    _check_extra()
+    from freefill.server.settings import Settings
+
+    settings = Settings(
+        host=host,
+        port=port,
+        token=token,
+        models=tuple(model or ()),
+        workers=workers,
+        queue=queue,
+        timeout=timeout,
+        max_body=max_body * MEGA,
+        max_pixels=max_pixels,
+        allow_hosts=tuple(allow_host or ()),
+        allow_origins=tuple(allow_origin or ()),
+    )
+    _serve(settings)
+
+
+def studio(
+    photo: Annotated[
+        Path | None, typer.Argument(help="The photo to open.", show_default=False)
+    ] = None,
+    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535)] = 0,
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="Whether to open the browser.")
+    ] = True,
+) -> None:
+    """Open a photo in the browser: brush over what should go, and it is gone.
+
+    The photo stays on this machine, and only the page that is opened here can ask the server.
+
+      freefill studio photo.jpg
+    """
+    _check_extra()
+    from freefill.image import Picture
+    from freefill.server.settings import Settings
+
+    given = None
+    if photo is not None:
+        # What cannot be read is said here, not in the browser.
+        Picture.read(photo)
+        given = photo.name, photo.read_bytes()
+    settings = Settings(port=port, token=secrets.token_urlsafe(24))
+    _serve(settings, given, browser)
+
+
+def _serve(
+    settings: Settings, photo: tuple[str, bytes] | None = None, browser: bool | None = None
+) -> None:
+    from freefill.server.running import serve as run
+
+    def ready(url: str) -> None:
+        if browser is None:
+            typer.echo(f"freefill: {url} (Ctrl-C stops it)")
+            return
+        url += f"#token={settings.token}" + ("&photo" if photo else "")
+        typer.echo(f"freefill: {url} (Ctrl-C stops it)")
+        if browser and not webbrowser.open(url):
+            print_notice("no browser could be opened: open the address above")
+
+    run(settings, photo, ready)
+    print_notice("stopped")
+
+
+def _check_extra() -> None:
+    from freefill.errors import ExtraMissingError
+
+    try:
+        import fastapi  # noqa: F401
+        import prometheus_client  # noqa: F401
+        import python_multipart  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ImportError as error:
+        raise ExtraMissingError(f"{error.name} is missing: pip install 'freefill[serve]'") from None

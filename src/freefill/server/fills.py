@@ -1,0 +1,131 @@
+"""The one function behind the routes: encoded bytes in, encoded bytes out, in a worker's thread."""
+
+from __future__ import annotations
+
+import time
+from io import BytesIO
+
+from PIL import Image
+
+from freefill.errors import ImageError, MaskError
+from freefill.files import limits
+from freefill.image import Picture
+from freefill.inpainter import Inpainter
+from freefill.screen import patch, preview
+from freefill.server.schemas import Details, FillOptions
+from freefill.server.work import Ticket
+
+LARGEST_UNKNOWN = 2**24
+"""Pixels that are counted for a file that tells them to nobody but its own reader."""
+
+
+def fill(
+    inpainter: Inpainter,
+    image: bytes,
+    mask: bytes | None,
+    options: FillOptions,
+    max_pixels: int,
+    ticket: Ticket,
+) -> tuple[bytes, str, Details]:
+    """Fill one image.
+
+    Args:
+        inpainter: The pipeline.
+        image: An image file.
+        mask: Another; ``None`` takes the image's transparent part.
+        options: How.
+        max_pixels: The most that either may have.
+        ticket: Is told of each step, and may stop the work between two.
+
+    Returns:
+        The file, its media type, and what became of it.
+
+    Raises:
+        FreefillError: If it cannot be filled.
+        StoppedError: If nobody waits for it any more.
+    """
+    start = time.perf_counter()
+    picture = Picture.read(image, max_pixels=max_pixels)
+    ticket.enter("filling")
+    try:
+        filled, notices = inpainter.fill(
+            picture,
+            "alpha" if mask is None else mask,
+            invert=options.invert,
+            grow=options.grow,
+            fit=options.fit,
+            soft=options.soft,
+            max_pixels=max_pixels,
+            progress=ticket.progress,
+        )
+    except ImageError as error:
+        # The image has been read: what cannot be read now is the other one.
+        raise MaskError(f"mask: {error}") from None
+    ticket.enter("writing")
+    left = top = 0
+    if options.patch:
+        content, (left, top) = patch(filled)
+        file_format = "PNG"
+    else:
+        file_format = (options.format or picture.format or "PNG").upper()
+        content, more = filled.encode(file_format, strip=options.strip)
+        notices += more
+    height, width = picture.size
+    details = Details(
+        width=width,
+        height=height,
+        left=left,
+        top=top,
+        hole=0.0 if filled.touched is None else float(filled.touched.mean()),
+        seconds=round(time.perf_counter() - start, 4),
+        model=inpainter.weights.name,
+        format=file_format.lower(),
+        notices=notices,
+    )
+    return content, media_type(file_format), details
+
+
+def view(
+    image: bytes, longest: int, max_pixels: int, ticket: Ticket
+) -> tuple[bytes, str, tuple[int, int]]:
+    """Give an image as a browser can show it.
+
+    Args:
+        image: An image file.
+        longest: The most that the longer side may have.
+        max_pixels: The most that the image may have.
+        ticket: As for :func:`fill`.
+
+    Returns:
+        The file, its media type, and the image's own width and height.
+
+    Raises:
+        ImageError: If it cannot be read.
+        StoppedError: If nobody waits for it any more.
+    """
+    picture = Picture.read(image, max_pixels=max_pixels)
+    ticket.enter("writing")
+    content, kind = preview(picture, longest)
+    height, width = picture.size
+    return content, kind, (width, height)
+
+
+def pixels_of(image: bytes, max_pixels: int) -> int:
+    """Look up how many pixels an image has, without decoding it."""
+    try:
+        found = limits.opened(BytesIO(image), "the image", max_pixels)
+        return found.width * found.height
+    except Exception:
+        # Not for Pillow, or not to be read at all: the fill will say why.
+        return min(len(image), LARGEST_UNKNOWN)
+
+
+def media_type(file_format: str) -> str:
+    """Give the media type of a format by Pillow's name.
+
+    Examples:
+        >>> media_type("JPEG")
+        'image/jpeg'
+    """
+    Image.init()
+    return Image.MIME.get(file_format, f"image/{file_format.lower()}")

@@ -1,0 +1,57 @@
+"""One server and one browser for all tests of the page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from browser import find
+from hand import Server, Studio
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
+
+DESKTOP = {"width": 1280, "height": 800}
+
+
+@pytest.fixture(scope="package")
+def server() -> Iterator[Server]:
+    """One for all tests that do not end it."""
+    started = Server()
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def own_server() -> Iterator[Server]:
+    started = Server()
+    yield started
+    started.stop()
+
+
+@pytest.fixture(scope="package")
+def chromium() -> Iterator[Browser]:
+    path = find()
+    assert path is not None, "no Chromium: make .venv/browser installs one"
+    with sync_playwright() as playwright:
+        # A container has no user namespaces for the sandbox, and root may not use one.
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def context(chromium: Browser) -> Iterator[BrowserContext]:
+    made = chromium.new_context(viewport=DESKTOP, color_scheme="light")
+    made.set_default_timeout(20_000)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def studio(context: BrowserContext, server: Server) -> Iterator[Studio]:
+    hand = Studio(context.new_page(), server)
+    yield hand.goto()
+    # Nothing that a test did may have failed quietly, or have asked anybody else for anything.
+    assert hand.faults == []
+    assert {
+        url for url in hand.requests if not url.startswith((server.url, "blob:", "data:"))
+    } == set()
