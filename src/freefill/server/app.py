@@ -168,10 +168,10 @@ def _add_routes(app: FastAPI, server: Server) -> None:
 
     @app.get("/v1/fills/{id}", **openapi.PROGRESS)
     async def progress(id: UUID) -> schemas.Progress:
-        """Tell how far a fill is that is being worked on."""
+        """Tell how far a fill is."""
         ticket = work.named.get(id)
         if ticket is None:
-            raise ProblemError(404, "fill-id", f"no fill with the id {id} is being worked on")
+            return schemas.Progress(state="unknown")
         return schemas.Progress(
             state=ticket.state, ahead=work.ahead(ticket), done=ticket.done, total=ticket.total
         )

@@ -15,7 +15,6 @@ REASONS = {
     400: "The body is no form, or no JSON",
     401: "The token is missing or wrong",
     403: "A page of another origin asks",
-    404: "There is no such fill",
     408: "The body came too slowly",
     409: "A fill with this id is being worked on",
     413: "The body is too large",
@@ -103,7 +102,7 @@ VIEW: dict[str, Any] = {
         }
     },
 }
-PROGRESS: dict[str, Any] = {"responses": _problems(404, 422)}
+PROGRESS: dict[str, Any] = {"responses": _problems(422)}
 PLAIN: dict[str, Any] = {"responses": _problems()}
 METRICS: dict[str, Any] = {
     "response_class": Response,

@@ -98,10 +98,13 @@ class FillResult(Details):
 class Progress(BaseModel):
     """How far a fill is."""
 
-    state: Literal["waiting", "reading", "filling", "writing"]
-    ahead: Annotated[int, Field(ge=0, description="How many wait before it.")]
-    done: Annotated[int, Field(ge=0, description="Crops that the network has filled.")]
-    total: Annotated[int, Field(ge=0, description="Crops in all; 0 until they are known.")]
+    state: Annotated[
+        Literal["unknown", "waiting", "reading", "filling", "writing"],
+        Field(description="`unknown`: its request has not come yet, or is over."),
+    ]
+    ahead: Annotated[int, Field(ge=0, description="How many wait before it.")] = 0
+    done: Annotated[int, Field(ge=0, description="Crops that the network has filled.")] = 0
+    total: Annotated[int, Field(ge=0, description="Crops in all; 0 until they are known.")] = 0
 
 
 class Model(BaseModel):

@@ -195,6 +195,7 @@ keyboard.listen(view, tools, {
   b: () => choose('brush'), e: () => choose('eraser'), r: () => choose('box'), l: () => choose('lasso'),
   h: () => choose('hand'), '[': () => sliders.step(-1), ']': () => sliders.step(1),
   '{': () => sliders.harden(-1), '}': () => sliders.harden(1),
+  'Shift+[': () => sliders.harden(-1), 'Shift+]': () => sliders.harden(1),
   f: () => void (studio.work ?? studio.fill()), i: withPhoto(act.invert), m: withPhoto(act.mask), g: withPhoto(act.grow), s: act.split,
   k: withPhoto(act.keep), '0': withPhoto(act.fit), '1': withPhoto(act.whole), '+': withPhoto(act.nearer),
   '=': withPhoto(act.nearer), '-': withPhoto(act.farther), c: () => holding(true)(),

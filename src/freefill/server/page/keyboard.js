@@ -55,8 +55,8 @@ export function listen(view, tools, actions, say) {
 /** @param {KeyboardEvent} event */
 function name(event) {
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-  const letter = /[a-z]/.test(key) && key.length === 1;
-  const shift = event.shiftKey && (letter || key.length > 1) ? 'Shift+' : '';
+  // Of other signs Shift makes another one, which has a name of its own.
+  const shift = event.shiftKey && (/^[a-z[\]]$/.test(key) || key.length > 1) ? 'Shift+' : '';
   const control = event.ctrlKey || event.metaKey ? 'Ctrl+' : '';
   return shift + control + key;
 }

@@ -117,11 +117,11 @@ export function corners([x0, y0, x1, y1]) {
 function paintStroke(context, stroke, scale) {
   const { points, size, hardness } = stroke;
   if (hardness < 1) {
-    // The shadow of a line beyond the canvas is a blurred line, in every browser. Half of its
-    // strength lies where the brush's edge would be if it were half as soft.
+    // The shadow of a line beyond the canvas is a blurred line, in every browser. It has half its
+    // strength where a brush of half the softness would end, and all of it in the middle.
     const far = 2 * context.canvas.width + 4 * size * scale;
     context.shadowColor = COLOUR;
-    context.shadowBlur = (size * (1 - hardness) * scale) / 2;
+    context.shadowBlur = (size * (1 - hardness) * scale) / 6;
     context.shadowOffsetX = far;
     context.translate(-far / scale, 0);
   }

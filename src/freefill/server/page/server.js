@@ -163,10 +163,10 @@ async function watch(id, signal, tell) {
   try {
     for (;;) {
       await pause(POLL, signal);
-      const progress = await ask(`v1/fills/${id}`, { signal }).then((answer) => answer.json(), missing);
-      if (!progress) continue;
-      /** @type {{state: 'waiting' | 'reading' | 'filling' | 'writing', ahead: number, done: number, total: number}} */
-      const { state, ahead, done, total } = progress;
+      const answer = await ask(`v1/fills/${id}`, { signal });
+      /** @type {{state: keyof typeof words | 'waiting' | 'unknown', ahead: number, done: number, total: number}} */
+      const { state, ahead, done, total } = await answer.json();
+      if (state === 'unknown') continue;
       if (state === 'waiting') tell(ahead ? `Waiting: ${ahead} before this one` : 'Waiting', null);
       else if (state === 'filling' && total > 1) tell(`Filling ${done} of ${total}`, done / total);
       else tell(words[state], null);
@@ -174,16 +174,6 @@ async function watch(id, signal, tell) {
   } catch {
     // Over: the fill itself says what became of it.
   }
-}
-
-/**
- * A fill whose photo is still on its way has no progress yet.
- *
- * @param {unknown} error
- */
-function missing(error) {
-  if (error instanceof Refused && error.status === 404) return null;
-  throw error;
 }
 
 /**

@@ -31,8 +31,8 @@ export class View {
     this.photo = photo;
     this.over = over;
     this.scale = 1;
-    this.x = 0;
-    this.y = 0;
+    this.left = 0;
+    this.top = 0;
     /** Whether the photo is to fit again when the window changes. */
     this.fitted = true;
     /** @type {State | null} */
@@ -60,6 +60,15 @@ export class View {
   /** Screen pixels in a CSS pixel. */
   get ratio() {
     return this.photo.width / Math.max(1, this.stage.clientWidth);
+  }
+
+  /** Where the photo begins: a whole pixel, so that 100 % is exact; small moves still add up. */
+  get x() {
+    return Math.round(this.left);
+  }
+
+  get y() {
+    return Math.round(this.top);
   }
 
   get width() {
@@ -115,8 +124,8 @@ export class View {
     const least = Math.min(room(this.photo.width) / this.width, room(this.photo.height) / this.height);
     // A photo smaller than the window is shown at a whole factor: its pixels stay even.
     this.scale = least >= 1 ? Math.min(Math.floor(least), 4) : least;
-    this.x = Math.round((this.photo.width - this.width * this.scale) / 2);
-    this.y = Math.round((this.photo.height - this.height * this.scale) / 2);
+    this.left = (this.photo.width - this.width * this.scale) / 2;
+    this.top = (this.photo.height - this.height * this.scale) / 2;
     this.fitted = true;
     this.invalidate(true);
     this.onchange();
@@ -132,7 +141,7 @@ export class View {
     const bounded = Math.min(LARGEST, Math.max(least, scale));
     const factor = bounded / this.scale;
     this.scale = bounded;
-    this.move(x - this.x - (x - this.x) * factor, y - this.y - (y - this.y) * factor);
+    this.move((x - this.left) * (1 - factor), (y - this.top) * (1 - factor));
   }
 
   /**
@@ -140,14 +149,14 @@ export class View {
    * @param {number} y
    */
   move(x, y) {
-    // Something of the photo stays in sight; whole pixels, so that 100 % is exact.
+    // Something of the photo stays in sight.
     const keep = 64;
     const { width, height } = this.photo;
     const low = (/** @type {number} */ side) => Math.min(keep, side) - side;
     const across = this.width * this.scale;
     const down = this.height * this.scale;
-    this.x = Math.round(Math.min(width - keep, Math.max(low(across), this.x + x)));
-    this.y = Math.round(Math.min(height - keep, Math.max(low(down), this.y + y)));
+    this.left = Math.min(width - keep, Math.max(low(across), this.left + x));
+    this.top = Math.min(height - keep, Math.max(low(down), this.top + y));
     this.fitted = false;
     this.invalidate(true);
     this.onchange();
@@ -210,6 +219,7 @@ export class View {
     const enough = this.scale * image.width <= image.small.width;
     context.drawImage(enough ? image.small : image.whole, 0, 0, image.width, image.height);
     if (!patch || this.original >= 1) return;
+    context.save();
     if (this.original > 0) {
       context.beginPath();
       const left = this.original * image.width;
@@ -217,6 +227,7 @@ export class View {
       context.clip();
     }
     context.drawImage(patch.image, patch.left, patch.top);
+    context.restore();
   }
 
   drawOver() {
@@ -228,6 +239,7 @@ export class View {
     if (!state || !mask || !this.showMask || this.original > 0) return;
     const pending = state.ops !== state.patch?.ops;
     if (!pending && !this.live && this.dimFilled) return;
+    context.save();
     context.setTransform(this.scale, 0, 0, this.scale, this.x, this.y);
     context.beginPath();
     context.rect(0, 0, this.width, this.height);
@@ -243,5 +255,6 @@ export class View {
       context.globalCompositeOperation = 'source-over';
     }
     if (this.live) paint(context, this.live, this.scale, this.width, this.height);
+    context.restore();
   }
 }
