@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import sys
+import tempfile
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -247,7 +248,10 @@ def test_a_file_that_the_library_gives_up_on_is_coded_again(
 
 
 @pytest.mark.parametrize("way", ["4:2:0", "progressive", "restarts"])
-def test_damaged_files_are_filled_or_refused_but_never_crash(photo: Photo, way: str) -> None:
+def test_damaged_files_are_filled_or_refused_but_never_crash(
+    photo: Photo, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     source = encoded(Image.fromarray(photo), **WAYS[way])
     rng = np.random.default_rng(2)
     done = 0
@@ -265,6 +269,8 @@ def test_damaged_files_are_filled_or_refused_but_never_crash(photo: Photo, way: 
         assert opened(written).size == opened(bytes(content)).size
         done += 1
     assert done > 10
+    # jpeglib copies a photo to a file, which is somebody's photo.
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_metadata_that_a_segment_cannot_hold_are_left_out_with_a_notice(photo: Photo) -> None:

@@ -8,8 +8,11 @@ transform of the new blocks is ITU-T T.81, annex A.
 
 from __future__ import annotations
 
+import functools
 import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -92,12 +95,34 @@ def replaced(content: bytes, samples: NDArray[np.uint8], touched: NDArray[np.boo
         # Of the libraries inside jpeglib, MozJPEG is the one that writes coefficients in scans.
         wanted = "mozjpeg403" if progressive else "6b"
         # Which library that is, jpeglib keeps in a global.
-        with _one_at_a_time, library.version(wanted):
+        with _one_at_a_time, _files_in(library, folder), library.version(wanted):
             image = library.read_dct(str(source))
             image.load()
             _replace(image, samples, touched)
             image.write_dct(str(target), flags=["+OPTIMIZE_CODING"])
         return target.read_bytes()
+
+
+class _Folder:
+    """Stands in for the module ``tempfile`` where files are to be made in one folder."""
+
+    def __init__(self, folder: str) -> None:
+        self.NamedTemporaryFile = functools.partial(tempfile.NamedTemporaryFile, dir=folder)
+
+
+@contextmanager
+def _files_in(library: Any, folder: str) -> Iterator[None]:
+    """Have jpeglib make its temporary files in a folder that is removed.
+
+    It copies each photo to a file of its own, and leaves that behind when the photo is damaged.
+    """
+    module = library.dct_jpeg
+    kept = module.tempfile
+    module.tempfile = _Folder(folder)
+    try:
+        yield
+    finally:
+        module.tempfile = kept
 
 
 def _replace(image: Any, samples: NDArray[np.uint8], touched: NDArray[np.bool_]) -> None:

@@ -22,7 +22,11 @@ const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], Arrow
  * @param {(text: string) => void} say to those who do not see it
  */
 export function listen(view, tools, actions, say) {
+  const { classList } = document.body;
+  // The photo has the keyboard as soon as it is opened; only who uses it needs to see that.
+  document.addEventListener('pointerdown', () => classList.remove('keys'), true);
   document.addEventListener('keydown', (event) => {
+    if (event.key === 'Tab' || event.key in ARROWS) classList.add('keys');
     if (event.defaultPrevented || document.querySelector('dialog[open]')) return;
     const typing = isTyping(event.target);
     if (event.key === ' ' && !typing && !isPressable(event.target)) {

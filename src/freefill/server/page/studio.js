@@ -222,7 +222,9 @@ export class Studio {
    * @param {AbortSignal} signal
    */
   async ask({ base, ops }, patch, format, signal) {
-    const mask = new Mask(base.image.width, base.image.height);
+    // The mask on the screen mostly is the one that is meant; another is as large as the photo.
+    const shown = this.view.mask;
+    const mask = shown?.ops === ops ? shown : new Mask(base.image.width, base.image.height);
     mask.show(ops);
     const soft = isSoft(ops);
     const fit = mask.exact ? /** @type {const} */ ('exact') : /** @type {const} */ ('resize');
