@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Annotated, TypeVar
@@ -30,7 +29,6 @@ from freefill.server.settings import Settings
 from freefill.server.work import StoppedError, Ticket, Work
 
 T = TypeVar("T")
-log = logging.getLogger("freefill.server")
 GONE = 499
 """What nginx calls a client that went away; nobody is there to read it."""
 
@@ -231,7 +229,7 @@ def _add_routes(app: FastAPI, server: Server) -> None:
             with work.admitted(name) as ticket:
                 yield ticket
         except ProblemError as problem:
-            if problem.status in (409, 413, 415, 429):
+            if problem.status in (409, 415, 429):
                 await drain(request.receive, 4 * settings.max_body, settings.body_seconds)
             raise
 
@@ -280,5 +278,5 @@ def _add_errors(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> Response:
-        log.exception("%s %s failed", request.method, request.url.path, exc_info=error)
+        # Uvicorn writes the traceback to the log.
         return ProblemError(500, "bug", "this is a bug of freefill; its log tells more").response()

@@ -67,7 +67,7 @@ class Guard:
             self._check(scope, headers)
         except ProblemError as problem:
             if headers.get("expect") is None:
-                await drain(receive, 4 * self.settings.max_body, self.settings.body_seconds)
+                await self._drain(receive)
             await problem.response()(scope, receive, answer)
             return
         await self.app(scope, self._counted(receive), answer)
@@ -129,6 +129,9 @@ class Guard:
         listed = origin in self.settings.allow_origins
         headers["Cross-Origin-Resource-Policy"] = "cross-origin" if listed else "same-origin"
 
+    async def _drain(self, receive: Receive) -> None:
+        await drain(receive, 4 * self.settings.max_body, self.settings.body_seconds)
+
     def _counted(self, receive: Receive) -> Receive:
         """Stop a body that turns out larger than it may be."""
         size = 0
@@ -139,6 +142,8 @@ class Guard:
             if message["type"] == "http.request":
                 size += len(message.get("body", b""))
                 if size > self.settings.max_body:
+                    if message.get("more_body", False):
+                        await self._drain(receive)
                     raise too_large(None, self.settings.max_body)
             return message
 
@@ -154,7 +159,7 @@ async def drain(receive: Receive, most: int, seconds: float) -> None:
         seconds: After which it is given up, too.
     """
     size = 0
-    with suppress(TimeoutError, ProblemError):
+    with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             while size <= most:
                 message = await receive()

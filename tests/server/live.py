@@ -1,0 +1,81 @@
+"""A server in a thread of the test's own process, so that its work can be held and looked at."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from freefill.server.app import Server, build
+from freefill.server.settings import Settings
+
+
+class Live:
+    """A running server: its address, and what its routes share."""
+
+    def __init__(self, url: str, server: Server) -> None:
+        self.url = url
+        self.server = server
+
+
+@contextmanager
+def live(settings: Settings) -> Iterator[Live]:
+    app: Any = build(settings)
+    listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+    config = uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=20)
+    running = uvicorn.Server(config)
+    thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        yield Live(f"http://127.0.0.1:{listener.getsockname()[1]}", app.app.state.server)
+    finally:
+        running.should_exit = True
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+class Gate:
+    """Holds every fill until it is opened, and tells how many have come.
+
+    Args:
+        task: The function that fills.
+    """
+
+    def __init__(self, task: Callable[..., Any]) -> None:
+        self.task = task
+        self.opened = threading.Event()
+        self.arrived = threading.Semaphore(0)
+        self.begun = 0
+        self.stopped = 0
+
+    def __call__(self, *arguments: Any) -> Any:
+        ticket = arguments[-1]
+        self.begun += 1
+        ticket.enter("filling")
+        self.arrived.release()
+        try:
+            while not self.opened.wait(0.01):
+                ticket.progress(1, 4)
+        except BaseException:
+            self.stopped += 1
+            raise
+        return self.task(*arguments)
+
+    def wait_for(self, count: int) -> None:
+        for _ in range(count):
+            assert self.arrived.acquire(timeout=30)
+
+
+def form(image: bytes | Path, mask: bytes | Path | None = None) -> dict[str, Any]:
+    """Give the files of a request, as httpx takes them."""
+    parts = {"image": image, "mask": mask}
+    return {
+        name: (f"{name}.png", part.read_bytes() if isinstance(part, Path) else part)
+        for name, part in parts.items()
+        if part is not None
+    }
