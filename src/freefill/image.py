@@ -255,6 +255,8 @@ class Picture:
         if self.touched is None:
             return self
         soft = self.touched & (share < 1)
+        if not soft.any():
+            return self
         part = share[soft][:, None]
         # Colours are asked for as a picture one pixel high: of those pixels alone.
         old, new = (self.layout.to_rgb(p.samples[soft][None])[0] for p in (before, self))
