@@ -235,6 +235,7 @@ async function start() {
     studio.fail(error, 'The server cannot be asked');
   }
   document.body.classList.add('ready');
+  performance.mark('ready');
 }
 
 // For the browser's console, and for tests.
