@@ -11,7 +11,8 @@ from typing import Any
 
 import uvicorn
 
-from freefill.server.app import Server, build
+from freefill.server.app import build
+from freefill.server.core import Server
 from freefill.server.settings import Settings
 
 

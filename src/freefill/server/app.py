@@ -1,87 +1,28 @@
-"""The application: routes, and what an error becomes."""
+"""The application: its routes, and what an error becomes."""
 
 from __future__ import annotations
 
-import asyncio
-import base64
-import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated, TypeVar
-from urllib.parse import quote
-from uuid import UUID
 
-from fastapi import FastAPI, Header, Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
+from starlette.routing import Match
 from starlette.types import ASGIApp
 
 from freefill import __version__
-from freefill.engines.onnx import available_cores
-from freefill.errors import FreefillError
-from freefill.server import fills, forms, metrics, openapi, pages, schemas
-from freefill.server.guard import Guard, drain
-from freefill.server.models import Served
+from freefill.server import iopaint, openapi, pages, routes
+from freefill.server.core import Server
+from freefill.server.guard import Guard
 from freefill.server.problems import ProblemError
 from freefill.server.settings import Settings
-from freefill.server.work import StoppedError, Ticket, Work
+from freefill.server.work import StoppedError
 
-T = TypeVar("T")
 GONE = 499
 """What nginx calls a client that went away; nobody is there to read it."""
-
-
-class Server:
-    """What the routes share.
-
-    Args:
-        settings: Permissions and limits.
-        photo: Name and content of the file that the page is to open.
-
-    Raises:
-        WeightsError: If the models cannot be loaded.
-    """
-
-    def __init__(self, settings: Settings, photo: tuple[str, bytes] | None = None) -> None:
-        self.settings = settings
-        self.photo = photo
-        workers = settings.workers or available_cores()
-        # One core a photo: decoding and encoding then have as many cores as the network.
-        self.models = Served(settings.models, 1 if workers > 1 else None)
-        self.metrics = metrics.Metrics()
-        self.work = Work(workers, settings.queue, settings.timeout, self.metrics)
-
-    async def do(self, request: Request, ticket: Ticket, pixels: int, task: Callable[[], T]) -> T:
-        """Have a worker do something for a request, and count what became of it."""
-
-        def in_room() -> T:
-            with self.work.room.taken(pixels):
-                ticket.check()
-                return task()
-
-        async def gone() -> None:
-            while (await request.receive())["type"] != "http.disconnect":
-                pass
-
-        try:
-            result = await self.work.run(ticket, in_room, gone)
-        except FreefillError as error:
-            self.metrics.count("refused")
-            raise ProblemError(422, kind_of(error), str(error)) from None
-        except (ProblemError, StoppedError):
-            raise
-        except Exception:
-            self.metrics.count("failed")
-            raise
-        self.metrics.count("filled")
-        return result
-
-
-def kind_of(error: FreefillError) -> str:
-    """Give the last part of the problem's type: ``image`` of an ImageError."""
-    return type(error).__name__.removesuffix("Error").lower()
 
 
 def build(settings: Settings, photo: tuple[str, bytes] | None = None) -> ASGIApp:
@@ -114,7 +55,8 @@ def build(settings: Settings, photo: tuple[str, bytes] | None = None) -> ASGIApp
     )
     app.state.server = server
     _add_errors(app)
-    _add_routes(app, server)
+    routes.add(app, server)
+    iopaint.add(app, server)
     app.router.routes.extend(pages.routes())
     openapi.install(app)
     if settings.allow_origins:
@@ -123,130 +65,9 @@ def build(settings: Settings, photo: tuple[str, bytes] | None = None) -> ASGIApp
             allow_origins=list(settings.allow_origins),
             allow_methods=["GET", "POST"],
             allow_headers=["Authorization", "Content-Type", "Fill-Id"],
-            expose_headers=["Fill-Details", "View-Size", "Retry-After"],
+            expose_headers=["Fill-Details", "View-Size", "Retry-After", "X-Seed"],
         )
     return Guard(app, settings)
-
-
-def _add_routes(app: FastAPI, server: Server) -> None:
-    settings, work = server.settings, server.work
-
-    @app.post("/v1/fill", **openapi.FILL)
-    async def fill(
-        request: Request,
-        fill_id: Annotated[
-            UUID | None,
-            Header(description="Chosen by the client: `/v1/fills/{id}` then tells how far it is."),
-        ] = None,
-    ) -> Response:
-        """Fill the masked part of an image.
-
-        Every pixel outside the mask is the image's. With `Accept: application/json` the answer is
-        JSON, else the image; what became of the fill is then in the header `Fill-Details`.
-        """
-        async with place(request, fill_id) as ticket:
-            options, image, mask = await within(settings, forms.read_fill(request))
-            name = server.models.check(options.model)
-            server.metrics.body.inc(len(image) + len(mask or b""))
-            pixels = fills.pixels_of(image, settings.max_pixels)
-
-            def task() -> tuple[bytes, str, schemas.Details]:
-                inpainter = server.models.get(name)
-                return fills.fill(inpainter, image, mask, options, settings.max_pixels, ticket)
-
-            content, kind, details = await server.do(request, ticket, pixels, task)
-        server.metrics.seconds.observe(details.seconds)
-        if forms.prefers_json(request.headers.get("accept", "")):
-            coded = base64.b64encode(content).decode("ascii")
-            result = schemas.FillResult(**details.model_dump(), media_type=kind, image=coded)
-            return Response(result.model_dump_json(), media_type="application/json")
-        # A header is ASCII: what is not is written out, as JSON allows.
-        told = json.dumps(details.model_dump(), ensure_ascii=True)
-        return Response(content, media_type=kind, headers={"Fill-Details": told})
-
-    @app.get("/v1/fills/{id}", **openapi.PROGRESS)
-    async def progress(id: UUID) -> schemas.Progress:
-        """Tell how far a fill is."""
-        ticket = work.named.get(id)
-        if ticket is None:
-            return schemas.Progress(state="unknown")
-        return schemas.Progress(
-            state=ticket.state, ahead=work.ahead(ticket), done=ticket.done, total=ticket.total
-        )
-
-    @app.post("/v1/view", **openapi.VIEW)
-    async def view(request: Request) -> Response:
-        """Give any image that can be read as one that a browser can show.
-
-        Upright, 8 bits, as JPEG, or as PNG where there is alpha; the header `View-Size` tells the
-        size of the image itself.
-        """
-        async with place(request, None) as ticket:
-            if forms.media_type_of(request) != forms.MULTIPART:
-                raise ProblemError(415, "media-type", f"the body is to be {forms.MULTIPART}")
-            reading = forms.read_multipart(request, schemas.ViewOptions, ("image",))
-            options, files = await within(settings, reading)
-            image = files["image"]
-            server.metrics.body.inc(len(image))
-            pixels = fills.pixels_of(image, settings.max_pixels)
-            content, kind, (width, height) = await server.do(
-                request,
-                ticket,
-                pixels,
-                lambda: fills.view(image, options.longest, settings.max_pixels, ticket),
-            )
-        return Response(content, media_type=kind, headers={"View-Size": f"{width}x{height}"})
-
-    @app.get("/v1/models", **openapi.PLAIN)
-    async def models() -> schemas.Models:
-        """List the weights that can be asked for, and what a request may have."""
-        limits = schemas.Limits(body=settings.max_body, pixels=settings.max_pixels)
-        return schemas.Models(models=server.models.list(), limits=limits)
-
-    @app.get("/healthz", **openapi.PLAIN)
-    async def healthz() -> schemas.Health:
-        """Tell that the server answers."""
-        return schemas.Health(version=__version__)
-
-    @app.get("/metrics", **openapi.METRICS)
-    async def metrics_text() -> Response:
-        """Give counters for Prometheus."""
-        return Response(server.metrics.text(), media_type=metrics.MEDIA_TYPE)
-
-    @app.get("/studio/photo", include_in_schema=False)
-    async def photo() -> Response:
-        if server.photo is None:
-            raise ProblemError(404, "photo", "this server was started without a photo")
-        name, content = server.photo
-        disposition = f"inline; filename*=UTF-8''{quote(name, safe='')}"
-        headers = {"Content-Disposition": disposition, "Cache-Control": "no-store"}
-        return Response(content, media_type="application/octet-stream", headers=headers)
-
-    @asynccontextmanager
-    async def place(request: Request, name: UUID | None) -> AsyncIterator[Ticket]:
-        """Hold a place; what is refused before its body was read is read to its end."""
-        try:
-            with work.admitted(name) as ticket:
-                yield ticket
-        except ProblemError as problem:
-            if problem.status in (409, 415, 429):
-                await drain(request.receive, 4 * settings.max_body, settings.body_seconds)
-            raise
-
-
-async def within(settings: Settings, reading: Awaitable[T]) -> T:
-    """Read a body, as long as that may take.
-
-    Raises:
-        ProblemError: 408 after that.
-    """
-    try:
-        async with asyncio.timeout(settings.body_seconds):
-            return await reading
-    except TimeoutError:
-        raise ProblemError(
-            408, "slow", f"the body did not come within {settings.body_seconds:g} s"
-        ) from None
 
 
 def _add_errors(app: FastAPI) -> None:
@@ -265,7 +86,15 @@ def _add_errors(app: FastAPI) -> None:
         detail = str(error.detail)
         if error.status_code == 404 and detail == "Not Found":
             detail = f"there is no {request.url.path!r} here"
-        return ProblemError(error.status_code, kind, detail, error.headers).response()
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            # A path with two routes has the methods of both.
+            matching = [
+                one for one in app.router.routes if one.matches(request.scope)[0] is Match.PARTIAL
+            ]
+            methods = {name for one in matching for name in getattr(one, "methods", None) or ()}
+            headers["Allow"] = ", ".join(sorted(methods))
+        return ProblemError(error.status_code, kind, detail, headers).response()
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:

@@ -71,8 +71,16 @@ async def read_multipart(
     return _validated(kind, fields), found
 
 
-async def read_json(request: Request, kind: type[Options]) -> Options:
+async def read_json(request: Request, kind: type[Options], strict: bool = True) -> Options:
     """Read a JSON body.
+
+    Args:
+        request: Whose body it is.
+        kind: What it is.
+        strict: Whether a number is to be a number, not a text of digits.
+
+    Returns:
+        It.
 
     Raises:
         ProblemError: 400 for a body that is no JSON, 422 for fields that are wrong.
@@ -84,7 +92,7 @@ async def read_json(request: Request, kind: type[Options]) -> Options:
         raise ProblemError(400, "json", f"the body is not JSON: {error}") from None
     if not isinstance(content, dict):
         raise ProblemError(422, "field", f"the body is a {type(content).__name__}, not an object")
-    return _validated(kind, content, strict=True)
+    return _validated(kind, content, strict)
 
 
 async def read_fill(request: Request) -> tuple[FillOptions, bytes, bytes | None]:

@@ -102,6 +102,31 @@ VIEW: dict[str, Any] = {
         }
     },
 }
+
+
+def inpaint(body: type[BaseModel]) -> dict[str, Any]:
+    """Describe IOPaint's fill, whose body is read by hand."""
+    seed = {"schema": {"type": "string"}, "description": "`sd_seed`, or -1."}
+    return {
+        "response_class": Response,
+        "responses": {
+            200: {
+                "description": "The filled image.",
+                "content": {f"image/{name}": BINARY for name in IMAGES},
+                "headers": {"X-Seed": seed},
+            },
+            **_problems(400, 408, 415, 422, 429, 503),
+        },
+        "openapi_extra": {
+            "requestBody": {
+                "required": True,
+                "content": {"application/json": {"schema": body.model_json_schema()}},
+            }
+        },
+    }
+
+
+SWITCH: dict[str, Any] = {"responses": _problems(400, 422)}
 PROGRESS: dict[str, Any] = {"responses": _problems(422)}
 PLAIN: dict[str, Any] = {"responses": _problems()}
 METRICS: dict[str, Any] = {

@@ -19,7 +19,7 @@ class ProblemError(Exception):
         kind: Last part of the problem's type.
         detail: What was wrong, with numbers, and what to do.
         headers: To send with it.
-        errors: One entry for each field that was wrong.
+        errors: One entry for each field that was wrong; for IOPaint's page, a line.
     """
 
     def __init__(
@@ -28,7 +28,7 @@ class ProblemError(Exception):
         kind: str,
         detail: str,
         headers: Mapping[str, str] | None = None,
-        errors: list[dict[str, Any]] | None = None,
+        errors: list[dict[str, Any]] | str | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status

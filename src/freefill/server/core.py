@@ -1,0 +1,132 @@
+"""What all routes share: the models, the queue, and how a request goes through it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TypeVar
+from uuid import UUID
+
+from starlette.requests import Request
+
+from freefill.engines.onnx import available_cores
+from freefill.errors import FreefillError
+from freefill.server import fills, schemas
+from freefill.server.guard import drain
+from freefill.server.metrics import Metrics
+from freefill.server.models import Served
+from freefill.server.problems import ProblemError
+from freefill.server.settings import Settings
+from freefill.server.work import StoppedError, Ticket, Work
+
+T = TypeVar("T")
+
+
+class Server:
+    """What the routes share.
+
+    Args:
+        settings: Permissions and limits.
+        photo: Name and content of the file that the page is to open.
+
+    Raises:
+        WeightsError: If the models cannot be loaded.
+    """
+
+    def __init__(self, settings: Settings, photo: tuple[str, bytes] | None = None) -> None:
+        self.settings = settings
+        self.photo = photo
+        workers = settings.workers or available_cores()
+        # One core a photo: decoding and encoding then have as many cores as the network.
+        self.models = Served(settings.models, 1 if workers > 1 else None)
+        self.metrics = Metrics()
+        self.work = Work(workers, settings.queue, settings.timeout, self.metrics)
+
+    @asynccontextmanager
+    async def place(self, request: Request, name: UUID | None = None) -> AsyncIterator[Ticket]:
+        """Hold a place in the queue.
+
+        Args:
+            request: If it is refused before its body was read, the body is read to its end.
+            name: By which its progress can be asked for.
+
+        Raises:
+            ProblemError: 429 if there is no place, 409 if the name is taken.
+        """
+        try:
+            with self.work.admitted(name) as ticket:
+                yield ticket
+        except ProblemError as problem:
+            if problem.status in (409, 415, 429):
+                most, seconds = 4 * self.settings.max_body, self.settings.body_seconds
+                await drain(request.receive, most, seconds)
+            raise
+
+    async def read(self, reading: Awaitable[T]) -> T:
+        """Read a body, as long as that may take.
+
+        Raises:
+            ProblemError: 408 after that, else what the reading raises.
+        """
+        seconds = self.settings.body_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                return await reading
+        except TimeoutError:
+            raise ProblemError(408, "slow", f"the body did not come within {seconds:g} s") from None
+
+    async def fill(
+        self,
+        request: Request,
+        ticket: Ticket,
+        image: bytes,
+        mask: bytes | None,
+        options: schemas.FillOptions,
+    ) -> tuple[bytes, str, schemas.Details]:
+        """Fill one image; as :func:`freefill.server.fills.fill`, in a worker.
+
+        Raises:
+            ProblemError: If it cannot be filled, or not within the time limit.
+            StoppedError: If the client has gone.
+        """
+        name = self.models.check(options.model)
+        most = self.settings.max_pixels
+        self.metrics.body.inc(len(image) + len(mask or b""))
+
+        def task() -> tuple[bytes, str, schemas.Details]:
+            return fills.fill(self.models.get(name), image, mask, options, most, ticket)
+
+        answer = await self.do(request, ticket, fills.pixels_of(image, most), task)
+        self.metrics.seconds.observe(answer[2].seconds)
+        return answer
+
+    async def do(self, request: Request, ticket: Ticket, pixels: int, task: Callable[[], T]) -> T:
+        """Have a worker do something for a request, and count what became of it."""
+
+        def in_room() -> T:
+            with self.work.room.taken(pixels):
+                ticket.check()
+                return task()
+
+        async def gone() -> None:
+            while (await request.receive())["type"] != "http.disconnect":
+                pass
+
+        try:
+            result = await self.work.run(ticket, in_room, gone)
+        except FreefillError as error:
+            self.metrics.count("refused")
+            raise ProblemError(422, kind_of(error), str(error)) from None
+        except (ProblemError, StoppedError):
+            raise
+        except Exception:
+            self.metrics.count("failed")
+            raise
+        self.metrics.count("filled")
+        return result
+
+
+def kind_of(error: FreefillError) -> str:
+    """Give the last part of the problem's type: ``image`` of an ImageError."""
+    return type(error).__name__.removesuffix("Error").lower()

@@ -1,0 +1,108 @@
+"""The routes of freefill's own API, and of what its page asks beside."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Annotated
+from urllib.parse import quote
+from uuid import UUID
+
+from fastapi import FastAPI, Header, Request, Response
+
+from freefill import __version__
+from freefill.server import fills, forms, metrics, openapi, schemas
+from freefill.server.core import Server
+from freefill.server.problems import ProblemError
+
+
+def add(app: FastAPI, server: Server) -> None:
+    """Add the routes.
+
+    Args:
+        app: To which.
+        server: What they share.
+    """
+    settings, work = server.settings, server.work
+
+    @app.post("/v1/fill", **openapi.FILL)
+    async def fill(
+        request: Request,
+        fill_id: Annotated[
+            UUID | None,
+            Header(description="Chosen by the client: `/v1/fills/{id}` then tells how far it is."),
+        ] = None,
+    ) -> Response:
+        """Fill the masked part of an image.
+
+        Every pixel outside the mask is the image's. With `Accept: application/json` the answer is
+        JSON, else the image; what became of the fill is then in the header `Fill-Details`.
+        """
+        async with server.place(request, fill_id) as ticket:
+            options, image, mask = await server.read(forms.read_fill(request))
+            content, kind, details = await server.fill(request, ticket, image, mask, options)
+        if forms.prefers_json(request.headers.get("accept", "")):
+            coded = base64.b64encode(content).decode("ascii")
+            result = schemas.FillResult(**details.model_dump(), media_type=kind, image=coded)
+            return Response(result.model_dump_json(), media_type="application/json")
+        # A header is ASCII: what is not is written out, as JSON allows.
+        told = json.dumps(details.model_dump(), ensure_ascii=True)
+        return Response(content, media_type=kind, headers={"Fill-Details": told})
+
+    @app.get("/v1/fills/{id}", **openapi.PROGRESS)
+    async def progress(id: UUID) -> schemas.Progress:
+        """Tell how far a fill is."""
+        ticket = work.named.get(id)
+        if ticket is None:
+            return schemas.Progress(state="unknown")
+        return schemas.Progress(
+            state=ticket.state, ahead=work.ahead(ticket), done=ticket.done, total=ticket.total
+        )
+
+    @app.post("/v1/view", **openapi.VIEW)
+    async def view(request: Request) -> Response:
+        """Give any image that can be read as one that a browser can show.
+
+        Upright, 8 bits, as JPEG, or as PNG where there is alpha; the header `View-Size` tells the
+        size of the image itself.
+        """
+        async with server.place(request) as ticket:
+            if forms.media_type_of(request) != forms.MULTIPART:
+                raise ProblemError(415, "media-type", f"the body is to be {forms.MULTIPART}")
+            reading = forms.read_multipart(request, schemas.ViewOptions, ("image",))
+            options, files = await server.read(reading)
+            image = files["image"]
+            server.metrics.body.inc(len(image))
+            pixels = fills.pixels_of(image, settings.max_pixels)
+            content, kind, (width, height) = await server.do(
+                request,
+                ticket,
+                pixels,
+                lambda: fills.view(image, options.longest, settings.max_pixels, ticket),
+            )
+        return Response(content, media_type=kind, headers={"View-Size": f"{width}x{height}"})
+
+    @app.get("/v1/models", **openapi.PLAIN)
+    async def models() -> schemas.Models:
+        """List the weights that can be asked for, and what a request may have."""
+        limits = schemas.Limits(body=settings.max_body, pixels=settings.max_pixels)
+        return schemas.Models(models=server.models.list(), limits=limits)
+
+    @app.get("/healthz", **openapi.PLAIN)
+    async def healthz() -> schemas.Health:
+        """Tell that the server answers."""
+        return schemas.Health(version=__version__)
+
+    @app.get("/metrics", **openapi.METRICS)
+    async def metrics_text() -> Response:
+        """Give counters for Prometheus."""
+        return Response(server.metrics.text(), media_type=metrics.MEDIA_TYPE)
+
+    @app.get("/studio/photo", include_in_schema=False)
+    async def photo() -> Response:
+        if server.photo is None:
+            raise ProblemError(404, "photo", "this server was started without a photo")
+        name, content = server.photo
+        disposition = f"inline; filename*=UTF-8''{quote(name, safe='')}"
+        headers = {"Content-Disposition": disposition, "Cache-Control": "no-store"}
+        return Response(content, media_type="application/octet-stream", headers=headers)
