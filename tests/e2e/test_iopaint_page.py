@@ -87,6 +87,7 @@ def test_its_page_fills_a_photo(
     assert (filled[mask] != photo[mask]).any(-1).mean() > 0.5
     # And it shows what came: its canvas has the filled pixels, no longer the photo's.
     page.wait_for_timeout(1000)
+    assert page.get_by_text("Request failed").count() == 0
     page.screenshot(path=tmp_path / "page.png")
     address = page.evaluate("document.querySelector('canvas').toDataURL()")
     on_canvas = _pixels(base64.b64decode(address.partition(",")[2]), "RGB")

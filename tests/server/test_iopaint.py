@@ -114,6 +114,8 @@ def test_its_page_finds_what_it_asks_first(client: TestClient) -> None:
     assert only["model_type"] == "inpaint"
     assert only["need_prompt"] is False
     assert client.get("/api/v1/model").json() == only
+    told = client.post("/api/v1/gen-info", files={"file": ("a.png", b"anything")})
+    assert told.json() == {"prompt": "", "negative_prompt": ""}
 
 
 @pytest.fixture

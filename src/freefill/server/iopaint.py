@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from freefill.server import forms, openapi, schemas
 from freefill.server.core import Server
+from freefill.server.guard import drain
 from freefill.server.problems import ProblemError
 
 TAG = "IOPaint"
@@ -84,6 +85,13 @@ class SwitchBody(BaseModel):
     name: Annotated[str, Field(min_length=1, max_length=200)]
 
 
+class GenInfo(BaseModel):
+    """The prompt that a picture was made with."""
+
+    prompt: str = ""
+    negative_prompt: str = ""
+
+
 def add(app: FastAPI, server: Server) -> None:
     """Add the routes.
 
@@ -113,6 +121,13 @@ def add(app: FastAPI, server: Server) -> None:
             raise told(problem) from None
         seed = -1 if body.sd_seed is None else body.sd_seed
         return Response(content, media_type=kind, headers={"X-Seed": str(seed)})
+
+    @app.post("/api/v1/gen-info", tags=[TAG], **openapi.IGNORED)
+    async def gen_info(request: Request) -> GenInfo:
+        """Answer that a picture was made with no prompt: nothing here takes one."""
+        settings = server.settings
+        await drain(request.receive, settings.max_body, settings.body_seconds)
+        return GenInfo()
 
     @app.get("/api/v1/server-config", tags=[TAG], **openapi.PLAIN)
     async def server_config() -> ServerConfig:

@@ -126,6 +126,12 @@ def inpaint(body: type[BaseModel]) -> dict[str, Any]:
     }
 
 
+IGNORED: dict[str, Any] = {
+    "responses": _problems(),
+    "openapi_extra": {
+        "requestBody": {"content": {"multipart/form-data": {"schema": {"type": "object"}}}}
+    },
+}
 SWITCH: dict[str, Any] = {"responses": _problems(400, 422)}
 PROGRESS: dict[str, Any] = {"responses": _problems(422)}
 PLAIN: dict[str, Any] = {"responses": _problems()}
