@@ -344,6 +344,21 @@ def test_a_tiff_which_no_browser_reads(studio: Studio, examples: Path, tmp_path:
     assert (saved.samples[mask] != pixels[mask]).any()
 
 
+def test_a_photo_of_inks_has_one_colour_inside_the_hole_and_outside(
+    studio: Studio, tmp_path: Path
+) -> None:
+    photo = tmp_path / "inks.jpg"
+    Image.new("CMYK", (700, 400), (140, 40, 90, 30)).save(photo, quality=100)
+    studio.open(photo)
+    before = _photo_part(studio, studio.seen())
+    studio.drag((100, 100), (160, 100))
+    studio.fill()
+    after = _photo_part(studio, studio.seen())
+    assert np.abs(after.astype(int) - before).max() <= 12
+    # With a profile of inks the browser's colours are others: the server's are shown, whole.
+    assert any(url.endswith("/v1/view") for url in studio.requests)
+
+
 def test_dropping_and_pasting_open_photos_and_masks(studio: Studio, examples: Path) -> None:
     give = """async ([kind, names, files]) => {
       const data = new DataTransfer();
