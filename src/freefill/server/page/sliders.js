@@ -71,6 +71,6 @@ export class Sliders {
     this.hardness.value = String(Math.round(100 * hardness));
     el('hardness-value', HTMLElement).textContent = `${Math.round(100 * hardness)} %`;
     el('brush-options', HTMLFieldSetElement).disabled = !brushes;
-    this.tools.showRing();
+    if (!this.tools.ring.hidden) this.tools.showRing();
   }
 }
