@@ -15,6 +15,8 @@ HEAVY = ("numpy", "PIL", "onnxruntime", "torch")
 # Pydantic is the lab's too, but comes with newer versions of Typer.
 LAB = ("torch", "lightning_fabric", "tensorboard", "safetensors", "onnx", "tomli_w")
 
+SERVER = ("fastapi", "starlette", "uvicorn", "prometheus_client")
+
 # As if the lab had never been installed: nothing finds its packages.
 WITHOUT_LAB = f"""
 import importlib.machinery
@@ -74,10 +76,20 @@ except SystemExit as stop:
 """
     # Both ways, with a sheet, in an interpreter that could load all of it.
     arguments = ["fill", examples / "bee.jpg", examples / "fruit.jpg", "--out", tmp_path / "out"]
-    assert loaded(code, *arguments, "--sheet", tmp_path / "sheet.png", of=LAB) == []
+    heavy = (*LAB, *SERVER)
+    assert loaded(code, *arguments, "--sheet", tmp_path / "sheet.png", of=heavy) == []
     assert len(list((tmp_path / "out").iterdir())) == 2
     arguments = ["fill", examples / "bee.jpg", "--out", tmp_path / "bee.png"]
-    assert loaded(code, *arguments, of=LAB) == []
+    assert loaded(code, *arguments, of=heavy) == []
+
+
+def test_serving_never_loads_the_lab() -> None:
+    code = """
+from freefill.server.app import build
+from freefill.server.settings import Settings
+build(Settings())
+"""
+    assert loaded(code, of=LAB) == []
 
 
 def test_filling_and_doctor_work_without_the_lab(examples: Path, tmp_path: Path) -> None:

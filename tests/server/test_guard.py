@@ -140,7 +140,10 @@ def test_the_page_and_the_health_need_no_token_and_a_preflight_cannot_have_one(
     assert guarded.get("/healthz", headers={"Host": "workstation.lan"}).status_code == 200
     asked = {"Origin": "https://a.example", "Access-Control-Request-Method": "POST"}
     assert guarded.options("/v1/fill", headers=asked).status_code == 200
-    assert guarded.post("/v1/fill", headers={"Origin": "https://a.example"}).status_code == 401
+    refused = guarded.post("/v1/fill", headers={"Origin": "https://a.example"})
+    assert refused.status_code == 401
+    # The page that was let in can read why.
+    assert refused.headers["access-control-allow-origin"] == "https://a.example"
 
 
 @pytest.mark.parametrize("path", ["/", "/app.js", "/healthz", "/v1/nothing", "/v1/fill"])

@@ -7,6 +7,7 @@ import threading
 import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -34,7 +35,9 @@ def _run(test: Callable[[httpx.AsyncClient], Awaitable[Any]], url: str) -> Any:
         async with httpx.AsyncClient(base_url=url, timeout=60, limits=limits) as client:
             return await test(client)
 
-    return asyncio.run(session())
+    # Playwright's loop may still run in this thread, where no second one can.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, session()).result()
 
 
 async def _until(true: Callable[[], object]) -> None:

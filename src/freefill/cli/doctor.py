@@ -11,7 +11,21 @@ import typer
 
 LARGEST_ERROR = 0.9
 """As a share of the error that the best even colour would make: what is learnt must beat it."""
-PACKAGES = ("numpy", "pillow", "onnxruntime", "typer", "rich", "torch", "lightning-fabric", "onnx")
+PACKAGES = {
+    "numpy": "",
+    "pillow": "",
+    "onnxruntime": "",
+    "typer": "",
+    "rich": "",
+    "fastapi": "serve",
+    "uvicorn": "serve",
+    "jpeglib": "jpeg",
+    "pillow-heif": "heif",
+    "torch": "lab",
+    "lightning-fabric": "lab",
+    "onnx": "lab",
+}
+"""What is told, and the extra that brings it."""
 
 
 def doctor() -> None:
@@ -26,11 +40,11 @@ def doctor() -> None:
     from freefill.weights.registry import list_weights
 
     typer.echo(f"freefill {__version__}, Python {sys.version.split()[0]}, {platform.platform()}")
-    for package in PACKAGES:
+    for package, extra in PACKAGES.items():
         try:
             found = version(package)
         except PackageNotFoundError:
-            found = "not installed (only the lab needs it)"
+            found = f"not installed (part of freefill[{extra}])"
         typer.echo(f"  {package} {found}")
     for weights in list_weights():
         weights.check()

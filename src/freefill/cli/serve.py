@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import threading
 import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -137,11 +138,17 @@ def _serve(
             return
         url += f"#token={settings.token}" + ("&photo" if photo else "")
         typer.echo(f"freefill: {url} (Ctrl-C stops it)")
-        if browser and not webbrowser.open(url):
-            print_notice("no browser could be opened: open the address above")
+        if browser:
+            # A browser in a terminal ends when it is closed: the server must not wait for that.
+            threading.Thread(target=_open, args=(url,), daemon=True).start()
 
     run(settings, photo, ready)
     print_notice("stopped")
+
+
+def _open(url: str) -> None:
+    if not webbrowser.open(url):
+        print_notice("no browser could be opened: open the address above")
 
 
 def _check_extra() -> None:

@@ -97,15 +97,21 @@ class Server:
         def task() -> tuple[bytes, str, schemas.Details]:
             return fills.fill(self.models.get(name), image, mask, options, most, ticket)
 
-        answer = await self.do(request, ticket, fills.pixels_of(image, most), task)
+        answer = await self.do(request, ticket, image, task)
         self.metrics.seconds.observe(answer[2].seconds)
         return answer
 
-    async def do(self, request: Request, ticket: Ticket, pixels: int, task: Callable[[], T]) -> T:
-        """Have a worker do something for a request, and count what became of it."""
+    async def do(self, request: Request, ticket: Ticket, image: bytes, task: Callable[[], T]) -> T:
+        """Have a worker do something with an image, and count what became of it.
+
+        Raises:
+            ProblemError: If it cannot be done, or not within the time limit.
+            StoppedError: If the client has gone.
+        """
 
         def in_room() -> T:
-            with self.work.room.taken(pixels):
+            # Large ones wait for each other, as in a batch.
+            with self.work.room.taken(fills.pixels_of(image, self.settings.max_pixels)):
                 ticket.check()
                 return task()
 

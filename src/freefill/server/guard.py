@@ -126,8 +126,12 @@ class Guard:
     def _add_headers(self, headers: MutableHeaders, origin: str | None) -> None:
         for name, value in HEADERS.items():
             headers[name] = value
-        listed = origin in self.settings.allow_origins
-        headers["Cross-Origin-Resource-Policy"] = "cross-origin" if listed else "same-origin"
+        headers["Cross-Origin-Resource-Policy"] = "same-origin"
+        if origin is not None and origin in self.settings.allow_origins:
+            headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+            # What is refused here has not met the middleware that says so: its page may read why.
+            headers.setdefault("Access-Control-Allow-Origin", origin)
+            headers.add_vary_header("Origin")
 
     async def _drain(self, receive: Receive) -> None:
         await drain(receive, 4 * self.settings.max_body, self.settings.body_seconds)

@@ -73,13 +73,11 @@ def add(app: FastAPI, server: Server) -> None:
             options, files = await server.read(reading)
             image = files["image"]
             server.metrics.body.inc(len(image))
-            pixels = fills.pixels_of(image, settings.max_pixels)
-            content, kind, (width, height) = await server.do(
-                request,
-                ticket,
-                pixels,
-                lambda: fills.view(image, options.longest, settings.max_pixels, ticket),
-            )
+
+            def task() -> tuple[bytes, str, tuple[int, int]]:
+                return fills.view(image, options.longest, settings.max_pixels, ticket)
+
+            content, kind, (width, height) = await server.do(request, ticket, image, task)
         return Response(content, media_type=kind, headers={"View-Size": f"{width}x{height}"})
 
     @app.get("/v1/models", **openapi.PLAIN)
