@@ -43,8 +43,8 @@ def _main(
 
 app.command()(fill.fill)
 app.add_typer(weights.app, name="weights")
-app.command()(serve.studio)
-app.command()(serve.serve)
+app.command(rich_help_panel="In the browser (needs freefill\\[serve])")(serve.studio)
+app.command(rich_help_panel="In the browser (needs freefill\\[serve])")(serve.serve)
 app.command()(doctor.doctor)
 app.command(rich_help_panel="Lab (needs freefill\\[lab])")(lab.train)
 app.command(rich_help_panel="Lab (needs freefill\\[lab])")(lab.export)

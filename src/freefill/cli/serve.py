@@ -76,9 +76,9 @@ def serve(
 
       freefill serve --port 8080
 
-      curl -F image=@photo.jpg -F mask=@mask.png http://127.0.0.1:8080/v1/fill -o filled.jpg
+      curl -F image=@photo.jpg -F mask=@mask.png localhost:8080/v1/fill > new.jpg
 
-    http://127.0.0.1:8080/openapi.json describes the API; IOPaint's clients are answered, too.
+    localhost:8080/openapi.json describes the API; IOPaint's clients are answered, too.
     """
     _check_extra()
     from freefill.server.settings import Settings
