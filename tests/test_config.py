@@ -125,3 +125,20 @@ def test_impossible_pairs_are_refused() -> None:
         load(None, ["data.size=32"])
     with pytest.raises(ConfigError, match="choose 'patch'"):
         load(None, ["train.separate_batches=true", "model.discriminator='features'"])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["model.name=deepfill"], "not deepfill with 5"),
+        (["model.guidance=4"], "not light with 4"),
+        (["data.shared_hole=true"], "its own photo"),
+        (["model.discriminator=local-global"], "cannot see"),
+        (["guidance.strokes=1.5"], "less than or equal to 1"),
+    ],
+)
+def test_guidance_that_cannot_be_trained_is_refused(overrides: list[str], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        load(None, ["guidance.sketch=0.5", *overrides])
+    assert load(None, ["guidance.sketch=0.5"]).guidance.on
+    assert not load().guidance.on

@@ -97,9 +97,9 @@ def test_several_windows_of_each_picture() -> None:
     hole[..., 30:90, 40:100] = 1
     look = loss(target + hole, target, hole, torch.Generator().manual_seed(1))
     assert recorder.seen[0][0].shape == (6, 3, 32, 32)
-    assert look.hole.shape == (6, 1, 32, 32)
+    assert look.conditions.shape == (6, 1, 32, 32)
     # What differs is the hole, whatever the scale: each window has its own hole beside it.
-    torch.testing.assert_close(look.filled[0] - look.true[0], look.hole.expand(-1, 3, -1, -1))
+    torch.testing.assert_close(look.filled[0] - look.true[0], look.conditions.expand(-1, 3, -1, -1))
     # The windows of one picture lie apart: first those of both pictures, then the next.
     assert not torch.equal(look.true[0][0], look.true[0][2])
 
@@ -137,3 +137,55 @@ def test_same_generator_state_same_loss() -> None:
     hole = (torch.rand(2, 1, 64, 64) < 0.1).float()
     first, second = (loss(a, b, hole, torch.Generator().manual_seed(7)) for _ in range(2))
     assert float(first.distance) == float(second.distance)
+
+
+def test_lines_of_a_sketch_stay_lines_in_every_window() -> None:
+    loss = losses.PerceptualLoss(Recorder(), size=32, windows=6)
+    target = torch.rand(1, 3, 128, 128)
+    hole = torch.ones(1, 1, 128, 128)
+    lines = torch.zeros(1, 1, 128, 128)
+    lines[..., ::9, :] = 1
+    conditions = torch.cat([hole, lines], 1)
+    look = loss(target, target, conditions, torch.Generator().manual_seed(2))
+    # In a window that is shrunk four times, too.
+    assert set(look.conditions[:, 1].unique().tolist()) == {0.0, 1.0}
+    assert (look.conditions[:, 0] == 1).all()
+
+
+def step(height: float, place: int = 32) -> Tensor:
+    picture = torch.full((1, 3, 64, 64), -0.5)
+    picture[..., place:] += height
+    return picture
+
+
+def test_a_missing_edge_costs_and_one_as_plain_as_the_truths_does_not() -> None:
+    lines = torch.zeros(1, 1, 64, 64)
+    lines[..., 32] = 1
+    truth = step(0.8)
+
+    def cost(picture: Tensor, true: Tensor = truth) -> float:
+        return float(losses.missing_edges(picture, true, lines))
+
+    assert cost(truth) == 0
+    assert cost(step(0.8, place=33)) == 0  # beside it, as a trembling hand has it
+    assert cost(step(1.4)) == 0  # stronger is not asked against
+    values = [cost(step(height)) for height in (0.0, 0.1, 0.2, 0.4)]
+    assert values == sorted(values, reverse=True)
+    assert values[0] > 0.7
+    # Nothing is asked for that the truth has not, and nothing where there is no line.
+    assert cost(step(0.0), step(0.0)) == 0
+    assert cost(step(0.05), step(0.05)) == 0
+    assert float(losses.missing_edges(step(0.0), truth, torch.zeros_like(lines))) == 0
+    assert cost(step(0.8, place=48)) > 0.5
+
+
+def test_missing_edges_have_a_gradient_where_nothing_is_yet() -> None:
+    lines = torch.zeros(1, 1, 64, 64)
+    lines[..., 32] = 1
+    blank = step(0.02).requires_grad_()
+    losses.missing_edges(blank, step(0.8), lines).backward()
+    assert blank.grad is not None
+    assert torch.isfinite(blank.grad).all()
+    assert blank.grad.abs().sum() > 0
+    # Down it goes: darker on one side, brighter on the other.
+    assert float((blank.grad[..., 26:32]).mean()) > 0 > float((blank.grad[..., 33:38]).mean())

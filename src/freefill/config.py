@@ -17,6 +17,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from freefill.errors import ConfigError
+from freefill.guidance.sketch import CHANNELS
 from freefill.masks.presets import PRESETS
 
 _STRICT = ConfigDict(extra="forbid")
@@ -33,7 +34,7 @@ class ModelConfig:
     channels: tuple[int, int, int] = (32, 64, 128)
     dilations: tuple[int, ...] = (1, 2, 4, 8, 1, 2)
     deep_dilations: tuple[int, ...] = (1, 2, 4, 8)
-    guidance: Annotated[int, Field(ge=0)] = 4
+    guidance: Annotated[int, Field(ge=0)] = CHANNELS
     """Channels of guidance of ``light``."""
     padding: Literal["same", "symmetric"] = "same"
     """Of ``deepfill``, as the next three: which of its variants; see ``models.deepfill.Variant``.
@@ -80,6 +81,26 @@ class DataConfig:
 
 
 @dataclass(frozen=True, config=_STRICT)
+class GuidanceConfig:
+    """How many samples have guidance, which is made of their photos; without any there is none."""
+
+    sketch: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of the samples that have a sketch."""
+    whole: Annotated[float, Field(ge=0, le=1)] = 0.6
+    """Share of the sketches that have all their lines."""
+    strokes: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of the samples that have strokes of colour."""
+    drawn: Annotated[float, Field(ge=0, le=1)] = 0.25
+    """Share of the samples with a sketch into whose photo a shape is drawn first, so that lines are
+    followed that nothing around the hole foretells."""
+
+    @property
+    def on(self) -> bool:
+        """Whether any sample has guidance."""
+        return self.sketch > 0 or self.strokes > 0
+
+
+@dataclass(frozen=True, config=_STRICT)
 class LossConfig:
     """Weights of the losses; 0 leaves one out."""
 
@@ -93,6 +114,8 @@ class LossConfig:
     """Weight of l1 on what a generator gives before its last picture, at its resolution."""
     match: Annotated[float, Field(ge=0)] = 0.1
     """Weight of the cross-entropy of the patches that a generator chooses to copy."""
+    sketch: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of the edges that are missing along the lines of a sketch."""
     perceptual: Annotated[float, Field(ge=0)] = 1.0
     perceptual_size: Annotated[int, Field(ge=32)] = 64
     perceptual_windows: Annotated[int, Field(ge=1)] = 2
@@ -187,6 +210,7 @@ class Config:
 
     model: ModelConfig = ModelConfig()
     data: DataConfig = DataConfig()
+    guidance: GuidanceConfig = GuidanceConfig()
     loss: LossConfig = LossConfig()
     train: TrainConfig = TrainConfig()
 
@@ -249,6 +273,20 @@ def from_dict(values: dict[str, Any]) -> Config:
                 f"train.stages.{number}.crop is {stage.crop}; the local and global discriminators "
                 "need a multiple of 64"
             )
+    if config.guidance.on and (config.model.name != "light" or config.model.guidance != CHANNELS):
+        raise ConfigError(
+            f"guidance is set, which light with model.guidance={CHANNELS} can be trained with, not "
+            f"{config.model.name} with {config.model.guidance}"
+        )
+    if config.guidance.on and config.data.shared_hole:
+        raise ConfigError(
+            "guidance is set, and data.shared_hole: a sketch lies in the hole of its own photo"
+        )
+    if config.guidance.on and config.model.discriminator == "local-global":
+        raise ConfigError(
+            "guidance is set, which the discriminator 'local-global' cannot see: choose 'patch' or "
+            "'features'"
+        )
     if config.model.discriminator == "features" and not config.loss.perceptual:
         raise ConfigError(
             "model.discriminator is 'features', those of the perceptual loss, "
@@ -348,7 +386,13 @@ def _explain(error: ValidationError) -> str:
 
 
 def _alternatives(place: tuple[int | str, ...]) -> str:
-    sections = {"model": ModelConfig, "data": DataConfig, "loss": LossConfig, "train": TrainConfig}
+    sections = {
+        "model": ModelConfig,
+        "data": DataConfig,
+        "guidance": GuidanceConfig,
+        "loss": LossConfig,
+        "train": TrainConfig,
+    }
     kind: Any = Config if len(place) == 1 else sections.get(str(place[0]))
     if len(place) > 2 and place[1] == "stages":
         kind = StageConfig

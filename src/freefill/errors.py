@@ -23,6 +23,10 @@ class MaskError(FreefillError, ValueError):
     """A mask does not fit its picture or cannot be understood."""
 
 
+class GuidanceError(FreefillError, ValueError):
+    """A sketch or strokes of colour do not fit their picture or cannot be followed."""
+
+
 class WeightsError(FreefillError, LookupError):
     """Weights are unknown, damaged or not what their card says."""
 

@@ -17,8 +17,9 @@ from freefill import detail
 from freefill.blending import Share, blend
 from freefill.engines.base import Engine
 from freefill.engines.onnx import OnnxEngine
-from freefill.errors import FreefillWarning, MaskError
+from freefill.errors import FreefillWarning, GuidanceError, MaskError
 from freefill.files import MAX_PIXELS
+from freefill.guidance.sketch import Guidance
 from freefill.image import Box, Picture, Source
 from freefill.masks.convert import Fit, Hole, softness, to_hole
 from freefill.masks.shape import grow as grow_hole
@@ -67,6 +68,8 @@ class Inpainter:
         invert: bool = False,
         grow: int = 0,
         fit: Fit = "exact",
+        sketch: Source | None = None,
+        colour: Source | None = None,
     ) -> Any:
         """Fill the masked part of an image.
 
@@ -78,6 +81,9 @@ class Inpainter:
             invert: The mask marks what to keep.
             grow: Pixels by which the hole is widened, 0 to 256.
             fit: ``"resize"`` brings a mask of another size to the image's; ``"exact"`` refuses it.
+            sketch: Lines that the fill is to follow, of the same kinds: drawn on a transparent
+                ground, or dark on bright, or bright on dark; see :mod:`freefill.guidance.sketch`.
+            colour: Strokes of colour that it is to take up, on a transparent ground.
 
         Returns:
             The same kind, size and mode as ``image`` (a Pillow image for a path). Every pixel
@@ -86,9 +92,16 @@ class Inpainter:
         Raises:
             ImageError: If the image cannot be read or used.
             MaskError: If the mask cannot be used, or does not fit.
+            GuidanceError: If sketch or strokes cannot be used, or do not fit.
         """
         picture, notices = self.fill(
-            Picture.read(image), mask_image, invert=invert, grow=grow, fit=fit
+            Picture.read(image),
+            mask_image,
+            invert=invert,
+            grow=grow,
+            fit=fit,
+            sketch=sketch,
+            colour=colour,
         )
         _warn(notices)
         return picture.result()
@@ -101,6 +114,8 @@ class Inpainter:
         invert: bool = False,
         grow: int = 0,
         fit: Fit = "exact",
+        sketch: Source | None = None,
+        colour: Source | None = None,
         soft: bool = False,
         max_pixels: int = MAX_PIXELS,
         progress: Progress | None = None,
@@ -113,9 +128,11 @@ class Inpainter:
             invert: As for a call.
             grow: As for a call.
             fit: As for a call.
+            sketch: As for a call.
+            colour: As for a call.
             soft: The hole is the same, but where the mask is not fully white the photo is seen
                 through the fill: not at all where it is white, entirely where it is half bright.
-            max_pixels: The most that width times height of a mask's file may be.
+            max_pixels: The most that width times height of any file may be.
             progress: As for :meth:`fill_hole`.
 
         Returns:
@@ -133,8 +150,14 @@ class Inpainter:
             raise MaskError(f"grow is {grow} pixels; it must be 0 to {LARGEST_GROWTH}")
         hole, notices = to_hole(mask, picture, invert=invert, fit=fit, max_pixels=max_pixels)
         hole = grow_hole(hole, grow)
+        guidance = None
+        if sketch is not None or colour is not None:
+            guidance = Guidance.read(picture.size, sketch, colour, fit=fit, max_pixels=max_pixels)
+            notices += guidance.notices(hole)
         from_alpha = isinstance(mask, str) and mask == "alpha"
-        filled = self.fill_hole(picture, hole, opaque=from_alpha, progress=progress)
+        filled = self.fill_hole(
+            picture, hole, guidance=guidance, opaque=from_alpha, progress=progress
+        )
         if soft:
             share = softness(mask, picture, invert=invert, fit=fit, max_pixels=max_pixels)
             filled = filled.mixed(picture, share)
@@ -145,6 +168,7 @@ class Inpainter:
         picture: Picture,
         hole: Hole,
         *,
+        guidance: Guidance | None = None,
         opaque: bool = False,
         progress: Progress | None = None,
     ) -> Picture:
@@ -153,13 +177,22 @@ class Inpainter:
         Args:
             picture: The picture.
             hole: ``(H, W)``, True = fill.
+            guidance: What it is to follow, of the picture's size.
             opaque: Whether filled pixels become opaque, where there is alpha.
             progress: Called with the crops that are done and with all there are, before each run
                 of the network and at the end; what it raises stops the fill.
 
         Returns:
             A new picture.
+
+        Raises:
+            GuidanceError: If there is guidance and the weights cannot follow any.
         """
+        if guidance is not None and not self.engine.guided:
+            raise GuidanceError(
+                f"the weights {self.weights.name} cannot follow a sketch or strokes of colour: "
+                f"{registry.DEFAULT} can"
+            )
         unknown = hole
         if picture.has_alpha:
             # What cannot be seen is not known either: editors leave any colour under it.
@@ -170,7 +203,7 @@ class Inpainter:
             for batch in batches(crops):
                 if progress is not None:
                     progress(done, len(crops))
-                yield from self._filled(picture, hole, unknown, batch)
+                yield from self._filled(picture, hole, unknown, guidance, batch)
                 done += len(batch)
             if progress is not None:
                 progress(done, done)
@@ -178,17 +211,26 @@ class Inpainter:
         return picture.filled(patches(), opaque)
 
     def _filled(
-        self, picture: Picture, hole: Hole, unknown: Hole, crops: Sequence[Crop]
+        self,
+        picture: Picture,
+        hole: Hole,
+        unknown: Hole,
+        guidance: Guidance | None,
+        crops: Sequence[Crop],
     ) -> Iterator[tuple[Box, Hole, Rgb]]:
         """Fill crops of one size; give boxes, their holes and colours ``(h, w, 3)`` in [0, 1]."""
         pairs = [_seen(picture, unknown, crop) for crop in crops]
         seen, shares = (np.stack(parts) for parts in zip(*pairs, strict=True))
         gaps = shares < 1
         images = np.ascontiguousarray(seen.transpose(0, 3, 1, 2)) * 2 - 1
-        predicted = self.engine.predict(images, gaps[:, None].astype(np.float32))
+        planes = None
+        if guidance is not None:
+            drawn = [guidance.seen(crop.box, crop.factor, crop.network_size) for crop in crops]
+            planes = np.stack(drawn).transpose(0, 3, 1, 2) * gaps[:, None]
+        predicted = self.engine.predict(images, gaps[:, None].astype(np.float32), planes)
         for i, crop in enumerate(crops):
-            planes = predicted[i].transpose(1, 2, 0)
-            colours = np.clip(planes / np.float32(2) + np.float32(0.5), 0, 1)
+            colours = predicted[i].transpose(1, 2, 0)
+            colours = np.clip(colours / np.float32(2) + np.float32(0.5), 0, 1)
             gap = gaps[i]
             completed = np.where(gap[..., None], colours, seen[i])
             completed = blend(completed, seen[i], shares[i])
@@ -215,6 +257,8 @@ def fill(
     invert: bool = False,
     grow: int = 0,
     fit: Fit = "exact",
+    sketch: Source | None = None,
+    colour: Source | None = None,
 ) -> Any:
     """Fill the masked part of an image; the network is loaded once and kept.
 
@@ -225,6 +269,8 @@ def fill(
         invert: The mask marks what to keep.
         grow: Pixels by which the hole is widened.
         fit: ``"resize"`` brings a mask of another size to the image's.
+        sketch: Lines that the fill is to follow.
+        colour: Strokes of colour that it is to take up.
 
     Returns:
         The same kind, size and mode as ``image``.
@@ -245,7 +291,15 @@ def fill(
         if path not in _shared or _shared[path][0] != state:
             _shared[path] = (state, Inpainter(model))
         inpainter = _shared[path][1]
-    picture, notices = inpainter.fill(Picture.read(image), mask, invert=invert, grow=grow, fit=fit)
+    picture, notices = inpainter.fill(
+        Picture.read(image),
+        mask,
+        invert=invert,
+        grow=grow,
+        fit=fit,
+        sketch=sketch,
+        colour=colour,
+    )
     _warn(notices)
     return picture.result()
 

@@ -16,8 +16,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from freefill.errors import FreefillError, ImageError, MaskError
+from freefill.errors import FreefillError, GuidanceError, ImageError, MaskError
 from freefill.files import MAX_PIXELS, limits
+from freefill.guidance.sketch import Guidance
 from freefill.image import Picture, format_of, write_atomically
 from freefill.inpainter import Inpainter
 from freefill.masks.convert import Fit, Hole, to_hole
@@ -51,6 +52,16 @@ class Job:
     mask: Path | None
     """``None``: no mask was found; ``Path("alpha")``: the photo's own transparency."""
     out: Path
+    sketch: Path | None = None
+    """Lines that the fill is to follow."""
+    colour: Path | None = None
+    """Strokes of colour that it is to take up."""
+
+    @property
+    def inputs(self) -> list[Path]:
+        """The files that it reads, where they are named by paths."""
+        named = (self.photo, self.mask, self.sketch, self.colour)
+        return [path for path in named if path is not None]
 
 
 @dataclass(frozen=True)
@@ -88,17 +99,26 @@ class Options:
 
 
 def collect(
-    photos: Sequence[Path], mask: str | None, out: Path, suffix: str | None = None
+    photos: Sequence[Path],
+    mask: str | None,
+    out: Path,
+    suffix: str | None = None,
+    *,
+    sketch: Path | None = None,
+    colour: Path | None = None,
 ) -> list[Job]:
-    """Decide what to fill, with which mask, and where to.
+    """Decide what to fill, with which mask and guidance, and where to.
 
     Args:
         photos: Files and folders; folders are searched with their subfolders, files that end in
-            ``_mask`` left out.
+            ``_mask`` left out, and those in ``_sketch`` or ``_colour`` where these are given.
         mask: A file (for all photos), a folder (``NAME_mask.*`` or ``NAME.*`` in it), the word
             ``alpha``, or ``None`` (``NAME_mask.*`` beside each photo).
         out: The result's file for one photo; else a folder, in which subfolders are kept.
         suffix: Ending of the results in a folder, e.g. ``.png``; by default each photo's own.
+        sketch: A file (for all photos) or a folder (``NAME_sketch.*`` or ``NAME.*`` in it; photos
+            without one are filled without).
+        colour: The same with ``NAME_colour.*``.
 
     Returns:
         The jobs, sorted by photo.
@@ -107,21 +127,36 @@ def collect(
         ImageError: If a path does not exist, a folder holds no photos, two results would have the
             same name, or a result would replace a photo or mask.
         MaskError: If the mask does not exist.
+        GuidanceError: If sketch or strokes do not exist.
     """
     to_folder = len(photos) > 1 or photos[0].is_dir() or out.is_dir()
     if suffix is not None and not to_folder:
         raise ImageError(f"--format is for folders: the ending of --out {out} sets the format")
     if mask is not None and mask != ALPHA and not Path(mask).exists():
         raise MaskError(f"{mask} does not exist")
+    for path in (sketch, colour):
+        if path is not None and not path.exists():
+            raise GuidanceError(f"{path} does not exist")
+    guides = (("_sketch", sketch), ("_colour", colour))
+    endings = ("_mask", *(ending for ending, path in guides if path is not None))
+    apart = [Path(named) for named in (mask, sketch, colour) if named is not None]
     jobs = []
     for named in photos:
         if not named.exists():
             raise ImageError(f"{named} does not exist")
-        for photo, relative in _photos(named, out, mask):
+        for photo, relative in _photos(named, [out, *apart], endings):
             target = out
             if to_folder:
                 target = out / relative.with_suffix(suffix or relative.suffix)
-            jobs.append(Job(photo, _mask_of(photo, relative, mask), target))
+            jobs.append(
+                Job(
+                    photo,
+                    _mask_of(photo, relative, mask),
+                    target,
+                    _guide_of(photo, relative, sketch, "sketch"),
+                    _guide_of(photo, relative, colour, "colour"),
+                )
+            )
     targets: dict[Path, Path] = {}
     for job in jobs:
         if job.out in targets:
@@ -130,10 +165,12 @@ def collect(
                 "fill them in two calls"
             )
         targets[job.out] = job.photo
-    inputs = {p.resolve() for job in jobs for p in (job.photo, job.mask) if p is not None}
+    inputs = {path.resolve() for job in jobs for path in job.inputs}
     for job in jobs:
         if job.out.resolve() in inputs:
-            raise ImageError(f"{job.out} is a photo or mask of this call: give --out another name")
+            raise ImageError(
+                f"{job.out} is a photo, mask or sketch of this call: give --out another name"
+            )
     return sorted(jobs, key=lambda job: job.photo)
 
 
@@ -163,7 +200,14 @@ def run(inpainter: Inpainter, job: Job, options: Options) -> Outcome:
     _check_writable(job.out)
     picture = Picture.read(job.photo, max_pixels=options.max_pixels)
     hole, notices = hole_of(job, picture, options)
-    filled = inpainter.fill_hole(picture, hole, opaque=str(job.mask) == ALPHA)
+    guidance = None
+    if job.sketch is not None or job.colour is not None:
+        guidance = Guidance.read(
+            picture.size, job.sketch, job.colour, fit=options.fit, max_pixels=options.max_pixels
+        )
+        notices += guidance.notices(hole)
+    opaque = str(job.mask) == ALPHA
+    filled = inpainter.fill_hole(picture, hole, guidance=guidance, opaque=opaque)
     content, more = filled.encode(file_format, strip=options.strip)
     write_atomically(job.out, content)
     height, width = picture.size
@@ -288,19 +332,20 @@ def _pixels(job: Job, options: Options) -> int:
         return job.photo.stat().st_size if job.photo.exists() else 0
 
 
-def _photos(named: Path, out: Path, mask: str | None) -> Iterator[tuple[Path, Path]]:
+def _photos(
+    named: Path, apart: Sequence[Path], endings: tuple[str, ...]
+) -> Iterator[tuple[Path, Path]]:
     """Yield each photo with its place below the folder that was named."""
     if not named.is_dir():
         yield named, Path(named.name)
         return
-    # Results and masks are not photos, where they lie below the photos' folder.
-    others = [out.resolve()] + ([Path(mask).resolve()] if mask else [])
-    others = [other for other in others if other != named.resolve()]
+    # Results, masks and sketches are not photos, where they lie below the photos' folder.
+    others = [path.resolve() for path in apart if path.resolve() != named.resolve()]
     found = [
         path
         for path in sorted(named.rglob("*"))
         if path.suffix.lower() in SUFFIXES
-        and not path.stem.endswith("_mask")
+        and not path.stem.endswith(endings)
         and path.is_file()
         and not any(path.resolve().is_relative_to(other) for other in others)
     ]
@@ -316,10 +361,18 @@ def _mask_of(photo: Path, relative: Path, mask: str | None) -> Path | None:
     if mask is not None and not Path(mask).is_dir():
         return Path(mask)
     if mask is None:
-        folder, stems = photo.parent, [f"{photo.stem}_mask"]
-    else:
-        folder = (Path(mask) / relative).parent
-        stems = [f"{photo.stem}_mask", photo.stem]
+        return _first_of(photo, photo.parent, [f"{photo.stem}_mask"])
+    folder = (Path(mask) / relative).parent
+    return _first_of(photo, folder, [f"{photo.stem}_mask", photo.stem])
+
+
+def _guide_of(photo: Path, relative: Path, named: Path | None, kind: str) -> Path | None:
+    if named is None or not named.is_dir():
+        return named
+    return _first_of(photo, (named / relative).parent, [f"{photo.stem}_{kind}", photo.stem])
+
+
+def _first_of(photo: Path, folder: Path, stems: Sequence[str]) -> Path | None:
     for stem in stems:
         for suffix in SUFFIXES:
             for ending in (suffix, suffix.upper()):

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from freefill.config import DataConfig, StageConfig, TrainConfig
+from freefill.config import DataConfig, GuidanceConfig, StageConfig, TrainConfig
 from freefill.data.batches import Batches, crop, recolour
 from freefill.data.photos import PhotoStore, open_store
+from freefill.guidance.sketch import CHANNELS
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +47,36 @@ def test_ahead_gives_the_same_batches_in_order_from_any_step(store: PhotoStore) 
     assert [b.image.shape[-1] for (b,) in whole] == [32] * 4 + [64] * 6
     for (late,), (early,) in zip(batches.ahead(3, train), whole[3:], strict=True):
         torch.testing.assert_close(late.image, early.image, rtol=0, atol=0)
+
+
+def test_guidance_comes_with_a_batch_and_does_not_change_its_holes(store: PhotoStore) -> None:
+    stage = StageConfig(1, 64, 6)
+    guided = GuidanceConfig(sketch=1.0, strokes=1.0, drawn=0.0)
+    batch = Batches(store, range(12), DataConfig(), 3, guided).batch(0, stage)
+    plain = Batches(store, range(12), DataConfig(), 3).batch(0, stage)
+    none = Batches(store, range(12), DataConfig(), 3, GuidanceConfig()).batch(0, stage)
+    assert plain.guidance is None
+    assert none.guidance is None
+    assert batch.guidance is not None
+    assert batch.guidance.shape == (6, CHANNELS, 64, 64)
+    assert batch.guidance[:, 0].any()
+    assert batch.guidance[:, 1].any()
+    assert not (batch.guidance * (1 - batch.hole)).any()
+    torch.testing.assert_close(batch.image, plain.image, rtol=0, atol=0)
+    torch.testing.assert_close(batch.hole, plain.hole, rtol=0, atol=0)
+    assert plain.conditions is plain.hole
+    assert batch.conditions.shape == (6, 1 + CHANNELS, 64, 64)
+
+
+def test_parts_of_a_batch_are_the_batch(store: PhotoStore) -> None:
+    guided = GuidanceConfig(sketch=1.0)
+    for given in (guided, None):
+        batch = Batches(store, range(12), DataConfig(), 3, given).batch(0, StageConfig(1, 32, 5))
+        parts = batch.parts(2)
+        assert [len(part.image) for part in parts] == [3, 2]
+        for name in ("image", "hole", "conditions"):
+            joined = torch.cat([getattr(part, name) for part in parts])
+            torch.testing.assert_close(joined, getattr(batch, name), rtol=0, atol=0)
 
 
 def test_only_chosen_photos_are_drawn() -> None:

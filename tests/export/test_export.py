@@ -19,6 +19,7 @@ from freefill.engines.onnx import OnnxEngine
 from freefill.errors import CheckpointError, WeightsError
 from freefill.export import onnx as onnx_export
 from freefill.export.export import export, initial_weights, source_card
+from freefill.guidance.sketch import CHANNELS
 from freefill.models.light import Light
 from freefill.training import checkpoint
 
@@ -75,6 +76,33 @@ def test_files_agree_with_each_other(run: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
+def test_guided_weights_follow_and_take_none_at_no_cost(run: Path, tmp_path: Path) -> None:
+    state = checkpoint.load(run)
+    state["ema"]["guide.weight"].normal_(0, 0.1)
+    config = {"model": MODEL, "guidance": {"sketch": 0.5}}
+    checkpoint.save(tmp_path, state | {"config": from_dict(config).to_dict()})
+    out = tmp_path / "weights.onnx"
+    card = export(tmp_path, out, say=lambda _: None)
+    assert card["sketch"] is True
+    engine = OnnxEngine(out, 1)
+    assert engine.guided
+    network = Light(**MODEL).eval()
+    network.load_state_dict(
+        {k: v.float() for k, v in load_file(out.with_suffix(".safetensors")).items()}
+    )
+    image, hole = torch.rand(2, 3, 48, 80) * 2 - 1, (torch.rand(2, 1, 48, 80) < 0.5).float()
+    guidance = torch.rand(2, CHANNELS, 48, 80) * hole
+    for given in ((), (guidance,)):
+        with torch.no_grad():
+            expected = network(image, hole, *given).numpy()
+        found = engine.predict(image.numpy(), hole.numpy(), *(g.numpy() for g in given))
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+    assert "guide.weight" in initial_weights(str(out))
+    # The run that was not guided made a file without the input.
+    export(run, tmp_path / "plain.onnx", say=lambda _: None)
+    assert not OnnxEngine(tmp_path / "plain.onnx", 1).guided
+
+
 def test_weights_are_stored_as_half(run: Path, tmp_path: Path) -> None:
     export(run, tmp_path / "w.onnx", say=lambda _: None)
     model = onnx.load(tmp_path / "w.onnx")
@@ -117,8 +145,8 @@ def test_refuses_when_torch_and_onnx_differ(
 ) -> None:
     honest = onnx_export.to_onnx
 
-    def wrong(network: torch.nn.Module) -> onnx.ModelProto:
-        model = honest(network)
+    def wrong(network: torch.nn.Module, *, guided: bool) -> onnx.ModelProto:
+        model = honest(network, guided=guided)
         with torch.no_grad():
             network.to_rgb.bias.add_(0.01)
         return model

@@ -56,6 +56,22 @@ def test_it_knows_where_the_hole_is() -> None:
     assert moved[0, 64:].any()
 
 
+def test_it_knows_where_lines_are_and_a_line_counts_whole() -> None:
+    torch.manual_seed(0)
+    network = FeatureCritic(WIDTHS, hidden=8, guidance=2).eval()
+    fine, deep = features(1)
+    plain = torch.zeros(2, 3, 16, 16)
+    line, block = plain.clone(), plain.clone()
+    line[:, 1, 4, 4] = 1  # one pixel of the place that the block covers
+    block[:, 1, 4:6, 4:6] = 1
+    with torch.no_grad():
+        scores = [network(fine, deep, conditions) for conditions in (plain, line, block)]
+    moved = (scores[1] - scores[0]).abs() > 0
+    assert moved[0, :64].view(8, 8)[2, 2]
+    assert moved[0, :64].sum() <= 9
+    torch.testing.assert_close(scores[1], scores[2])
+
+
 def test_it_learns_to_tell_two_textures() -> None:
     network, hole = critic(), torch.ones(2, 1, 16, 16)
     optimizer = torch.optim.Adam(network.parameters(), 1e-2)
@@ -76,7 +92,7 @@ def test_built_for_the_features_of_the_perceptual_loss() -> None:
     loss = losses.PerceptualLoss(Lpips("vgg"), size=32)
     picture = torch.rand(1, 3, 64, 64)
     look = loss(picture, picture, torch.ones(1, 1, 64, 64), torch.Generator().manual_seed(0))
-    assert network(*look.filled[1:], look.hole).shape == (1, 16**2 + 8**2 + 4**2 + 2**2)
+    assert network(*look.filled[1:], look.conditions).shape == (1, 16**2 + 8**2 + 4**2 + 2**2)
 
 
 def test_needs_the_perceptual_loss() -> None:

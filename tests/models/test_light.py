@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from freefill.export.export import count_macs, count_parameters
+from freefill.guidance.sketch import CHANNELS
 from freefill.layers.copying import Match, by_distance, cell_means, patches, texture
 from freefill.models.light import SHARPNESS, Light, _mismatch
 from freefill.weights.registry import find
@@ -52,11 +53,24 @@ def test_unused_guidance_changes_nothing_and_used_guidance_learns() -> None:
     torch.manual_seed(0)
     network = Light(channels=(8, 8, 16), dilations=(1, 2), deep_dilations=(1,)).eval()
     image, hole = torch.rand(1, 3, 32, 32), torch.ones(1, 1, 32, 32)
-    guidance = torch.rand(1, 4, 32, 32)
+    guidance = torch.rand(1, CHANNELS, 32, 32)
     torch.testing.assert_close(network(image, hole), network(image, hole, guidance))
     network(image, hole, guidance).square().mean().backward()
     assert network.guide.weight.grad is not None
     assert network.guide.weight.grad.abs().max() > 0
+
+
+def test_two_by_two_zeros_stand_for_no_guidance_at_any_size() -> None:
+    torch.manual_seed(0)
+    network = Light(channels=(8, 8, 16), dilations=(1, 2), deep_dilations=(1,)).eval()
+    with torch.no_grad():
+        network.guide.weight.normal_()
+        image, hole = torch.rand(2, 3, 32, 48), torch.ones(2, 1, 32, 48)
+        plain = network(image, hole)
+        torch.testing.assert_close(network(image, hole, torch.zeros(1, CHANNELS, 2, 2)), plain)
+        torch.testing.assert_close(network(image, hole, torch.zeros(2, CHANNELS, 32, 48)), plain)
+        guided = network(image, hole, torch.rand(2, CHANNELS, 32, 48))
+    assert (guided - plain).abs().max() > 1e-2
 
 
 def test_middle_of_a_large_hole_sees_beyond_its_rim() -> None:

@@ -54,6 +54,9 @@ def rows(run: Path) -> list[dict[str, str]]:
         return [{k: v for k, v in row.items() if k not in timed} for row in csv.DictReader(file)]
 
 
+GUIDED = ("guidance.sketch=0.7", "guidance.strokes=0.5", "loss.sketch=0.5")
+
+
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -343,3 +346,28 @@ def test_who_steps_first_and_on_what(
 def test_without_decay_the_rate_stays(examples: Path, tmp_path: Path) -> None:
     train(examples, tmp_path / "run", small("train.decay=false", "train.warmup=0"), say=silent)
     assert {row["lr"] for row in rows(tmp_path / "run")} == {"0.0004"}
+
+
+def test_guided_training_learns_the_branch_and_resumes_exactly(
+    examples: Path, tmp_path: Path
+) -> None:
+    config = small(*GUIDED, "train.lr=2e-3", "data.size=128")
+    train(examples, tmp_path / "a", config, say=silent)
+    train(examples, tmp_path / "b", config, say=silent, stop_at=10)
+    train(examples, tmp_path / "b", config, say=silent, resume=True)
+    one, two = (checkpoint.load(tmp_path / name) for name in "ab")
+    assert one["ema"]["guide.weight"].abs().max() > 0
+    for name, tensor in one["generator"].items():
+        torch.testing.assert_close(two["generator"][name], tensor, rtol=0, atol=0)
+    assert rows(tmp_path / "a") == rows(tmp_path / "b")
+    assert all(0 <= float(row["sketch"]) <= 1 for row in rows(tmp_path / "a"))
+    # The discriminator is told: one input for the hole and one for each channel of guidance.
+    first = next(v for k, v in one["discriminator"].items() if v.dim() == 4)
+    assert first.shape[1] == 3 + 1 + config.model.guidance
+    sheet = next((tmp_path / "a" / "previews").iterdir())
+    assert sheet.stat().st_size > 0
+
+
+def test_an_unguided_run_leaves_the_branch_alone(examples: Path, tmp_path: Path) -> None:
+    train(examples, tmp_path / "run", small(), say=silent)
+    assert not checkpoint.load(tmp_path / "run")["ema"]["guide.weight"].any()

@@ -55,6 +55,23 @@ def fill(
             show_default=False,
         ),
     ] = None,
+    sketch: Annotated[
+        Path | None,
+        typer.Option(
+            help="Lines that the fill is to follow: a picture of them (drawn on a transparent "
+            "ground, dark on bright, or bright on dark; only those in the hole count), or a folder "
+            "(NAME_sketch.png or NAME.png in it).",
+            show_default=False,
+        ),
+    ] = None,
+    colour: Annotated[
+        Path | None,
+        typer.Option(
+            help="Strokes of colour that it is to take up, on a transparent ground; or a folder "
+            "(NAME_colour.png or NAME.png in it).",
+            show_default=False,
+        ),
+    ] = None,
     model: Annotated[
         str, typer.Option(help="Name from 'freefill weights list', or an .onnx file.")
     ] = "light",
@@ -117,6 +134,8 @@ def fill(
       freefill fill photos/ --out filled/        (photos/a.jpg with photos/a_mask.png, and so on)
 
       freefill fill cutout.png --mask alpha --out filled.png
+
+      freefill fill photo.jpg --mask mask.png --sketch lines.png --out filled.png
     """
     from freefill import jobs
     from freefill.engines.onnx import available_cores
@@ -134,7 +153,7 @@ def fill(
             format_of(Path(f"result{ending}"))
         except ImageError as error:
             raise ImageError(f"--format {suffix!r}: {error}") from None
-    work = jobs.collect(photos, mask, out, ending)
+    work = jobs.collect(photos, mask, out, ending, sketch=sketch, colour=colour)
     if sheet is not None:
         _check_sheet(sheet, work)
     if len(photos) == 1 and not photos[0].is_dir():
@@ -158,9 +177,11 @@ def _check_sheet(sheet: Path, work: Sequence[Job]) -> None:
     from freefill.image import format_of
 
     format_of(sheet)
-    used = {p.resolve() for job in work for p in (job.photo, job.mask, job.out) if p is not None}
+    used = {path.resolve() for job in work for path in (*job.inputs, job.out)}
     if sheet.resolve() in used:
-        raise ImageError(f"{sheet} is a photo, mask or result of this call: name another --sheet")
+        raise ImageError(
+            f"{sheet} is a photo, mask, sketch or result of this call: name another --sheet"
+        )
     folders = {job.out.parent.resolve() for job in work}
     if not sheet.parent.is_dir() and sheet.parent.resolve() not in folders:
         raise ImageError(f"{sheet} cannot be written: the folder {sheet.parent} does not exist")

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from freefill import __version__
-from freefill.cli import doctor, evaluate, fill, lab, serve, weights
+from freefill.cli import doctor, evaluate, fill, guidance, lab, serve, weights
 from freefill.cli.console import print_error
 from freefill.errors import FreefillError
 
@@ -42,6 +42,7 @@ def _main(
 
 
 app.command()(fill.fill)
+app.command()(guidance.edges)
 app.add_typer(weights.app, name="weights")
 app.command(rich_help_panel="In the browser (needs freefill\\[serve])")(serve.studio)
 app.command(rich_help_panel="In the browser (needs freefill\\[serve])")(serve.serve)

@@ -7,6 +7,7 @@ one thread is enough to stay ahead of the network on a CPU.
 
 from __future__ import annotations
 
+import dataclasses
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,8 +19,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from freefill.config import DataConfig, StageConfig, TrainConfig
+from freefill.config import DataConfig, GuidanceConfig, StageConfig, TrainConfig
 from freefill.data.photos import PhotoStore, sampling_weights
+from freefill.guidance import samples
 from freefill.masks.presets import mixture
 
 AHEAD = 4
@@ -32,16 +34,31 @@ class Batch:
     Attributes:
         image: ``(B, 3, S, S)`` float32 in [-1, 1].
         hole: ``(B, 1, S, S)`` float32, 1 = fill.
+        guidance: ``(B, 5, S, S)`` float32, or ``None`` where the run has none.
     """
 
     image: Tensor
     hole: Tensor
+    guidance: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
-        """Move both tensors."""
+        """Move all tensors."""
         return Batch(
-            self.image.to(device, non_blocking=True), self.hole.to(device, non_blocking=True)
+            self.image.to(device, non_blocking=True),
+            self.hole.to(device, non_blocking=True),
+            None if self.guidance is None else self.guidance.to(device, non_blocking=True),
         )
+
+    def parts(self, count: int) -> list[Batch]:
+        """Divide it into batches of about the same size."""
+        images, holes = self.image.chunk(count), self.hole.chunk(count)
+        guidance = [None] * len(images) if self.guidance is None else self.guidance.chunk(count)
+        return [Batch(*part) for part in zip(images, holes, guidance, strict=True)]
+
+    @property
+    def conditions(self) -> Tensor:
+        """What a discriminator is told: the hole and any guidance, ``(B, 1 or 6, S, S)``."""
+        return self.hole if self.guidance is None else torch.cat([self.hole, self.guidance], 1)
 
 
 def crop(
@@ -101,10 +118,16 @@ class Batches:
         indices: Which of them to draw from.
         data: How to cut, change and mask them.
         seed: Seed of the run.
+        guidance: How many samples have a sketch or strokes.
     """
 
     def __init__(
-        self, store: PhotoStore, indices: Sequence[int], data: DataConfig, seed: int
+        self,
+        store: PhotoStore,
+        indices: Sequence[int],
+        data: DataConfig,
+        seed: int,
+        guidance: GuidanceConfig | None = None,
     ) -> None:
         views = store.views()
         self.photos = [views[i] for i in indices]
@@ -112,17 +135,23 @@ class Batches:
         self.cumulative = np.cumsum(chances)
         self.data = data
         self.seed = seed
+        self.guidance = guidance if guidance is not None and guidance.on else None
 
     def sample(
         self, step: int, number: int, side: int
-    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Make one sample: a crop ``(side, side, 3)`` in [-1, 1] and its hole ``(side, side)``."""
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32] | None]:
+        """Make a sample: a crop ``(S, S, 3)`` in [-1, 1], its hole, any guidance ``(S, S, 5)``."""
         rng = np.random.default_rng([self.seed, step, number])
         chosen = int(np.searchsorted(self.cumulative, rng.random(), side="right"))
         photo = self.photos[min(chosen, len(self.photos) - 1)]
         pixels = crop(photo, side, rng, self.data).astype(np.float32) / np.float32(255)
         pixels = recolour(pixels, rng, self.data.colour)
-        return pixels * 2 - 1, mixture(self.data.masks, side, side, rng)
+        hole = mixture(self.data.masks, side, side, rng)
+        drawn = None
+        if self.guidance is not None:
+            chances = dataclasses.asdict(self.guidance)
+            pixels, drawn = samples.sample(pixels, hole, rng, **chances)
+        return pixels * 2 - 1, hole, drawn
 
     def batch(self, step: int, stage: StageConfig, number: int = 0) -> Batch:
         """Make a batch of a step.
@@ -136,11 +165,15 @@ class Batches:
             The batch; the same for the same seed, step, stage and number.
         """
         first = number * stage.batch
-        pairs = [self.sample(step, first + i, stage.crop) for i in range(stage.batch)]
-        image = np.stack([pixels for pixels, _ in pairs]).transpose(0, 3, 1, 2)
-        holes = [pairs[0][1] if self.data.shared_hole else hole for _, hole in pairs]
+        made = [self.sample(step, first + i, stage.crop) for i in range(stage.batch)]
+        holes = [made[0][1] if self.data.shared_hole else hole for _, hole, _ in made]
         hole = np.stack(holes)[:, None].astype(np.float32)
-        return Batch(torch.from_numpy(np.ascontiguousarray(image)), torch.from_numpy(hole))
+        drawn = [guidance for _, _, guidance in made if guidance is not None]
+        return Batch(
+            _planes([pixels for pixels, _, _ in made]),
+            torch.from_numpy(hole),
+            _planes(drawn) if drawn else None,
+        )
 
     def ahead(self, first: int, train: TrainConfig) -> Iterator[list[Batch]]:
         """Yield each step's batches, from ``first`` to the last, made ahead of their use.
@@ -160,3 +193,8 @@ class Batches:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
+
+
+def _planes(arrays: list[NDArray[np.float32]]) -> Tensor:
+    """Stack ``(S, S, C)`` to ``(B, C, S, S)``."""
+    return torch.from_numpy(np.ascontiguousarray(np.stack(arrays).transpose(0, 3, 1, 2)))

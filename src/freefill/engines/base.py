@@ -14,12 +14,22 @@ class Engine(Protocol):
     name: str
     """For people: what computes, and on how many threads."""
 
-    def predict(self, image: NDArray[np.float32], hole: NDArray[np.float32]) -> NDArray[np.float32]:
+    guided: bool
+    """Whether the network can follow guidance."""
+
+    def predict(
+        self,
+        image: NDArray[np.float32],
+        hole: NDArray[np.float32],
+        guidance: NDArray[np.float32] | None = None,
+    ) -> NDArray[np.float32]:
         """Predict whole crops.
 
         Args:
             image: ``(B, 3, H, W)`` float32 RGB in [-1, 1]; what lies inside the hole is ignored.
             hole: ``(B, 1, H, W)`` float32, 1 = fill. H and W are multiples of 16.
+            guidance: ``(B, 5, H, W)`` float32 as :class:`freefill.guidance.sketch.Guidance` gives
+                it, 0 outside the hole; only where the engine is ``guided``.
 
         Returns:
             ``(B, 3, H, W)`` float32, about [-1, 1], not clipped.

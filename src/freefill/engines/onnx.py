@@ -10,13 +10,19 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from freefill.errors import WeightsError
+from freefill.guidance.sketch import CHANNELS
+
+INPUTS = ["image", "hole"]
+NONE = np.zeros((1, CHANNELS, 2, 2), np.float32)
+"""Stands for no guidance at any size, so that none costs nothing."""
 
 
 class OnnxEngine:
     """One network in ONNX Runtime.
 
     Args:
-        path: An ONNX file with inputs ``image`` and ``hole`` and output ``filled``.
+        path: An ONNX file with inputs ``image``, ``hole`` and perhaps ``guidance``, and output
+            ``filled``.
         threads: Threads within one run; by default one for each core this process may use.
 
     Raises:
@@ -39,13 +45,24 @@ class OnnxEngine:
         except Exception as error:  # its own exception types share no public base
             raise WeightsError(f"{path} cannot be loaded by ONNX Runtime: {error}") from None
         names = [i.name for i in self.session.get_inputs()]
-        if names != ["image", "hole"]:
-            raise WeightsError(f"{path} has inputs {names}; freefill weights have image and hole")
+        self.guided = names == [*INPUTS, "guidance"]
+        if names != INPUTS and not self.guided:
+            raise WeightsError(
+                f"{path} has inputs {names}; freefill weights have image and hole, perhaps guidance"
+            )
         self.name = f"ONNX Runtime {onnxruntime.__version__}, CPU, {self.threads} threads"
 
-    def predict(self, image: NDArray[np.float32], hole: NDArray[np.float32]) -> NDArray[np.float32]:
+    def predict(
+        self,
+        image: NDArray[np.float32],
+        hole: NDArray[np.float32],
+        guidance: NDArray[np.float32] | None = None,
+    ) -> NDArray[np.float32]:
         """Predict whole crops; see :class:`freefill.engines.base.Engine`."""
-        (filled,) = self.session.run(["filled"], {"image": image, "hole": hole})
+        given = {"image": image, "hole": hole}
+        if self.guided:
+            given["guidance"] = NONE if guidance is None else guidance
+        (filled,) = self.session.run(["filled"], given)
         result: NDArray[np.float32] = filled
         return result
 

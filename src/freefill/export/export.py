@@ -63,6 +63,7 @@ def export(
         "parameters": count_parameters(network),
         "gmac_512": round(count_macs(network, 512) / 1e9, 3),
         "storage": "fp16, computed in float32",
+        "sketch": config.guidance.on,
         "training": {
             "photos": state["photos"],
             "steps": state["step"],
@@ -78,10 +79,10 @@ def export(
         **_inherited(state.get("source_card") or {}),
         **(notes or {}),
     }
-    model = to_onnx(network)
+    model = to_onnx(network, guided=config.guidance.on)
     embed(model, card)
     content = model.SerializeToString()
-    worst = check_parity(network, content)
+    worst = check_parity(network, content, guided=config.guidance.on)
     card = {
         **card,
         "parity": {"largest_difference": worst, "range": "[-1, 1]"},

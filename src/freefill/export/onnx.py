@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from freefill.errors import CheckpointError, WeightsError
 from freefill.export.pickles import check_size
+from freefill.guidance.sketch import CHANNELS
 
 OPSET = 18
 SIZES = ((1, 64, 64), (2, 96, 160), (1, 256, 240))
@@ -35,32 +36,41 @@ SMALL = 16
 """Tensors with fewer elements keep float32: their share of the file is nothing."""
 
 
-def to_onnx(network: nn.Module, *, half: bool = True) -> onnx.ModelProto:
-    """Translate a generator, unguided.
+def to_onnx(network: nn.Module, *, half: bool = True, guided: bool = False) -> onnx.ModelProto:
+    """Translate a generator.
 
     Args:
         network: Takes ``image`` ``(B, 3, H, W)`` and ``hole`` ``(B, 1, H, W)``.
         half: Whether weights are stored as fp16; otherwise they stay as they are.
+        guided: Whether it was trained to follow guidance, ``(B, 5, H, W)``.
 
     Returns:
-        The model, with inputs ``image`` and ``hole`` and output ``filled``.
+        The model, with inputs ``image``, ``hole`` and, where it is ``guided``, ``guidance``, for
+        which 2x2 zeros stand for none; and output ``filled``.
     """
     network = network.eval()
-    example = (torch.zeros(1, 3, 64, 64), torch.ones(1, 1, 64, 64))
+    example = [torch.zeros(1, 3, 64, 64), torch.ones(1, 1, 64, 64)]
+    names = ["image", "hole"]
     free = {0: "batch", 2: "height", 3: "width"}
+    axes = {name: free for name in (*names, "filled")}
+    if guided:
+        example.append(torch.zeros(1, CHANNELS, 64, 64))
+        names.append("guidance")
+        # Other names than the image's: none is of another size.
+        axes["guidance"] = {0: "guided", 2: "guided_height", 3: "guided_width"}
     buffer = io.BytesIO()
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), torch.no_grad():
         warnings.simplefilter("ignore")
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         torch.onnx.export(
             network,
-            example,
+            tuple(example),
             cast(Any, buffer),  # a file object is taken; the annotation says paths only
             dynamo=False,
             opset_version=OPSET,
-            input_names=["image", "hole"],
+            input_names=names,
             output_names=["filled"],
-            dynamic_axes={"image": free, "hole": free, "filled": free},
+            dynamic_axes=axes,
             do_constant_folding=False,
         )
     model = onnx.load_model_from_string(buffer.getvalue())
@@ -70,12 +80,13 @@ def to_onnx(network: nn.Module, *, half: bool = True) -> onnx.ModelProto:
     return model
 
 
-def check_parity(network: nn.Module, content: bytes) -> float:
+def check_parity(network: nn.Module, content: bytes, *, guided: bool = False) -> float:
     """Compare an ONNX file with the torch network whose weights were rounded to fp16.
 
     Args:
         network: The generator, its parameters already rounded.
         content: The file.
+        guided: Whether it takes guidance; it is compared with and without any then.
 
     Returns:
         The largest absolute difference over :data:`SIZES`, in [-1, 1].
@@ -92,16 +103,23 @@ def check_parity(network: nn.Module, content: bytes) -> float:
         hole = (torch.rand(batch, 1, height, width, generator=generator) < 0.01).float()
         hole[..., height // 4 : height // 2, width // 4 : width // 2] = 1
         hole[..., height * 5 // 8 :, :] = 0
-        with torch.no_grad():
-            expected = network(image, hole).numpy()
-        (found,) = session.run(["filled"], {"image": image.numpy(), "hole": hole.numpy()})
-        difference = float(np.abs(found - expected).max())
-        if not difference <= TOLERANCE:
-            raise WeightsError(
-                f"ONNX Runtime and torch differ by {difference:.2g} at {batch}x{height}x{width}, "
-                f"more than {TOLERANCE:g}: nothing was exported"
-            )
-        worst = max(worst, difference)
+        given = {"image": image.numpy(), "hole": hole.numpy()}
+        pairs: list[tuple[tuple[Tensor, ...], Tensor | None]] = [((), None)]
+        if guided:
+            drawn = torch.rand(batch, CHANNELS, height, width, generator=generator) * hole
+            pairs = [((), torch.zeros(1, CHANNELS, 2, 2)), ((drawn,), drawn)]
+        for more, planes in pairs:
+            with torch.no_grad():
+                expected = network(image, hole, *more).numpy()
+            fed = given if planes is None else {**given, "guidance": planes.numpy()}
+            (found,) = session.run(["filled"], fed)
+            difference = float(np.abs(found - expected).max())
+            if not difference <= TOLERANCE:
+                raise WeightsError(
+                    f"ONNX Runtime and torch differ by {difference:.2g} at "
+                    f"{batch}x{height}x{width}, more than {TOLERANCE:g}: nothing was exported"
+                )
+            worst = max(worst, difference)
     return worst
 
 

@@ -30,10 +30,13 @@ def _variant(config: ModelConfig) -> Variant:
     return Variant(config.padding, config.mask_resize, config.fuse, config.attention)
 
 
-def build_discriminator(config: ModelConfig, side: int) -> nn.Module:
-    """Build the discriminator that a configuration names, for pictures of about ``side`` pixels."""
+def build_discriminator(config: ModelConfig, side: int, guidance: int = 0) -> nn.Module:
+    """Build the discriminator that a configuration names, for pictures of about ``side`` pixels.
+
+    It sees ``guidance`` channels of guidance next to the hole.
+    """
     if config.discriminator == "local-global":
         return LocalGlobalDiscriminator(4, config.discriminator_width, side)
     if config.discriminator == "features":
-        return FeatureCritic()
-    return SNPatchDiscriminator(4, config.discriminator_width)
+        return FeatureCritic(guidance=guidance)
+    return SNPatchDiscriminator(4 + guidance, config.discriminator_width)

@@ -4,7 +4,7 @@
 of a trained network learn what texture looks like in a fraction of the steps that a discriminator
 of pixels needs. The features are those that the perceptual loss computes anyway, so that on a CPU
 this one costs next to nothing. Where it differs: no random projections, the stages of VGG16 as they
-are, and each place is told how much of it is hole.
+are, and each place is told how much of it is hole, and of any guidance there.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ class FeatureCritic(nn.Module):
     Args:
         widths: Channels of each stage.
         hidden: Channels inside.
+        guidance: Channels of guidance.
 
     Shape:
-        One ``(B, C, h, w)`` of unit length in C for each stage, then ``hole`` ``(B, 1, H, W)``;
-        returns ``(B, N)``, a score for every place of every stage.
+        One ``(B, C, h, w)`` of unit length in C for each stage, then the hole with any guidance,
+        ``(B, 1 + guidance, H, W)``; returns ``(B, N)``, a score for every place of every stage.
 
     Examples:
         >>> critic = FeatureCritic((8, 16), hidden=4)
@@ -38,17 +39,20 @@ class FeatureCritic(nn.Module):
         torch.Size([2, 80])
     """
 
-    def __init__(self, widths: tuple[int, ...] = WIDTHS, hidden: int = 64) -> None:
+    def __init__(
+        self, widths: tuple[int, ...] = WIDTHS, hidden: int = 64, guidance: int = 0
+    ) -> None:
         super().__init__()
         self.enter = nn.ModuleList(spectral_norm(nn.Conv2d(width, hidden, 1)) for width in widths)
         self.around = nn.ModuleList(
-            spectral_norm(nn.Conv2d(hidden + 1, hidden, 3, padding=1)) for _ in widths
+            spectral_norm(nn.Conv2d(hidden + 1 + guidance, hidden, 3, padding=1)) for _ in widths
         )
         self.score = nn.ModuleList(spectral_norm(nn.Conv2d(hidden, 1, 1)) for _ in widths)
 
     def forward(self, *views: Tensor) -> Tensor:
         """Score the features; see the class for shapes."""
-        *stages, hole = views
+        *stages, conditions = views
+        hole, guidance = conditions[:, :1], conditions[:, 1:]
         scores = []
         for features, enter, around, score in zip(
             stages, self.enter, self.around, self.score, strict=True
@@ -56,7 +60,11 @@ class FeatureCritic(nn.Module):
             # Of unit length, the many channels of a late stage would each be nearly 0; and layers
             # of norm one need differences that are worth seeing.
             x = F.leaky_relu(enter(features * (GAIN * features.shape[1] ** 0.5)), 0.2)
-            share = F.adaptive_avg_pool2d(hole, (x.shape[-2], x.shape[-1]))
-            x = F.leaky_relu(around(torch.cat([x, share], 1)), 0.2)
+            size = (x.shape[-2], x.shape[-1])
+            # A line covers little of a place: it counts whole wherever it passes.
+            seen = [F.adaptive_avg_pool2d(hole, size)]
+            if guidance.shape[1]:
+                seen.append(F.adaptive_max_pool2d(guidance, size))
+            x = F.leaky_relu(around(torch.cat([x, *seen], 1)), 0.2)
             scores.append(score(x).flatten(1))
         return torch.cat(scores, 1)

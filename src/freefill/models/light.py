@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from freefill.guidance.sketch import CHANNELS
 from freefill.layers.copying import (
     CELL,
     Match,
@@ -84,14 +85,14 @@ class Light(nn.Module):
         channels: Width at 1/2, 1/4 and 1/8 of the resolution.
         dilations: Dilation of each trunk block at 1/8; four come before the blocks at 1/16.
         deep_dilations: Dilation of each block at 1/16.
-        guidance: Number of optional guidance channels (a sketch and three of colour strokes). Their
-            branch starts at zero and is skipped when no guidance is given, so that weights trained
-            without guidance can learn it later without another architecture.
+        guidance: Number of optional guidance channels: lines, where there are strokes of colour,
+            and their three colours. Their branch starts at zero and is skipped when no guidance is
+            given, so that weights trained without guidance can learn it later.
 
     Shape:
         ``image`` ``(B, 3, H, W)`` in [-1, 1] (values inside the hole are ignored), ``hole``
-        ``(B, 1, H, W)`` with 1 = fill, ``guidance`` ``(B, guidance, H, W)``; H and W multiples of
-        16.
+        ``(B, 1, H, W)`` with 1 = fill, ``guidance`` ``(B, guidance, H, W)``, 0 outside the hole; H
+        and W multiples of 16. Guidance of 2x2 zeros stands for none at any size.
         Returns the whole predicted picture, ``(B, 3, H, W)``, not clipped and not composited. In
         training mode a dict: that picture as ``filled``, the local colours as ``coarse``, ``(B, 3,
         H / 8, W / 8)``, and the loss of the choice of patches as ``match``, a scalar; for that one
@@ -100,7 +101,7 @@ class Light(nn.Module):
     Examples:
         >>> network = Light()
         >>> sum(p.numel() for p in network.parameters())
-        1724773
+        1725925
         >>> network.eval()(torch.zeros(2, 3, 64, 48), torch.ones(2, 1, 64, 48)).shape
         torch.Size([2, 3, 64, 48])
     """
@@ -110,7 +111,7 @@ class Light(nn.Module):
         channels: tuple[int, int, int] = (32, 64, 128),
         dilations: tuple[int, ...] = (1, 2, 4, 8, 1, 2),
         deep_dilations: tuple[int, ...] = (1, 2, 4, 8),
-        guidance: int = 4,
+        guidance: int = CHANNELS,
     ) -> None:
         super().__init__()
         half, quarter, eighth = channels

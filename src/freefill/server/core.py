@@ -80,8 +80,7 @@ class Server:
         self,
         request: Request,
         ticket: Ticket,
-        image: bytes,
-        mask: bytes | None,
+        files: fills.Files,
         options: schemas.FillOptions,
     ) -> tuple[bytes, str, schemas.Details]:
         """Fill one image; as :func:`freefill.server.fills.fill`, in a worker.
@@ -92,12 +91,12 @@ class Server:
         """
         name = self.models.check(options.model)
         most = self.settings.max_pixels
-        self.metrics.body.inc(len(image) + len(mask or b""))
+        self.metrics.body.inc(files.size)
 
         def task() -> tuple[bytes, str, schemas.Details]:
-            return fills.fill(self.models.get(name), image, mask, options, most, ticket)
+            return fills.fill(self.models.get(name), files, options, most, ticket)
 
-        answer = await self.do(request, ticket, image, task)
+        answer = await self.do(request, ticket, files.image, task)
         self.metrics.seconds.observe(answer[2].seconds)
         return answer
 

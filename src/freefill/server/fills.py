@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from io import BytesIO
 
 from PIL import Image
@@ -19,10 +20,31 @@ LARGEST_UNKNOWN = 2**24
 """Pixels that are counted for a file that tells them to nobody but its own reader."""
 
 
+@dataclass(frozen=True)
+class Files:
+    """The files of a fill, encoded.
+
+    Attributes:
+        image: The photo.
+        mask: ``None`` takes the photo's transparent part.
+        sketch: Lines to follow, if any.
+        colour: Strokes of colour, if any.
+    """
+
+    image: bytes
+    mask: bytes | None = None
+    sketch: bytes | None = None
+    colour: bytes | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of all of them."""
+        return sum(len(f) for f in (self.image, self.mask, self.sketch, self.colour) if f)
+
+
 def fill(
     inpainter: Inpainter,
-    image: bytes,
-    mask: bytes | None,
+    files: Files,
     options: FillOptions,
     max_pixels: int,
     ticket: Ticket,
@@ -31,10 +53,9 @@ def fill(
 
     Args:
         inpainter: The pipeline.
-        image: An image file.
-        mask: Another; ``None`` takes the image's transparent part.
+        files: What to fill, where, and with what guidance.
         options: How.
-        max_pixels: The most that either may have.
+        max_pixels: The most that any of them may have.
         ticket: Is told of each step, and may stop the work between two.
 
     Returns:
@@ -45,21 +66,23 @@ def fill(
         StoppedError: If nobody waits for it any more.
     """
     start = time.perf_counter()
-    picture = Picture.read(image, max_pixels=max_pixels)
+    picture = Picture.read(files.image, max_pixels=max_pixels)
     ticket.enter("filling")
     try:
         filled, notices = inpainter.fill(
             picture,
-            "alpha" if mask is None else mask,
+            "alpha" if files.mask is None else files.mask,
             invert=options.invert,
             grow=options.grow,
             fit=options.fit,
+            sketch=files.sketch,
+            colour=files.colour,
             soft=options.soft,
             max_pixels=max_pixels,
             progress=ticket.progress,
         )
     except ImageError as error:
-        # The image has been read: what cannot be read now is the other one.
+        # The image has been read, and guidance has errors of its own.
         raise MaskError(f"mask: {error}") from None
     ticket.enter("writing")
     left = top = 0

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
+from freefill.server.fills import Files
 from freefill.server.problems import ProblemError
 from freefill.server.schemas import FillBody, FillOptions
 
@@ -22,6 +23,8 @@ Options = TypeVar("Options", bound=BaseModel)
 JSON = "application/json"
 MULTIPART = "multipart/form-data"
 FIELDS = 20
+BESIDE = ("mask", "sketch", "colour")
+"""Files that a fill can have beside its image."""
 
 
 class _InMemory(MultiPartParser):
@@ -95,23 +98,24 @@ async def read_json(request: Request, kind: type[Options], strict: bool = True) 
     return _validated(kind, content, strict)
 
 
-async def read_fill(request: Request) -> tuple[FillOptions, bytes, bytes | None]:
+async def read_fill(request: Request) -> tuple[FillOptions, Files]:
     """Read a fill, as a form or as JSON.
 
     Returns:
-        Options, image and mask.
+        Options and files.
 
     Raises:
         ProblemError: 415 if it is neither, else as the readers raise it.
     """
     media_type = media_type_of(request)
     if media_type == MULTIPART:
-        options, files = await read_multipart(request, FillOptions, ("image", "mask"))
-        return options, files["image"], files.get("mask")
+        options, files = await read_multipart(request, FillOptions, ("image", *BESIDE))
+        return options, Files(**files)
     if media_type == JSON:
         body = await read_json(request, FillBody)
-        mask = None if body.mask is None else decoded(body.mask, "mask")
-        return body, decoded(body.image, "image"), mask
+        texts = {name: getattr(body, name) for name in BESIDE}
+        beside = {k: decoded(text, k) for k, text in texts.items() if text is not None}
+        return body, Files(decoded(body.image, "image"), **beside)
     raise ProblemError(
         415,
         "media-type",

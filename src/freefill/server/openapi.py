@@ -10,6 +10,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel
 
 from freefill.server import problems, schemas
+from freefill.server.forms import BESIDE
 
 REASONS = {
     400: "The body is no form, or no JSON",
@@ -20,7 +21,7 @@ REASONS = {
     413: "The body is too large",
     415: "The body is of another type",
     421: "The server is not called by this name",
-    422: "A field, the image or the mask cannot be used",
+    422: "A field, the image, or what is beside it cannot be used",
     429: "Too many are waiting",
     500: "A bug",
     503: "The time limit has passed",
@@ -74,7 +75,7 @@ FILL: dict[str, Any] = {
         "requestBody": {
             "required": True,
             "content": {
-                "multipart/form-data": _form(schemas.FillOptions, "image", "mask"),
+                "multipart/form-data": _form(schemas.FillOptions, "image", *BESIDE),
                 "application/json": {"schema": schemas.FillBody.model_json_schema()},
             },
         }

@@ -39,8 +39,8 @@ def add(app: FastAPI, server: Server) -> None:
         JSON, else the image; what became of the fill is then in the header `Fill-Details`.
         """
         async with server.place(request, fill_id) as ticket:
-            options, image, mask = await server.read(forms.read_fill(request))
-            content, kind, details = await server.fill(request, ticket, image, mask, options)
+            options, files = await server.read(forms.read_fill(request))
+            content, kind, details = await server.fill(request, ticket, files, options)
         if forms.prefers_json(request.headers.get("accept", "")):
             coded = base64.b64encode(content).decode("ascii")
             result = schemas.FillResult(**details.model_dump(), media_type=kind, image=coded)

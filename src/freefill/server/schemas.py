@@ -64,6 +64,21 @@ class FillBody(FillOptions):
             json_schema_extra={"contentEncoding": "base64"},
         ),
     ] = None
+    sketch: Annotated[
+        str | None,
+        Field(
+            description="Lines that the fill is to follow: on a transparent ground, dark on "
+            "bright, or bright on dark. Only those inside the hole count.",
+            json_schema_extra={"contentEncoding": "base64"},
+        ),
+    ] = None
+    colour: Annotated[
+        str | None,
+        Field(
+            description="Strokes of colour that it is to take up, on a transparent ground.",
+            json_schema_extra={"contentEncoding": "base64"},
+        ),
+    ] = None
 
 
 class ViewOptions(BaseModel):

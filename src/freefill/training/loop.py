@@ -102,13 +102,14 @@ def train(
             f"the checkpoint was trained on {state['photos']} photos: from here on the run differs "
             "from an uninterrupted one"
         )
-    batches = Batches(store, used, config.data, settings.seed)
+    batches = Batches(store, used, config.data, settings.seed, config.guidance)
     preview = previews.Preview(store, held or used[:4], settings.stages[-1].crop)
 
     fabric = Fabric(accelerator="auto", devices=1, precision=_precision(settings))
     torch.manual_seed(settings.seed)
     generator = build_generator(config.model)
-    discriminator = build_discriminator(config.model, settings.stages[-1].crop)
+    guided = config.model.guidance if config.guidance.on else 0
+    discriminator = build_discriminator(config.model, settings.stages[-1].crop, guided)
     if init is not None:
         _start_from(generator, init, say)
     if settings.channels_last:
@@ -169,12 +170,12 @@ def train(
     def discriminate(step: int, views: list[View]) -> dict[str, Tensor]:
         """Take the discriminator's step: true pictures above 1, filled ones below -1."""
         values: dict[str, Tensor] = {}
-        for fake, real, hole in views:
+        for fake, real, conditions in views:
             penalise = weights.r1 > 0 and step % weights.r1_every == 0
             if penalise:
                 real = [r.detach().requires_grad_() for r in real]
             pairs = [torch.cat(pair) for pair in zip(real, fake, strict=True)]
-            scores = discriminator(*pairs, hole.repeat(2, 1, 1, 1))
+            scores = discriminator(*pairs, conditions.repeat(2, 1, 1, 1))
             real_scores, fake_scores = scores.float().chunk(2)
             d_loss = losses.hinge_discriminator(real_scores, fake_scores)
             _add(values, "discriminator", d_loss, len(views))
@@ -210,11 +211,11 @@ def train(
             # The windows of the perceptual loss depend on the step alone: nothing to save.
             windows = torch.Generator().manual_seed(settings.seed * 1_000_003 + step)
             values: dict[str, Tensor] = {}
-            parts = _parts(batch, settings.accumulate)
+            parts = batch.parts(settings.accumulate)
 
             if own and stage.adversarial:
                 with torch.no_grad():
-                    views = [_view(generator, part) for part in _parts(own[0], len(parts))]
+                    views = [_view(generator, part) for part in own[0].parts(len(parts))]
                 _add_all(values, discriminate(step, views))
 
             # Generator: l1 on the prediction, the other losses on the composite. What the
@@ -224,7 +225,7 @@ def train(
                 output = _output(generator, part)
                 predicted = output["filled"].float()
                 filled = composite(predicted, part)
-                filled_view, true_view, hole = [filled], [part.image], part.hole
+                filled_view, true_view, conditions = [filled], [part.image], part.conditions
                 error = losses.l1(predicted, part.image, part.hole, weights.known)
                 g_loss = weights.l1 * error
                 _add(values, "l1", error, len(parts))
@@ -241,21 +242,26 @@ def train(
                 if "match" in output:
                     g_loss = g_loss + weights.match * output["match"]
                     _add(values, "match", output["match"], len(parts))
+                if weights.sketch and part.guidance is not None:
+                    error = losses.missing_edges(predicted, part.image, part.guidance[:, :1])
+                    g_loss = g_loss + weights.sketch * error
+                    _add(values, "sketch", error, len(parts))
                 if perceptual is not None:
                     with fabric.autocast():
-                        look = perceptual(filled, part.image, part.hole, windows)
+                        look = perceptual(filled, part.image, part.conditions, windows)
                     g_loss = g_loss + weights.perceptual * look.distance
                     _add(values, "perceptual", look.distance, len(parts))
                     if isinstance(bare_discriminator, FeatureCritic):
                         # Its first stage is the picture nearly as it is, at full resolution.
-                        filled_view, true_view, hole = look.filled[1:], look.true[1:], look.hole
+                        filled_view, true_view = look.filled[1:], look.true[1:]
+                        conditions = look.conditions
                 if stage.adversarial:
                     discriminator.requires_grad_(False)
-                    score = losses.hinge_generator(discriminator(*filled_view, hole).float())
+                    score = losses.hinge_generator(discriminator(*filled_view, conditions).float())
                     discriminator.requires_grad_(True)
                     g_loss = g_loss + stage.adversarial * score
                     _add(values, "adversarial", score, len(parts))
-                views.append(([v.detach() for v in filled_view], true_view, hole))
+                views.append(([v.detach() for v in filled_view], true_view, conditions))
                 _add(values, "generator", g_loss, len(parts))
                 fabric.backward(g_loss / len(parts))
             g_optimizer.step()
@@ -302,16 +308,17 @@ def train(
 
 
 View = tuple[list[Tensor], list[Tensor], Tensor]
-"""What the discriminator looks at: filled, true, and the hole."""
+"""What the discriminator looks at: filled, true, and the hole with any guidance."""
 
 
 def _output(generator: nn.Module, batch: Batch) -> dict[str, Tensor]:
-    output = generator(batch.image, batch.hole)
+    given = () if batch.guidance is None else (batch.guidance,)
+    output = generator(batch.image, batch.hole, *given)
     return {"filled": output} if isinstance(output, Tensor) else output
 
 
 def _view(generator: nn.Module, batch: Batch) -> View:
-    return [composite(_output(generator, batch)["filled"], batch)], [batch.image], batch.hole
+    return [composite(_output(generator, batch)["filled"], batch)], [batch.image], batch.conditions
 
 
 def composite(predicted: Tensor, batch: Batch) -> Tensor:
@@ -384,11 +391,6 @@ def _rate(step: int, settings: TrainConfig) -> float:
         return 1.0
     share = (step - settings.warmup) / max(1, settings.steps - settings.warmup)
     return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
-
-
-def _parts(batch: Batch, count: int) -> list[Batch]:
-    images, holes = batch.image.chunk(count), batch.hole.chunk(count)
-    return [Batch(image, hole) for image, hole in zip(images, holes, strict=True)]
 
 
 def _add(values: dict[str, Tensor], name: str, value: Tensor, parts: int) -> None:

@@ -16,12 +16,13 @@ import { View } from './view.js';
 /** @typedef {import('./types.js').Tool} Tool */
 
 const stage = el('stage', HTMLElement);
-const view = new View(stage, el('photo', HTMLCanvasElement), el('over', HTMLCanvasElement));
+const view = new View(stage, el('photo', HTMLCanvasElement), el('over', HTMLCanvasElement), el('guide', HTMLCanvasElement));
 const compare = new Compare(view, el('line', HTMLElement));
 const studio = new Studio(view, { changed, progress, show });
 const tools = new Tools(view, el('ring', HTMLElement), (op) => {
   const words = { stroke: op.erase ? 'Erase' : 'Stroke', box: 'Rectangle', lasso: 'Lasso' };
-  studio.add(op, words[op.kind]);
+  if (op.kind === 'stroke' && op.layer) studio.guide(op, op.layer);
+  else studio.add(op, words[op.kind]);
   if (el('auto', HTMLInputElement).checked) void studio.fill();
 });
 const sliders = new Sliders(tools);
@@ -42,10 +43,16 @@ async function open(file) {
   }
 }
 
+/** Whether the network follows a sketch. */
+let sketches = false;
+const GUIDING = new Set(/** @type {Tool[]} */ (['pencil', 'paint']));
+
 /** @param {Tool} tool */
 function choose(tool) {
-  if (!tools.enabled) return;
+  if (!tools.enabled || (GUIDING.has(tool) && !sketches)) return;
   tools.choose(tool);
+  el('colour-option', HTMLElement).hidden = tool !== 'paint';
+  el('hardness-option', HTMLElement).hidden = tool === 'paint';
   for (const one of document.querySelectorAll('[data-tool]')) {
     one.setAttribute('aria-pressed', String(one.getAttribute('data-tool') === tool));
   }
@@ -60,7 +67,8 @@ function changed() {
   tools.enabled = state !== null;
   for (const one of document.querySelectorAll('[data-needs]')) {
     const needs = one.getAttribute('data-needs');
-    const has = needs === 'patch' ? !!state?.patch : needs === 'mask' ? !!state?.ops.length : state !== null;
+    const drawn = { patch: !!state?.patch, mask: !!state?.ops.length, guide: !!(state?.lines.length || state?.colours.length) };
+    const has = needs === 'sketch' ? sketches && state !== null : drawn[/** @type {keyof typeof drawn} */ (needs)] ?? state !== null;
     if (one instanceof HTMLButtonElement || one instanceof HTMLInputElement) one.disabled = !has;
   }
   enable('undo', history?.undoes ?? null, 'Undo');
@@ -167,6 +175,9 @@ button('welcome-open').addEventListener('click', act.open);
 button('help-open').addEventListener('click', act.help);
 button('see').addEventListener('click', act.mask);
 button('grow-open').addEventListener('click', act.grow);
+button('clear-sketch').addEventListener('click', () => studio.clearGuides());
+const colour = el('colour', HTMLInputElement);
+colour.addEventListener('input', () => (tools.colour = colour.value));
 for (const one of document.querySelectorAll('[data-tool]')) {
   one.addEventListener('click', () => choose(/** @type {Tool} */ (one.getAttribute('data-tool'))));
 }
@@ -193,7 +204,7 @@ hold.addEventListener('keyup', holding(false));
 
 keyboard.listen(view, tools, {
   b: () => choose('brush'), e: () => choose('eraser'), r: () => choose('box'), l: () => choose('lasso'),
-  h: () => choose('hand'), '[': () => sliders.step(-1), ']': () => sliders.step(1),
+  h: () => choose('hand'), d: () => choose('pencil'), p: () => choose('paint'), '[': () => sliders.step(-1), ']': () => sliders.step(1),
   '{': () => sliders.harden(-1), '}': () => sliders.harden(1),
   'Shift+[': () => sliders.harden(-1), 'Shift+]': () => sliders.harden(1),
   f: () => void (studio.work ?? studio.fill()), i: withPhoto(act.invert), m: withPhoto(act.mask), g: withPhoto(act.grow), s: act.split,
@@ -213,6 +224,16 @@ window.addEventListener('beforeunload', (event) => {
   if (studio.dirty) event.preventDefault();
 });
 
+/**
+ * Say why a tool is of no use.
+ *
+ * @param {Tool} tool
+ */
+function needless(tool) {
+  const one = document.querySelector(`[data-tool="${tool}"]`);
+  if (one instanceof HTMLButtonElement) one.title = `${one.ariaLabel}: the server's weights do not follow a sketch`;
+}
+
 async function start() {
   document.documentElement.style.setProperty('--mask', COLOUR);
   const asked = new URLSearchParams(location.hash.slice(1));
@@ -228,8 +249,11 @@ async function start() {
   choose('brush');
   changed();
   try {
-    const { limit } = await about();
+    const { limit, sketch } = await about();
     studio.limit = limit;
+    sketches = sketch;
+    if (!sketch) for (const tool of GUIDING) needless(tool);
+    changed();
     if (asked.has('photo')) await open(await givenPhoto());
   } catch (error) {
     studio.fail(error, 'The server cannot be asked');

@@ -10,9 +10,13 @@
 /** @typedef {import('./types.js').Stroke} Stroke */
 
 export const COLOUR = '#ff2d6f';
+/** Of a sketch's lines. */
+export const LINE = '#00b7ff';
 /** The same as a pixel of four bytes: red comes first in memory. */
 const PACKED = 0xff6f2dff;
 
+/** Pixels of the largest sketch, whose lines count by their middle: more would only take longer. */
+export const SKETCH_PIXELS = 6e6;
 /** Pixels of the largest mask; a larger photo gets a mask of this size, stretched by the server. */
 export const MOST_PIXELS = 32e6;
 
@@ -71,7 +75,7 @@ export class Mask {
  */
 export function paint(context, op, scale, width, height) {
   context.save();
-  context.fillStyle = context.strokeStyle = COLOUR;
+  context.fillStyle = context.strokeStyle = ('colour' in op && op.colour) || COLOUR;
   if ('erase' in op && op.erase) context.globalCompositeOperation = 'destination-out';
   if (op.kind === 'stroke') paintStroke(context, op, scale);
   else if (op.kind === 'box') {

@@ -52,6 +52,18 @@ export async function encodeMask(mask, soft) {
 }
 
 /**
+ * Strokes of colour as a PNG, transparent between them.
+ *
+ * @param {Mask} layer
+ * @returns {Promise<Blob>}
+ */
+export function encodeColours(layer) {
+  return new Promise((resolve, reject) => {
+    layer.canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error('the browser has no room'))), 'image/png');
+  });
+}
+
+/**
  * @param {string} name
  * @param {Uint8Array} content
  */

@@ -103,7 +103,8 @@ export async function view(file) {
 /**
  * Fill; while the server has too much to do, wait and ask again.
  *
- * @param {{image: Blob, mask: Blob, soft: boolean, fit: 'exact' | 'resize', patch: boolean, format: string}} work
+ * @param {{image: Blob, mask: Blob, sketch: Blob | null, colour: Blob | null, soft: boolean,
+ *   fit: 'exact' | 'resize', patch: boolean, format: string}} work
  * @param {AbortSignal} signal ends it, here and on the server
  * @param {(message: string, share: number | null) => void} tell
  * @returns {Promise<{blob: Blob, details: Details}>}
@@ -127,6 +128,8 @@ async function fillOnce(work, signal, tell) {
   const form = new FormData();
   form.set('image', work.image);
   form.set('mask', work.mask);
+  if (work.sketch) form.set('sketch', work.sketch);
+  if (work.colour) form.set('colour', work.colour);
   form.set('fit', work.fit);
   form.set('soft', String(work.soft));
   form.set('patch', String(work.patch));

@@ -7,12 +7,13 @@
  */
 
 import { History } from './history.js';
-import { Mask, grown, isBlank, isSoft, readMask } from './mask.js';
+import { Mask, SKETCH_PIXELS, grown, isBlank, isSoft, readMask } from './mask.js';
 import { decode } from './pictures.js';
-import { encodeMask } from './png.js';
+import { encodeColours, encodeMask } from './png.js';
 import { Refused, Unreachable, answers, fill } from './server.js';
 
 /** @typedef {import('./types.js').Op} Op */
+/** @typedef {import('./types.js').Drawing} Drawing */
 /** @typedef {import('./types.js').State} State */
 /** @typedef {import('./view.js').View} View */
 
@@ -50,7 +51,8 @@ export class Studio {
 
   get dirty() {
     const { state, saved } = this;
-    return state !== null && (state.patch !== saved?.patch || state.base !== saved?.base || state.ops !== saved?.ops);
+    if (!state) return false;
+    return !saved || state.patch !== saved.patch || state.base !== saved.base || !same(state, saved);
   }
 
   /** Whether there is something that the photo's own file does not have. */
@@ -59,10 +61,10 @@ export class Studio {
     return state !== null && (state.patch !== null || state.base.blob !== this.file);
   }
 
-  /** Whether the mask marks something that no fill has filled. */
+  /** Whether something is marked, and no fill was made from what is drawn now. */
   get pending() {
     const { state } = this;
-    return state !== null && state.ops !== state.patch?.ops && !isBlank(state.ops);
+    return state !== null && !same(state, state.patch?.drawing) && !isBlank(state.ops);
   }
 
   /** @param {File} file */
@@ -80,7 +82,7 @@ export class Studio {
         throw new Refused(413, `${file.name} is ${size}; the server takes ${mega(this.limit.pixels)}.`);
       }
       /** @type {State} */
-      const state = { base: { blob: file, image }, ops: [], patch: null };
+      const state = { base: { blob: file, image }, ...NOTHING, patch: null };
       this.name = file.name;
       this.file = file;
       this.history = new History(state);
@@ -112,6 +114,24 @@ export class Studio {
   add(op, label) {
     const { state } = this;
     if (state) this.push({ ops: [...state.ops, op] }, label);
+  }
+
+  /**
+   * Add a line or a stroke of colour.
+   *
+   * @param {import('./types.js').Stroke} stroke
+   * @param {import('./types.js').Layer} layer
+   */
+  guide(stroke, layer) {
+    const { state } = this;
+    if (!state) return;
+    const words = { lines: 'Line', colours: 'Colour' };
+    this.push({ [layer]: [...state[layer], stroke] }, stroke.erase ? `Erase ${words[layer].toLowerCase()}` : words[layer]);
+  }
+
+  clearGuides() {
+    const { state } = this;
+    if (state && (state.lines.length || state.colours.length)) this.push({ lines: [], colours: [] }, 'Clear sketch');
   }
 
   /**
@@ -175,7 +195,9 @@ export class Studio {
     await this.run('Filling', async (signal) => {
       const { blob, details } = await this.ask(state, true, '', signal);
       const image = await createImageBitmap(blob);
-      const patch = { image, left: details.left, top: details.top, ops: state.ops, seconds: details.seconds };
+      const { ops, lines, colours } = state;
+      const { left, top, seconds } = details;
+      const patch = { image, left, top, seconds, drawing: { ops, lines, colours } };
       // What was drawn meanwhile stays: it is the next fill's.
       this.push({ patch }, 'Fill');
       for (const line of details.notices) this.hooks.show(line);
@@ -188,9 +210,9 @@ export class Studio {
     if (!state?.patch) return;
     const { patch } = state;
     await this.run('Keeping the fill', async (signal) => {
-      const { blob } = await this.ask({ ...state, ops: patch.ops }, false, '', signal);
+      const { blob } = await this.ask({ ...state, ...patch.drawing }, false, '', signal);
       const image = await decode(blob);
-      this.push({ base: { blob, image }, ops: [], patch: null }, 'Keep fill');
+      this.push({ base: { blob, image }, ...NOTHING, patch: null }, 'Keep fill');
     });
   }
 
@@ -203,8 +225,8 @@ export class Studio {
       // A kept fill in the photo's own format is a whole file already.
       let blob = state.base.blob;
       if (patch || format) {
-        const ops = patch ? patch.ops : [];
-        const answer = await this.ask({ ...state, ops }, false, format, signal);
+        const drawing = patch ? patch.drawing : NOTHING;
+        const answer = await this.ask({ ...state, ...drawing }, false, format, signal);
         blob = answer.blob;
         for (const line of answer.details.notices) if (patch || !/empty/.test(line)) this.hooks.show(line);
       }
@@ -221,14 +243,26 @@ export class Studio {
    * @param {string} format
    * @param {AbortSignal} signal
    */
-  async ask({ base, ops }, patch, format, signal) {
+  async ask({ base, ops, lines, colours }, patch, format, signal) {
     // The mask on the screen mostly is the one that is meant; another is as large as the photo.
     const shown = this.view.mask;
     const mask = shown?.ops === ops ? shown : new Mask(base.image.width, base.image.height);
     mask.show(ops);
     const soft = isSoft(ops);
-    const fit = mask.exact ? /** @type {const} */ ('exact') : /** @type {const} */ ('resize');
-    const work = { image: base.blob, mask: await encodeMask(mask, soft), soft, fit, patch, format };
+    const { width, height } = base.image;
+    const sketch = guide(lines, width, height);
+    const colour = guide(colours, width, height);
+    const exact = [mask, sketch, colour].every((layer) => !layer || layer.exact);
+    const work = {
+      image: base.blob,
+      mask: await encodeMask(mask, soft),
+      sketch: sketch && (await encodeMask(sketch, false)),
+      colour: colour && (await encodeColours(colour)),
+      fit: exact ? /** @type {const} */ ('exact') : /** @type {const} */ ('resize'),
+      soft,
+      patch,
+      format,
+    };
     return fill(work, signal, this.hooks.progress);
   }
 
@@ -292,6 +326,30 @@ export class Studio {
       this.hooks.show('The server is back.');
     }, AGAIN);
   }
+}
+
+/** @type {Drawing} */
+const NOTHING = { ops: [], lines: [], colours: [] };
+
+/**
+ * @param {Drawing} a
+ * @param {Drawing | undefined} b
+ */
+function same(a, b) {
+  return a.ops === b?.ops && a.lines === b.lines && a.colours === b.colours;
+}
+
+/**
+ * @param {readonly import('./types.js').Stroke[]} strokes
+ * @param {number} width of the photo
+ * @param {number} height
+ * @returns {Mask | null} null where nothing is drawn
+ */
+function guide(strokes, width, height) {
+  if (isBlank(strokes)) return null;
+  const layer = new Mask(width, height, SKETCH_PIXELS);
+  layer.show(strokes);
+  return layer;
 }
 
 /** @type {Record<string, string>} */

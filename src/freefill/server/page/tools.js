@@ -1,13 +1,18 @@
 // @ts-check
 /** From the hand to steps of a mask: mouse, pen and fingers on the stage. */
 
+import { LINE } from './mask.js';
+
 /** @typedef {import('./types.js').Drawn} Drawn */
 /** @typedef {import('./types.js').Tool} Tool */
 /** @typedef {import('./view.js').View} View */
 
+const HARD = /** @type {const} */ ({ kind: 'stroke', hardness: 1 });
 export const SIZES = { least: 1, most: 1000 };
 /** A finger or hand that moves less has not drawn a box or a lasso, in screen pixels. */
 const STILL = 3;
+/** Widths of a sketch's line, and of what takes it away, in CSS pixels. */
+const PENCIL = { line: 2.5, erase: 20 };
 
 export class Tools {
   /**
@@ -23,6 +28,8 @@ export class Tools {
     this.tool = 'brush';
     this.size = 40;
     this.hardness = 1;
+    /** Of strokes of colour. */
+    this.colour = '#4f8a3c';
     this.enabled = false;
     /** Whether Space is held. */
     this.space = false;
@@ -47,12 +54,13 @@ export class Tools {
     this.cancel();
     this.tool = tool;
     this.view.dimFilled = tool !== 'eraser';
+    this.view.guiding = tool === 'pencil' || tool === 'paint';
     this.view.invalidate(false);
     this.tellCursor();
   }
 
   get brushes() {
-    return this.tool === 'brush' || this.tool === 'eraser';
+    return this.tool === 'brush' || this.tool === 'eraser' || this.tool === 'paint';
   }
 
   /**
@@ -66,7 +74,13 @@ export class Tools {
     const { tool, size, hardness } = this;
     const points = [x, y];
     const away = erase || tool === 'eraser';
-    if (this.brushes) this.view.live = { kind: 'stroke', erase: away, size, hardness, points };
+    if (tool === 'pencil') {
+      const width = ((away ? PENCIL.erase : PENCIL.line) * this.view.ratio) / this.view.scale;
+      // On a small photo a line of the screen would be thinner than a pixel.
+      this.view.live = { ...HARD, layer: 'lines', erase: away, size: Math.max(2, width), points, colour: LINE };
+    } else if (tool === 'paint') {
+      this.view.live = { ...HARD, layer: 'colours', erase: away, size, points, colour: this.colour };
+    } else if (this.brushes) this.view.live = { kind: 'stroke', erase: away, size, hardness, points };
     else this.view.live = { kind: tool === 'box' ? 'box' : 'lasso', erase: away, points: [...points, x, y] };
     this.view.invalidate(false);
   }

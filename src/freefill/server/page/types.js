@@ -4,8 +4,11 @@
  *
  * All places and lengths are in pixels of the photo at its full size.
  *
- * @typedef {{kind: 'stroke', erase: boolean, size: number, hardness: number, points: number[]}} Stroke
- *   A brush of a diameter and a hardness in [0, 1]; points are x, y, x, y, ...
+ * @typedef {{kind: 'stroke', erase: boolean, size: number, hardness: number, points: number[],
+ *   layer?: Layer, colour?: string}} Stroke
+ *   A brush of a diameter and a hardness in [0, 1]; points are x, y, x, y, ...; without a layer it
+ *   is of the mask.
+ * @typedef {'lines' | 'colours'} Layer  What a fill is to follow, and what it is to take up.
  * @typedef {{kind: 'box', erase: boolean, points: number[]}} Box  Two opposite corners.
  * @typedef {{kind: 'lasso', erase: boolean, points: number[]}} Lasso  A closed line.
  * @typedef {{kind: 'bitmap', image: HTMLCanvasElement, left: number, top: number, width: number,
@@ -29,14 +32,19 @@
  * @property {ImageBitmap} image Transparent outside the hole.
  * @property {number} left
  * @property {number} top
- * @property {readonly Op[]} ops The mask that it was made from.
+ * @property {Drawing} drawing What it was made from.
  * @property {number} seconds
  *
- * @typedef {object} State  The document at one moment; never changed, only replaced.
- * @property {Base} base
- * @property {readonly Op[]} ops
- * @property {Patch | null} patch
+ * @typedef {object} Drawing  All that is drawn over a photo.
+ * @property {readonly Op[]} ops The mask.
+ * @property {readonly Stroke[]} lines The sketch.
+ * @property {readonly Stroke[]} colours Strokes of colour.
  *
- * @typedef {'brush' | 'eraser' | 'box' | 'lasso' | 'hand'} Tool
+ * @typedef {object} Rest
+ * @property {Base} base
+ * @property {Patch | null} patch
+ * @typedef {Drawing & Rest} State  The document at one moment; never changed, only replaced.
+ *
+ * @typedef {'brush' | 'eraser' | 'box' | 'lasso' | 'hand' | 'pencil' | 'paint'} Tool
  */
 export {};

@@ -2,11 +2,11 @@
 /**
  * What is seen: the photo, its fill and its mask, at any zoom.
  *
- * Two canvases have one pixel for each pixel of the screen, whatever the device's scale: at 100 % a
+ * Three canvases have one pixel for each pixel of the screen, whatever the device's scale: at 100 % a
  * pixel of the photo is a pixel of the screen. Places on the screen are in those pixels here.
  */
 
-import { Mask, paint } from './mask.js';
+import { Mask, SKETCH_PIXELS, paint } from './mask.js';
 
 /** @typedef {import('./types.js').State} State */
 /** @typedef {import('./types.js').Drawn} Drawn */
@@ -24,12 +24,14 @@ export class View {
   /**
    * @param {HTMLElement} stage
    * @param {HTMLCanvasElement} photo
-   * @param {HTMLCanvasElement} over
+   * @param {HTMLCanvasElement} over for the mask
+   * @param {HTMLCanvasElement} guide for sketch and strokes
    */
-  constructor(stage, photo, over) {
+  constructor(stage, photo, over, guide) {
     this.stage = stage;
     this.photo = photo;
     this.over = over;
+    this.guide = guide;
     this.scale = 1;
     this.left = 0;
     this.top = 0;
@@ -45,6 +47,10 @@ export class View {
     this.live = null;
     this.showMask = true;
     this.dimFilled = true;
+    /** Whether what guides the fill is being drawn. */
+    this.guiding = false;
+    /** @type {Record<import('./types.js').Layer, Mask> | null} */
+    this.layers = null;
     /** Which part of the original is shown: none, all, or what lies left of a share of the photo. */
     this.original = 0;
     this.onchange = () => {};
@@ -90,7 +96,7 @@ export class View {
     };
     const width = size(entry.contentRect.width, exact?.inlineSize);
     const height = size(entry.contentRect.height, exact?.blockSize);
-    for (const canvas of [this.photo, this.over]) {
+    for (const canvas of [this.photo, this.over, this.guide]) {
       canvas.width = width;
       canvas.height = height;
     }
@@ -104,6 +110,8 @@ export class View {
     this.state = null;
     this.mask = new Mask(state.base.image.width, state.base.image.height);
     this.filled = null;
+    const layer = () => new Mask(state.base.image.width, state.base.image.height, SKETCH_PIXELS);
+    this.layers = { lines: layer(), colours: layer() };
     this.show(state);
     this.fit();
   }
@@ -112,9 +120,11 @@ export class View {
   show(state) {
     this.state = state;
     this.mask?.show(state.ops);
+    this.layers?.lines.show(state.lines);
+    this.layers?.colours.show(state.colours);
     if (state.patch) {
       this.filled ??= new Mask(this.width, this.height, DIM_PIXELS);
-      this.filled.show(state.patch.ops);
+      this.filled.show(state.patch.drawing.ops);
     }
     this.invalidate(true);
   }
@@ -202,7 +212,9 @@ export class View {
    */
   draw(photo, over) {
     if (photo) this.drawPhoto();
-    if (over) this.drawOver();
+    if (!over) return;
+    this.drawOver();
+    this.drawGuide();
   }
 
   drawPhoto() {
@@ -237,13 +249,12 @@ export class View {
     context.clearRect(0, 0, this.over.width, this.over.height);
     const { state, mask } = this;
     if (!state || !mask || !this.showMask || this.original > 0) return;
-    const pending = state.ops !== state.patch?.ops;
-    if (!pending && !this.live && this.dimFilled) return;
+    const { live } = this;
+    const mine = live && !('layer' in live && live.layer) ? live : null;
+    const pending = state.ops !== state.patch?.drawing.ops;
+    if (!pending && !mine && this.dimFilled) return;
     context.save();
-    context.setTransform(this.scale, 0, 0, this.scale, this.x, this.y);
-    context.beginPath();
-    context.rect(0, 0, this.width, this.height);
-    context.clip();
+    this.clipToPhoto(context);
     context.imageSmoothingEnabled = this.scale < SQUARES;
     context.drawImage(mask.canvas, 0, 0, this.width, this.height);
     if (state.patch && this.filled && this.dimFilled) {
@@ -254,7 +265,39 @@ export class View {
       context.globalAlpha = 1;
       context.globalCompositeOperation = 'source-over';
     }
-    if (this.live) paint(context, this.live, this.scale, this.width, this.height);
+    if (mine) paint(context, mine, this.scale, this.width, this.height);
     context.restore();
+  }
+
+  /** The sketch and the strokes of colour: while they are drawn, and until a fill has followed them. */
+  drawGuide() {
+    const context = this.guide.getContext('2d');
+    if (!context) return;
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.clearRect(0, 0, this.guide.width, this.guide.height);
+    const { state, layers, live } = this;
+    if (!state || !layers || !this.showMask || this.original > 0) return;
+    const done = state.patch?.drawing;
+    const pending = state.lines !== (done?.lines ?? state.lines) || state.colours !== (done?.colours ?? state.colours);
+    if (!this.guiding && !pending && done) return;
+    context.save();
+    this.clipToPhoto(context);
+    for (const name of /** @type {const} */ (['colours', 'lines'])) {
+      context.drawImage(layers[name].canvas, 0, 0, this.width, this.height);
+    }
+    if (live && 'layer' in live && live.layer) paint(context, live, this.scale, this.width, this.height);
+    context.restore();
+  }
+
+  /**
+   * Have places in the photo taken, and nothing painted beside it.
+   *
+   * @param {CanvasRenderingContext2D} context
+   */
+  clipToPhoto(context) {
+    context.setTransform(this.scale, 0, 0, this.scale, this.x, this.y);
+    context.beginPath();
+    context.rect(0, 0, this.width, this.height);
+    context.clip();
   }
 }
