@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from freefill.errors import WeightsError
+from freefill.errors import FreefillWarning, WeightsError
 from freefill.export.export import source_card
 from freefill.export.foreign import read
 from freefill.export.importing import import_weights
+from freefill.inpainter import Inpainter
 from freefill.models.deepfill import DeepFill, Variant
 from freefill.models.deepfill_names import names
 from freefill.weights.registry import find
@@ -124,9 +126,20 @@ def test_an_import_that_breaks_off_changes_nothing(
     find(tmp_path / "w.onnx").check()
 
 
-def test_guided_weights_say_what_the_onnx_file_cannot(tmp_path: Path) -> None:
+def test_guided_weights_follow_a_sketch_in_onnx(tmp_path: Path) -> None:
     lines: list[str] = []
     path = released(tmp_path, sketch=True)
     import_weights(path, tmp_path / "out.onnx", say=lines.append)
-    assert any("the .onnx takes no sketch yet" in line for line in lines)
+    assert any("can be guided by a sketch" in line for line in lines)
     assert read(tmp_path / "out.safetensors").sketch
+    inpainter = Inpainter(tmp_path / "out.onnx")
+    rng = np.random.default_rng(0)
+    photo = rng.integers(0, 256, (64, 64, 3), np.uint8)
+    hole, drawn = np.zeros((2, 64, 64), bool)
+    hole[16:48, 16:48] = drawn[30, 8:60] = True
+    plain = inpainter(image=photo, mask_image=hole)
+    with pytest.warns(FreefillWarning, match="no line in the hole"):
+        beside = inpainter(image=photo, mask_image=hole, sketch=drawn & ~hole)
+    guided = inpainter(image=photo, mask_image=hole, sketch=drawn)
+    np.testing.assert_array_equal(beside, plain)
+    assert (guided != plain).any()

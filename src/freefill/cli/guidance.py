@@ -1,4 +1,4 @@
-"""``freefill edges``."""
+"""``freefill edges`` and ``freefill gates``."""
 
 from __future__ import annotations
 
@@ -67,3 +67,99 @@ def edges(
     if not lines.any():
         print_notice(f"{photo} has no line that is strong enough: try --detail {3 * detail:g}")
     typer.echo(f"{out}: {width}x{height}, {lines.mean():.1%} of it lines")
+
+
+def gates(
+    photo: Annotated[Path, typer.Argument(help="The photo.", show_default=False)],
+    mask: Annotated[Path, typer.Option("--mask", "-m", help="White = fill.", show_default=False)],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            "-o",
+            help="A folder for the page, the pictures and the table.",
+            show_default=False,
+        ),
+    ],
+    sketch: Annotated[
+        Path | None, typer.Option(help="Lines that the fill follows.", show_default=False)
+    ] = None,
+    model: Annotated[
+        str,
+        typer.Option(help="Name of weights, an .onnx or .safetensors file, or a run's folder."),
+    ] = "light",
+    longest: Annotated[
+        int,
+        typer.Option(
+            help="A photo with a longer side than this is shrunk to it.", min=64, max=1024
+        ),
+    ] = 512,
+    max_pixels: Annotated[
+        int,
+        typer.Option(help="Refuse files whose width times height is more.", min=1),
+    ] = MAX_PIXELS,
+) -> None:
+    """Look at what the gates of a network let through.
+
+    Writes a page to browse (index.html), a picture of each layer's gates, one contact sheet with
+    what partial and plain convolutions would have in their place, and a table of how each channel
+    goes with the hole, its border, and the sketch:
+
+      freefill gates photo.jpg --mask mask.png --out gates/
+
+    Networks with plain or partial convolutions (freefill train --set model.name=encoder-decoder
+    --set model.convolution=partial) are shown the same way: --model runs/partial
+    """
+    from freefill.cli.lab import need_lab
+
+    need_lab()
+    import numpy as np
+    from PIL import Image
+
+    from freefill.errors import GuidanceError, ImageError
+    from freefill.export.export import load_network
+    from freefill.guidance import gate_report
+    from freefill.guidance.gates import filled, look
+    from freefill.guidance.sketch import Guidance
+    from freefill.image import Box, Picture
+    from freefill.masks.convert import to_hole
+
+    if out.exists() and not out.is_dir():
+        raise ImageError(f"--out {out} is a file: name a folder")
+    network = load_network(model)
+    picture = Picture.read(photo, max_pixels=max_pixels)
+    hole, notices = to_hole(mask, picture, max_pixels=max_pixels)
+    guidance = None
+    if sketch is not None:
+        guidance = Guidance.read(picture.size, sketch, max_pixels=max_pixels)
+        notices += guidance.notices(hole)
+    for line in notices:
+        print_notice(line)
+    height, width = picture.size
+    box, factor = Box(0, 0, height, width), -(-max(height, width) // longest)
+    size = -(-height // factor), -(-width // factor)
+    pixels = (picture.rgb(box) * 255).round().astype(np.uint8)
+    image = np.asarray(Image.fromarray(pixels).resize(size[::-1], Image.Resampling.BOX))
+    small = Image.fromarray(hole.astype(np.uint8) * 255).resize(size[::-1], Image.Resampling.BOX)
+    hole = np.asarray(small) > 0
+    planes = None if guidance is None else guidance.seen(box, factor, size)
+    try:
+        found = look(network, image, hole, planes)
+    except ValueError as error:
+        raise GuidanceError(f"--model {model}: {error}") from None
+    if not found:
+        raise GuidanceError(f"--model {model}: it has no gated, partial or plain layer to look at")
+    view = gate_report.View(
+        photo.name,
+        model,
+        image,
+        hole,
+        None if planes is None else planes[..., 0] > 0,
+        filled(network, image, hole, planes),
+        found,
+    )
+    page = gate_report.write(view, out)
+    maps = sum(len(gate.maps) for gate in found)
+    typer.echo(
+        f"{page}: {maps} maps of {len(found)} layers; {out / 'sheet.png'}, {out / 'gates.csv'}"
+    )

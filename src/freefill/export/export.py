@@ -22,6 +22,7 @@ from freefill.export.files import card_of, check_out, copy_of, embed, write_toge
 from freefill.export.onnx import check_parity, read_weights, round_to_half, to_onnx
 from freefill.export.pickles import check_size
 from freefill.models import build_generator
+from freefill.models.deepfill import DeepFill, Variant
 from freefill.training import checkpoint
 from freefill.weights import registry
 
@@ -189,3 +190,32 @@ def count_macs(network: nn.Module, side: int) -> int:
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(torch.zeros(1, 3, side, side), hole)
     return int(counter.get_total_flops() // 2)
+
+
+def load_network(name: str) -> nn.Module:
+    """Make the generator that weights or a run belong to, in evaluation mode.
+
+    Args:
+        name: What :func:`initial_weights` takes.
+
+    Returns:
+        The network.
+
+    Raises:
+        CheckpointError: If the weights cannot be read, or their card does not tell the network.
+        WeightsError: If there is no such name.
+    """
+    tensors, card = initial_weights(name), source_card(name)
+    network: nn.Module
+    if card.get("architecture") == "deepfill" and "variant" in card:
+        network = DeepFill(card.get("sketch") is True, Variant(**card["variant"]))
+    else:
+        config = card.get("training", {}).get("config")
+        if config is None:
+            raise CheckpointError(f"{name}: its card does not tell which network it is of")
+        network = build_generator(from_dict(config).model)
+    own = network.state_dict()
+    # Weights that were trained without guidance have no branch for it.
+    branch = {k: v for k, v in own.items() if k.startswith("guide.") and k not in tensors}
+    checkpoint.restore(network, {**tensors, **branch}, Path(name))
+    return network.requires_grad_(False).eval()

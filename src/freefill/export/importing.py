@@ -84,10 +84,10 @@ def import_weights(
         "licence": licence or foreign.assumed.licence,
         "made_with": made_with(),
     }
-    model = to_onnx(network, half=False)
+    model = to_onnx(network, half=False, guided=foreign.sketch)
     embed(model, card)
     content = model.SerializeToString()
-    worst = check_parity(network, content)
+    worst = check_parity(network, content, guided=foreign.sketch)
     card |= {
         "parity": {"largest_difference": worst, "range": "[-1, 1]"},
         "sha256": hashlib.sha256(content).hexdigest(),
@@ -165,8 +165,8 @@ def _report(
     )
     if foreign.sketch:
         say(
-            "these weights can be guided by a sketch: the .safetensors keeps that, the .onnx takes "
-            "no sketch yet and fills without one"
+            "these weights can be guided by a sketch ('freefill fill --sketch'); strokes of colour "
+            "mean nothing to them"
         )
     if foreign.layout == "port-tf" and not told:
         say(

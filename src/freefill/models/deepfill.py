@@ -149,8 +149,9 @@ class DeepFill(nn.Module):
 
     Shape:
         ``image`` ``(B, 3, H, W)`` RGB in [-1, 1] (values inside the hole are ignored), ``hole``
-        ``(B, 1, H, W)`` with 1 = fill, ``sketch`` ``(B, 1, H, W)`` with 1 = line, zeros if left
-        out; H and W multiples of 8. Returns the whole picture of the second network, ``(B, 3, H,
+        ``(B, 1, H, W)`` with 1 = fill, ``sketch`` ``(B, C, H, W)``, of which the first channel
+        counts, with 1 = line; zeros if left out, for which zeros of any size stand, too; H and W
+        multiples of 8. Returns the whole picture of the second network, ``(B, 3, H,
         W)`` in (-1, 1), not composited. In training mode a dict: that picture as ``filled`` and
         the first network's as ``coarse``.
 
@@ -205,7 +206,10 @@ class DeepFill(nn.Module):
             raise ValueError("these weights take no sketch: their first layer has 5 inputs, not 6")
         seen = image * (1 - hole)
         ones = torch.ones_like(hole)
-        lines = [] if not self.sketch else [hole * (0 if sketch is None else sketch)]
+        lines = []
+        if self.sketch:
+            drawn = torch.zeros_like(hole) if sketch is None else sketch[:, :1]
+            lines = [hole * F.interpolate(drawn, (height, width))]
         coarse = self._run(COARSE, torch.cat([seen, *lines, ones, ones * hole], 1))
 
         x = coarse * hole + seen
