@@ -238,7 +238,7 @@ class Watched:
         self.expected = expected
         self.now = self.most = self.all = 0
 
-    def fill_hole(self, picture: Picture, hole: Hole, *, opaque: bool) -> Picture:
+    def fill_hole(self, picture: Picture, hole: Hole, **_: object) -> Picture:
         with self.changed:
             self.now += 1
             self.all += 1

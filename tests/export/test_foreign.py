@@ -401,7 +401,7 @@ def test_card_with_no_whole_variant(tmp_path: Path, weights: Weights) -> None:
 def test_refused_when_torch_and_onnx_differ(
     tmp_path: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object) -> float:
+    def refuse(*_: object, **__: object) -> float:
         raise WeightsError("differ by 0.5")
 
     monkeypatch.setattr("freefill.export.importing.check_parity", refuse)
