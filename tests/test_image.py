@@ -764,3 +764,24 @@ def test_a_lossless_webp_stays_lossless(photo: NDArray[np.uint8], hole: NDArray[
         picture = Picture.read(source)
         after = np.asarray(opened(filled(picture, hole).encode("WEBP")[0]))
         assert np.array_equal(after[~hole], picture.samples[~hole]) == lossless
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif"])
+def test_another_frame_keeps_mode_and_metadata(tmp_path: Path, suffix: str) -> None:
+    exif = Image.Exif()
+    exif[0x010E] = "what it shows"
+    path = tmp_path / f"photo.{suffix}"
+    rows, columns = np.mgrid[:24, :32]
+    small = np.stack([rows * 8, columns * 6, 200 - rows * 4], -1).astype(np.uint8)
+    Image.fromarray(small).save(path, exif=exif, dpi=(300, 300))
+    picture = Picture.read(path)
+    wide = picture.reframed(np.tile(picture.samples, (2, 3, 1)))
+    content, _ = wide.encode(picture.format or "")
+    with Image.open(BytesIO(content)) as again:
+        assert again.size == (96, 48)
+        assert again.getexif()[0x010E] == "what it shows"
+        assert round(float(again.info["dpi"][0])) == 300
+        seen = np.asarray(again.convert("RGB")).astype(int)
+    assert np.abs(seen[24:, 64:] - small).mean() < 3
+    with pytest.raises(ValueError, match="samples are uint8"):
+        picture.reframed(np.zeros((4, 4), np.uint8))

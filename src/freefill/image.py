@@ -241,6 +241,27 @@ class Picture:
                 target[hole] = values
         return replace(self, samples=samples, touched=touched if touched.any() else None)
 
+    def reframed(self, samples: Samples) -> Picture:
+        """Give another picture, of any size, in this one's mode, format and metadata.
+
+        Args:
+            samples: ``(H, W)`` or ``(H, W, C)``, of this picture's dtype and channels.
+
+        Returns:
+            A new picture, nothing of which counts as filled.
+
+        Raises:
+            ValueError: If the samples are of another kind.
+        """
+        if samples.dtype != self.samples.dtype or samples.shape[2:] != self.samples.shape[2:]:
+            raise ValueError(
+                f"samples are {samples.dtype} {samples.shape[2:]}, not {self.samples.dtype} "
+                f"{self.samples.shape[2:]}"
+            )
+        return replace(
+            self, samples=samples, touched=None, carried=replace(self.carried, anew=True)
+        )
+
     def mixed(self, before: Picture, share: NDArray[np.float32]) -> Picture:
         """Let what was there before the fill be seen through it.
 

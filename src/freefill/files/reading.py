@@ -35,6 +35,8 @@ class Carried:
     """Of a TIFF."""
     jpeg: bytes | None = None
     """All of a JPEG, for its segments and coefficients."""
+    anew: bool = False
+    """Whether the samples are no longer those of the file, here and there changed."""
 
 
 @dataclass

@@ -234,7 +234,9 @@ def _jpeg_again(picture: Picture, strip: bool, notices: list[str]) -> Result:
     own, _ = jpeg.segments(content)
     orientation, touched = picture.carried.orientation, picture.touched
     reason = None
-    if touched is not None:
+    if picture.carried.anew:
+        reason = "a picture of another frame is coded again as a whole"
+    elif touched is not None:
         reason = coefficients.why_not(content, picture.mode)
         if reason is None:
             samples = stored(picture.samples, orientation)

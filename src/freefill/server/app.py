@@ -19,6 +19,7 @@ from freefill.server.core import Server
 from freefill.server.guard import Guard
 from freefill.server.problems import ProblemError
 from freefill.server.settings import Settings
+from freefill.server.verbs import routing
 from freefill.server.work import StoppedError
 
 GONE = 499
@@ -57,6 +58,7 @@ def build(settings: Settings, photo: tuple[str, bytes] | None = None) -> ASGIApp
     _add_errors(app)
     routes.add(app, server)
     iopaint.add(app, server)
+    routing.add(app, server)
     app.router.routes.extend(pages.routes())
     openapi.install(app)
     if settings.allow_origins:

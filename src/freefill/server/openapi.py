@@ -105,6 +105,29 @@ VIEW: dict[str, Any] = {
 }
 
 
+def form_route(options: type[BaseModel], result: type[BaseModel], *files: str) -> dict[str, Any]:
+    """Describe a route that takes a form of files and options and gives an image."""
+    told = {"schema": {"type": "string"}, "description": "With an image: its details as JSON."}
+    return {
+        "response_class": Response,
+        "responses": {
+            200: {
+                "description": "The image, or what became of it.",
+                "model": result,
+                "content": {f"image/{name}": BINARY for name in IMAGES},
+                "headers": {"Fill-Details": told},
+            },
+            **_problems(400, 408, 415, 422, 429, 503),
+        },
+        "openapi_extra": {
+            "requestBody": {
+                "required": True,
+                "content": {"multipart/form-data": _form(options, *files)},
+            }
+        },
+    }
+
+
 def inpaint(body: type[BaseModel]) -> dict[str, Any]:
     """Describe IOPaint's fill, whose body is read by hand."""
     seed = {"schema": {"type": "string"}, "description": "`sd_seed`, or -1."}

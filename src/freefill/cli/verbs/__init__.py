@@ -1,0 +1,1 @@
+"""The tasks on the command line: one file a verb."""

@@ -1,0 +1,46 @@
+"""What every task gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from freefill.image import Picture, Source
+from freefill.masks.convert import Hole
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What became of a task.
+
+    Attributes:
+        picture: The new picture, in the first source's mode, format and metadata.
+        hole: ``(H, W)`` bool, of its size: True where the network made up what is seen.
+        notices: Lines that a person should read.
+        found: What was found out on the way and may be worth knowing, e.g. ``{"angle": 1.5}``.
+    """
+
+    picture: Picture
+    hole: Hole
+    notices: tuple[str, ...] = ()
+    found: dict[str, float | str] = field(default_factory=dict)
+
+    @property
+    def image(self) -> Any:
+        """The new picture as what the first source was: array, Pillow image, or bytes."""
+        return self.picture.result()
+
+
+def picture_of(source: Source | Picture) -> Picture:
+    """Read a source that may have been read already.
+
+    Args:
+        source: A picture, or what :meth:`freefill.image.Picture.read` takes.
+
+    Returns:
+        The picture.
+
+    Raises:
+        ImageError: If it cannot be read.
+    """
+    return source if isinstance(source, Picture) else Picture.read(source)
