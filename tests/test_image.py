@@ -782,6 +782,6 @@ def test_another_frame_keeps_mode_and_metadata(tmp_path: Path, suffix: str) -> N
         assert again.getexif()[0x010E] == "what it shows"
         assert round(float(again.info["dpi"][0])) == 300
         seen = np.asarray(again.convert("RGB")).astype(int)
-    assert np.abs(seen[24:, 64:] - small).mean() < 3
+    assert np.abs(seen[24:, 64:] - picture.samples.astype(int)).mean() < 3
     with pytest.raises(ValueError, match="samples are uint8"):
         picture.reframed(np.zeros((4, 4), np.uint8))
