@@ -115,7 +115,7 @@ class LossConfig:
     match: Annotated[float, Field(ge=0)] = 0.1
     """Weight of the cross-entropy of the patches that a generator chooses to copy."""
     sketch: Annotated[float, Field(ge=0)] = 0.0
-    """Weight of the edges that are missing along the lines of a sketch."""
+    """Weight of how unlike the truth's the edges along the lines of a sketch are."""
     perceptual: Annotated[float, Field(ge=0)] = 1.0
     perceptual_size: Annotated[int, Field(ge=32)] = 64
     perceptual_windows: Annotated[int, Field(ge=1)] = 2

@@ -49,15 +49,35 @@ def test_content_of_the_hole_is_ignored(network: Light) -> None:
         torch.testing.assert_close(network(image, hole), network(other, hole))
 
 
-def test_unused_guidance_changes_nothing_and_used_guidance_learns() -> None:
+def test_lines_change_nothing_before_they_are_learned_and_can_be() -> None:
     torch.manual_seed(0)
     network = Light(channels=(8, 8, 16), dilations=(1, 2), deep_dilations=(1,)).eval()
     image, hole = torch.rand(1, 3, 32, 32), torch.ones(1, 1, 32, 32)
-    guidance = torch.rand(1, CHANNELS, 32, 32)
+    guidance = torch.zeros(1, CHANNELS, 32, 32)
+    guidance[:, :1] = (torch.rand(1, 1, 32, 32) < 0.1).float()
     torch.testing.assert_close(network(image, hole), network(image, hole, guidance))
     network(image, hole, guidance).square().mean().backward()
     assert network.guide.weight.grad is not None
     assert network.guide.weight.grad.abs().max() > 0
+
+
+def test_strokes_of_colour_spread_before_anything_is_learned() -> None:
+    torch.manual_seed(0)
+    network = Light(channels=(8, 8, 16), dilations=(1, 2), deep_dilations=(1,)).eval()
+    image, hole = torch.zeros(1, 3, 96, 96), torch.zeros(1, 1, 96, 96)
+    hole[..., 16:80, 16:80] = 1
+    guidance = torch.zeros(1, CHANNELS, 96, 96)
+    guidance[..., 1, 40:56, 40:56] = 1
+    red = torch.tensor([0.8, -0.6, -0.6]).view(3, 1, 1)
+    guidance[:, 2:, 40:56, 40:56] = red
+    with torch.no_grad():
+        for layer in (network.to_colours, network.to_rgb):
+            layer.weight.zero_()
+        change = network(image, hole, guidance) - network(image, hole)
+    at = change[0, :, 44:52, 44:52].mean((1, 2))
+    torch.testing.assert_close(at, red.flatten(), atol=0.1, rtol=0)
+    # Beside it, its colour is there, fainter.
+    assert 0.1 < float(change[0, 0, 44:52, 62].mean()) < float(at[0]) - 0.1
 
 
 def test_two_by_two_zeros_stand_for_no_guidance_at_any_size() -> None:

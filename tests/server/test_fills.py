@@ -253,3 +253,36 @@ def test_a_photo_lying_on_its_side_is_shown_upright(
     out = io.BytesIO()
     Image.fromarray(photo).save(out, "TIFF", exif=exif)
     assert client.post("/v1/view", files=form(out.getvalue())).headers["view-size"] == "96x120"
+
+
+def test_a_sketch_and_a_dab_of_colour_guide_a_fill(
+    client: TestClient, inpainter: Inpainter, image: bytes, mask: bytes, hole: NDArray[np.bool_]
+) -> None:
+    def encoded(layer: NDArray[np.uint8]) -> bytes:
+        out = io.BytesIO()
+        Image.fromarray(layer).save(out, "PNG")
+        return out.getvalue()
+
+    rows, columns = np.nonzero(hole)
+    middle = int(np.median(rows)), int(np.median(columns))
+    line, dab = np.zeros((2, *hole.shape, 4), np.uint8)
+    line[middle[0], :, 3] = 255
+    dab[middle[0] - 3 : middle[0] + 4, middle[1] - 3 : middle[1] + 4] = (250, 20, 20, 255)
+    sketch, colour = encoded(line), encoded(dab)
+    plain = client.post("/v1/fill", files=form(image, mask))
+    drawn = {"sketch": ("s.png", sketch), "colour": ("c.png", colour)}
+    answer = client.post("/v1/fill", files={**form(image, mask), **drawn})
+    assert answer.status_code == 200
+    assert answer.content == _expected(inpainter, image, mask, "PNG", sketch=sketch, colour=colour)
+    assert answer.content != plain.content
+    texts = {"image": image, "mask": mask, "sketch": sketch, "colour": colour}
+    coded = {name: base64.b64encode(part).decode() for name, part in texts.items()}
+    assert client.post("/v1/fill", json=coded).content == answer.content
+    refused = client.post(
+        "/v1/fill", files={**form(image, mask), "sketch": ("s.png", encoded(line[1:]))}
+    )
+    assert refused.status_code == 422
+    assert refused.json()["type"] == "urn:freefill:problem:guidance"
+    assert "resize it" in refused.json()["detail"]
+    (model,) = client.get("/v1/models").json()["models"]
+    assert model["sketch"] is True

@@ -86,8 +86,9 @@ class Light(nn.Module):
         dilations: Dilation of each trunk block at 1/8; four come before the blocks at 1/16.
         deep_dilations: Dilation of each block at 1/16.
         guidance: Number of optional guidance channels: lines, where there are strokes of colour,
-            and their three colours. Their branch starts at zero and is skipped when no guidance is
-            given, so that weights trained without guidance can learn it later.
+            and their three colours. Strokes are known pixels to the guess; beside that, all of them
+            have a branch that starts at zero and is skipped when no guidance is given, so that
+            weights trained without guidance can learn it later.
 
     Shape:
         ``image`` ``(B, 3, H, W)`` in [-1, 1] (values inside the hole are ignored), ``hole``
@@ -166,7 +167,7 @@ class Light(nn.Module):
         height, width = image.shape[-2:]
         if not torch.compiler.is_compiling() and (height % STRIDE or width % STRIDE):
             raise ValueError(f"light needs multiples of {STRIDE}, not {width}x{height}")
-        guess = pull_push(image, hole)
+        guess = pull_push(*_with_strokes(image, hole, guidance))
         half = self.stem(F.pixel_unshuffle(torch.cat([guess, hole], 1), 2))
         if guidance is not None:
             half = half + self.guide(F.pixel_unshuffle(guidance, 2))
@@ -219,6 +220,19 @@ class Light(nn.Module):
             torch.cat([offered, self.to_offered(own).float()], 1),
             hole,
         )
+
+
+def _with_strokes(image: Tensor, hole: Tensor, guidance: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Take strokes of colour for known pixels: give picture and hole for the guess.
+
+    So their colours spread into the hole as those from around it do, before anything is learned.
+    """
+    if guidance is None:
+        return image, hole
+    # Without strokes there may be 2x2 zeros, which stand for none.
+    strokes = F.interpolate(guidance[:, 1:], (image.shape[-2], image.shape[-1]))
+    painted, colours = strokes[:, :1], strokes[:, 1:]
+    return image * (1 - painted) + colours, hole * (1 - painted)
 
 
 def _mismatch(match: Match, image: Tensor) -> Tensor:

@@ -243,7 +243,7 @@ def train(
                     g_loss = g_loss + weights.match * output["match"]
                     _add(values, "match", output["match"], len(parts))
                 if weights.sketch and part.guidance is not None:
-                    error = losses.missing_edges(predicted, part.image, part.guidance[:, :1])
+                    error = losses.edge_difference(predicted, part.image, part.guidance[:, :1])
                     g_loss = g_loss + weights.sketch * error
                     _add(values, "sketch", error, len(parts))
                 if perceptual is not None:
