@@ -2,7 +2,7 @@
 
     python benchmarks/guidance_sheet.py --out docs/guidance.jpg
 
-Each of the photos in examples/ has a hole in its middle, its true lines in it, and is filled without
+Each photo in examples/ has a hole in its middle with its true lines in it, and is filled without
 and with them. Below, one hole with three sketches that nobody's photo had gives three results.
 """
 
