@@ -111,7 +111,7 @@ def table(found: dict[str, list[list[float]]]) -> str:
     rng = np.random.default_rng(0)
     draws = rng.integers(0, len(own), (10_000, len(own)))
     lines = [
-        "| | LPIPS | over the border | l1 of the border | LPIPS less uncrop's | uncrop is better on |",
+        "| | LPIPS | over the border | its l1 | LPIPS less uncrop's | uncrop is better on |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for name, rows in values.items():

@@ -26,7 +26,7 @@ from freefill.turning import expanded, turned
 
 MOST = 45.0
 """Degrees that a photo is turned at most: beyond, another side of it is level."""
-ENOUGH = 0.1
+ENOUGH = 0.06
 """Support that an estimated tilt needs."""
 RIVAL = 0.5
 """Share of it that another tilt may have."""
@@ -138,8 +138,8 @@ def _small(picture: Picture) -> Rgb:
         np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.LANCZOS))
         for plane in np.ascontiguousarray(colours.transpose(2, 0, 1))
     ]
-    colours = np.clip(np.stack(planes, -1), 0, 1)
-    return colours
+    shown: Rgb = np.clip(np.stack(planes, -1), 0, 1)
+    return shown
 
 
 def _seen(picture: Picture, hole: Hole) -> Hole:
