@@ -118,9 +118,9 @@ def _estimated(picture: Picture) -> float:
         )
     if abs(found.angle) > LARGEST or found.rival > RIVAL * found.support:
         raise ImageError(
-            f"the photo's lines do not agree on its angle: they say {-found.angle:.1f} degrees "
-            f"with evidence of {found.support:.2f}, but others say something else with "
-            f"{found.rival:.2f}: {advice}"
+            f"the photo's lines do not agree on an angle of at most {LARGEST:g} degrees: most say "
+            f"{-found.angle:.1f} (evidence {found.support:.2f}), others something else "
+            f"({found.rival:.2f}): {advice}"
         )
     # It is turned back by what it is off.
     return round(-found.angle, 2)
