@@ -21,8 +21,8 @@ Size = tuple[int, int]
 Affine = tuple[float, float, float, float, float, float]
 
 EDGE = 0.499
-"""Pixels of the border within which nothing could be interpolated, only continued: half of one, less
-what arithmetic may be off."""
+"""Pixels of the border within which nothing could be interpolated, only continued: half of one,
+less what arithmetic may be off."""
 ROWS = 256
 """Rows whose places in the photo are computed at a time."""
 
