@@ -52,14 +52,14 @@ def edges(rgb: NDArray[np.float32], detail: float = 1.0) -> Lines:
     if not detail > 0:
         raise ValueError(f"detail is {detail}; it must be above 0")
     planes = np.ascontiguousarray(rgb.transpose(2, 0, 1))
-    fine = _blurred(_blurred(planes, 1), 1)
-    coarse = _blurred(_blurred(_blurred(fine, 2), 1), 1)
-    across, down, strength = _gradient(fine)
+    fine = blurred(blurred(planes, 1), 1)
+    coarse = blurred(blurred(blurred(fine, 2), 1), 1)
+    across, down, strength = gradient(fine)
     ridge = _ridge(across, down, strength)
-    contour = _gradient(coarse)[2]
+    contour = gradient(coarse)[2]
     around = contour[None]
     for spacing in (2, 4, 8):
-        around = _blurred(around, spacing)
+        around = blurred(around, spacing)
     contour = contour - np.float32(SURROUNDED) * around[0]
     # The fine maximum may lie a pixel beside the coarse one.
     contour = _largest_near(contour)
@@ -93,6 +93,21 @@ def sketch(picture: Picture, detail: float = 1.0) -> Lines:
         ValueError: If ``detail`` is not above 0.
     """
     height, width = picture.size
+    small, factor = shrunk(picture)
+    lines = edges(small, detail)
+    return lines.repeat(factor, 0).repeat(factor, 1)[:height, :width]
+
+
+def shrunk(picture: Picture) -> tuple[NDArray[np.float32], int]:
+    """Shrink a picture, by a whole factor, to what lines are looked for in.
+
+    Args:
+        picture: Any.
+
+    Returns:
+        ``(h, w, 3)`` float32 in [0, 1], at most :data:`LARGEST` pixels a side, and the factor.
+    """
+    height, width = picture.size
     factor = -(-max(height, width) // LARGEST)
     small = np.empty((-(-height // factor), -(-width // factor), 3), np.float32)
     for row in range(len(small)):
@@ -101,11 +116,10 @@ def sketch(picture: Picture, detail: float = 1.0) -> Lines:
         starts = np.arange(0, width, factor)
         counts = np.diff(np.append(starts, width))[:, None]
         small[row] = np.add.reduceat(band, starts, axis=0) / counts
-    lines = edges(small, detail)
-    return lines.repeat(factor, 0).repeat(factor, 1)[:height, :width]
+    return small, factor
 
 
-def _blurred(planes: Plane, spacing: int) -> Plane:
+def blurred(planes: Plane, spacing: int) -> Plane:
     """Weigh each pixel with its neighbours 1 2 1 on both axes: a variance of spacing² / 2 more."""
     for axis in (1, 2):
         padding = [(0, 0), (0, 0), (0, 0)]
@@ -122,7 +136,7 @@ def _blurred(planes: Plane, spacing: int) -> Plane:
     return planes
 
 
-def _gradient(planes: Plane) -> tuple[Plane, Plane, Plane]:
+def gradient(planes: Plane) -> tuple[Plane, Plane, Plane]:
     """Give the gradient of the channel that changes most: across, down, and its length."""
     wide = np.pad(planes, ((0, 0), (1, 1), (1, 1)), "edge")
     across = (wide[:, 1:-1, 2:] - wide[:, 1:-1, :-2]) * np.float32(0.5)
