@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freefill.video import load_cv2
-from freefill.video.frames import Coding, Frame, Hole
+from freefill.video.frames import Coding, Frame, Hole, Plane
 
 Flow = NDArray[np.float32]
 """``(h, w, 2)``: how far each cell moves, right and down, in cells."""
@@ -169,12 +169,15 @@ def widened(hole: Hole, cells: int) -> Hole:
     return found
 
 
+def eight_bits(plane: Plane, coding: Coding) -> NDArray[np.uint8]:
+    """Give samples in 8 bits."""
+    return plane if coding.depth == 8 else (plane >> (coding.depth - 8)).astype(np.uint8)
+
+
 def _grey(frame: Frame, hole: Hole, coding: Coding) -> NDArray[np.uint8]:
     """Give luma in 8 bits with a smooth surface for the hole, which has no edges to follow."""
     cv2 = load_cv2()
-    luma = frame.planes[0]
-    if coding.depth > 8:
-        luma = (luma >> (coding.depth - 8)).astype(np.uint8)
+    luma = eight_bits(frame.planes[0], coding)
     if luma.size > FULL_SIZE:
         luma = cv2.resize(luma, hole.shape[::-1], interpolation=cv2.INTER_AREA)
     if not hole.any():

@@ -20,13 +20,20 @@ from freefill.image import Box
 from freefill.inpainter import Inpainter
 from freefill.masks.shape import bounds
 from freefill.video import load_cv2
-from freefill.video.flow import Flow, flow_between, places, widened
+from freefill.video.flow import Flow, complete, dis, eight_bits, flow_between, places, widened
 from freefill.video.frames import CELL, Coding, Frame, Hole, Plane
 from freefill.video.painting import paint
 from freefill.video.patches import Folder, Patch
 
 WINDOW = 16
 """Frames before and after one that it is filled from, by default."""
+
+RING = 12
+"""Cells around a hole by which frames are brought to fit."""
+MENDED = 2.0
+"""Cells by which a source is moved at most to fit."""
+SMALLEST = 32
+"""Pixels from which on DIS looks at a picture."""
 
 Values = NDArray[np.float32]
 
@@ -117,12 +124,11 @@ class _Filling:
         tight = bounds(self.entry.hole)
         assert tight is not None
         rows, columns = self.entry.hole.shape
-        # A cell more on each side: samples between cells are moved by the mean of both.
         self.box = Box(
-            max(tight.top - 1, 0),
-            max(tight.left - 1, 0),
-            min(tight.bottom + 1, rows),
-            min(tight.right + 1, columns),
+            max(tight.top - RING, 0),
+            max(tight.left - RING, 0),
+            min(tight.bottom + RING, rows),
+            min(tight.right + RING, columns),
         )
         self.hole = self.entry.hole[self.box.window]
 
@@ -195,7 +201,8 @@ class _Filling:
             cells = wanted & alive & (unknown < 1e-3)
             if cells.any():
                 wanted &= ~cells
-                yield steps, cells, self._samples(entry, x, y)
+                x_there, y_there = self._aligned(entry, x, y, alive & (unknown < 1e-3))
+                yield steps, cells, self._samples(entry, x_there, y_there)
 
     def _take_over(self, wanted: Hole) -> Hole:
         """Take what the network made up in earlier frames, from where it did; give those cells."""
@@ -217,6 +224,21 @@ class _Filling:
             done |= cells
         return done
 
+    def _aligned(self, entry: _Entry, x: Values, y: Values, shown: Hole) -> tuple[Values, Values]:
+        """Mend what many steps have added up to, by how the surroundings of the hole fit."""
+        here = eight_bits(self._part(0), self.coding)
+        if min(here.shape) < SMALLEST:
+            return x, y
+        there = eight_bits(self._sampled(entry, 0, x, y), self.coding)
+        shown = shown & ~self.entry.beside[self.box.window]
+        # What is known of one only is made the same in both, and so stays where it is.
+        here = np.where(self.coding.spread(shown, 0), here, there)
+        rows, columns = shown.shape
+        left = self.cv2.resize(dis(here, there), (columns, rows), interpolation=self.cv2.INTER_AREA)
+        left = complete(left / np.float32(CELL), widened(~shown, 2))
+        right, below = places(np.clip(left, -MENDED, MENDED))
+        return self._at(x, right, below), self._at(y, right, below)
+
     def _flow(self, number: int, direction: int) -> Flow:
         a, b = self.entries[number], self.entries[number + direction]
         if direction not in a.flows:
@@ -230,6 +252,10 @@ class _Filling:
 
     def _samples(self, entry: _Entry, x: Values, y: Values) -> list[Values]:
         """Give the samples of a frame at places of cells, of each plane."""
+        numbers = range(len(self._planes))
+        return [self._sampled(entry, i, x, y).astype(np.float32) for i in numbers]
+
+    def _sampled(self, entry: _Entry, plane: int, x: Values, y: Values) -> Plane:
         cv2 = self.cv2
         apart = np.stack(
             [
@@ -238,17 +264,16 @@ class _Filling:
             ],
             -1,
         )
-        found = []
-        for i, plane in enumerate(entry.frame.planes):
-            down, across = (CELL // ratio for ratio in self.coding.ratios[i])
-            rows, columns = self.hole.shape
-            size = columns * across, rows * down
-            steps = cv2.resize(apart, size, interpolation=cv2.INTER_LINEAR)
-            steps = steps * np.array([across, down], np.float32)
-            right, below = places(steps)
-            right, below = right + self.box.left * across, below + self.box.top * down
-            sampled = cv2.remap(
-                plane, right, below, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-            )
-            found.append(sampled.astype(np.float32))
+        down, across = (CELL // ratio for ratio in self.coding.ratios[plane])
+        rows, columns = self.hole.shape
+        size = columns * across, rows * down
+        steps = cv2.resize(apart, size, interpolation=cv2.INTER_LINEAR)
+        right, below = places(steps * np.array([across, down], np.float32))
+        found: Plane = cv2.remap(
+            entry.frame.planes[plane],
+            right + self.box.left * across,
+            below + self.box.top * down,
+            cv2.INTER_CUBIC,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
         return found
