@@ -5,10 +5,12 @@
 Of each photo of 512 pixels three clips of 16 frames of 256x192 are made, with something cut out of
 another photo in them. `moving`: the camera pans and zooms over the photo, the thing passes through.
 `still`: the camera stands still, the thing passes through. `parked`: the camera moves, the thing
-stays where it is in the scene, so that no frame shows what is behind it. `freefill video` removes it and is compared with filling frame by frame, by the same
-network: warping error inside the holes (Lai et al., "Learning Blind Video Temporal Consistency",
-ECCV 2018; by the camera's true motion instead of an estimate, mean square in [0, 1] times 1000),
-PSNR and LPIPS-AlexNet there. Clips are written and read without loss, so that no codec is measured.
+stays where it is in the scene, so that no frame shows what is behind it.
+
+`freefill video` removes it and is compared with filling frame by frame by the same network: warping
+error inside the holes (Lai et al., "Learning Blind Video Temporal Consistency", ECCV 2018; by the
+camera's true motion instead of an estimate; mean square in [0, 1], times 1000), PSNR and
+LPIPS-AlexNet there. Clips are written and read without loss, so that no codec is measured.
 Fetches LPIPS (`freefill references lpips_alex`); needs `pip install 'freefill[lab,video]'`.
 """
 

@@ -2,7 +2,7 @@
 
 Flow is OpenCV's DIS ("Fast Optical Flow using Dense Inverse Search", Kroeger et al., 2016). What
 moves in a hole is of no interest; what lies behind it moves as its surroundings do. So the flow
-near a hole is replaced: by the plane's motion (a homography) that most of the picture follows,
+near a hole is replaced: by the motion of a plane (a homography) that most of the picture follows,
 plus what the surroundings of the hole have beyond it, spread inwards. Completing the flow before
 any colour is the idea of "Deep Flow-Guided Video Inpainting" (Xu et al., CVPR 2019); here no
 network is needed for it.
@@ -24,8 +24,10 @@ FULL_SIZE = 1_300_000
 """Pixels up to which flow is computed at full size; above, at half of it."""
 MARGIN = 4
 """Cells around a hole whose flow is not believed: DIS looks at patches of 8 pixels."""
-ODD = 3.0
-"""Cells by which flow may differ from the plane's and still speak for what is behind a hole."""
+ODD = 4.0
+"""Pixels by which flow may differ from the plane's and still speak for what is behind a hole."""
+NEAR = 1.0
+"""Pixels by which flow may miss the plane's motion and still follow it."""
 
 
 def flow_between(a: Frame, b: Frame, hole_a: Hole, hole_b: Hole, coding: Coding) -> Flow:
@@ -42,22 +44,25 @@ def flow_between(a: Frame, b: Frame, hole_a: Hole, hole_b: Hole, coding: Coding)
         For each cell of ``a``.
     """
     cv2 = load_cv2()
-    greys = [_grey(frame, hole, coding) for frame, hole in ((a, hole_a), (b, hole_b))]
-    moved = dis(*greys)
-    rows, columns = hole_a.shape
-    scale = np.float32(columns / moved.shape[1])
-    if moved.shape[:2] != hole_a.shape:
-        moved = cv2.resize(moved, (columns, rows), interpolation=cv2.INTER_AREA)
-    moved = moved * scale
-    unsure = widened(hole_a, MARGIN)
-    there = cv2.remap(
-        widened(hole_b, MARGIN).astype(np.float32),
-        *places(moved),
-        cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-    unsure |= there > 0
-    return complete(moved, unsure)
+    one, other = (_grey(frame, hole, coding) for frame, hole in ((a, hole_a), (b, hole_b)))
+    scale = one.shape[0] // hole_a.shape[0]
+    inside_a, inside_b = (_enlarged(widened(hole, MARGIN), scale) for hole in (hole_a, hole_b))
+    plane = _plane(dis(one, other), ~(inside_a | inside_b))
+    # With the plane's motion taken out, what is left is small. Where only one of both shows the
+    # background they are made equal: a hole's own edges move with what is in it.
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    size = one.shape[::-1]
+    still = cv2.warpPerspective(other, plane, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    hidden = cv2.warpPerspective(inside_b.astype(np.float32), plane, size, flags=flags) > 0
+    either = inside_a | hidden
+    left = dis(np.where(either, still, one), still)
+    left = complete(left, either)
+    x, y = places(left)
+    there = cv2.perspectiveTransform(np.stack([x, y], -1), plane)
+    flow: Flow = there - np.stack(places(np.zeros_like(left)), -1)
+    if scale > 1:
+        flow = cv2.resize(flow, hole_a.shape[::-1], interpolation=cv2.INTER_AREA)
+    return flow / np.float32(scale)
 
 
 def dis(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> Flow:
@@ -93,35 +98,47 @@ def complete(flow: Flow, unsure: Hole) -> Flow:
     """
     if not unsure.any() or unsure.all():
         return flow if not unsure.all() else np.zeros_like(flow)
-    plane = _plane_motion(flow, ~unsure)
-    beyond = flow - plane
+    middle = np.median(flow[~unsure], axis=0)
+    beyond = flow - middle
     distance = np.abs(beyond).max(-1)
     weight = np.where(unsure, 0, np.exp(-((distance / np.float32(ODD)) ** 2))).astype(np.float32)
     spread = spread_in(beyond, weight)
-    return np.where(unsure[..., None], plane + spread, flow)
+    return np.where(unsure[..., None], middle + spread, flow)
 
 
-def _plane_motion(flow: Flow, sure: Hole) -> Flow:
-    """Give the flow of the homography that most cells follow; of a median, where none fits."""
+def _plane(flow: Flow, sure: Hole) -> NDArray[np.float64]:
+    """Give the homography that most pixels follow; a shift by the median, where none fits."""
     cv2 = load_cv2()
     rows, columns = np.nonzero(sure)
     step = max(len(rows) // 4000, 1)
     rows, columns = rows[::step], columns[::step]
+    if not len(rows):
+        return np.eye(3)
     before = np.stack([columns, rows], 1).astype(np.float32)
-    moved = flow[rows, columns]
-    matrix = None
-    if len(before) >= 16:
+    after = before + flow[rows, columns]
+    if len(before) >= 64:
         # OpenCV starts its draws from the same seed on each call.
-        matrix, _ = cv2.findHomography(before, before + moved, cv2.RANSAC, 0.5)
-    if matrix is None or not np.isfinite(matrix).all():
-        return np.broadcast_to(np.median(moved, axis=0), flow.shape).astype(np.float32)
-    height, width = flow.shape[:2]
-    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    points = np.stack([x, y], -1)
-    there = cv2.perspectiveTransform(points.reshape(1, -1, 2), matrix).reshape(points.shape)
-    found: Flow = (there - points).astype(np.float32)
-    largest = float(np.abs(moved).max()) + 4
-    return np.clip(found, -largest, largest)
+        matrix, inliers = cv2.findHomography(before, after, cv2.RANSAC, NEAR)
+        if matrix is not None and inliers.mean() > 0.3 and _is_sane(matrix, flow.shape):
+            return np.asarray(matrix)
+    shift = np.eye(3)
+    shift[:2, 2] = np.median(after - before, axis=0)
+    return shift
+
+
+def _is_sane(matrix: NDArray[np.float64], size: tuple[int, ...]) -> bool:
+    """Whether a homography is one of neighbouring frames: it neither folds nor blows up much."""
+    height, width = size[:2]
+    corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]], float)
+    there = corners @ matrix.T
+    if not np.isfinite(there).all() or (there[:, 2] <= 0.2).any():
+        return False
+    moved = np.abs(there[:, :2] / there[:, 2:] - corners[:, :2]).max()
+    return bool(moved < 0.5 * max(height, width))
+
+
+def _enlarged(cells: Hole, scale: int) -> Hole:
+    return cells.repeat(scale, 0).repeat(scale, 1)
 
 
 def spread_in(values: Values, weight: Values) -> Values:

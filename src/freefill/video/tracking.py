@@ -25,6 +25,8 @@ STRAY = 1.5
 """Pixels by which a point may miss its start after going forwards and back."""
 SURE, HALF_SURE = 0.75, 0.45
 """Correlation from which the first frame's piece draws the box to it; under which it is lost."""
+MOSTLY = 0.6
+"""Share of the box that must lie in the picture for it to be looked for."""
 LARGEST = 640
 """Longer side of the frames that are looked at."""
 
@@ -101,10 +103,19 @@ class _Tracker:
         self.last, self.box, self.gone = grey, box, False
         left, top, right, bottom = (round(side) for side in box)
         self.piece = grey[top:bottom, left:right].copy()
-        self.start = right - left, bottom - top
+        self.speed = (0.0, 0.0)
 
     def step(self, grey: Grey) -> bool:
         """Go to the next frame; give whether the box was found, or has left the picture."""
+        if self._seen() < MOSTLY:
+            # Too little of it is left to be followed: it goes on as it went.
+            self.last = grey
+            left, top, right, bottom = self.box
+            x, y = self.speed
+            self.box = left + x, top + y, right + x, bottom + y
+            self.gone = self._seen() <= 0
+            return True
+        start = self.box
         points = self._grid()
         there = self._follow(self.last, grey, points)
         back = self._follow(grey, self.last, there)
@@ -114,14 +125,23 @@ class _Tracker:
         if good.sum() >= 6:
             self._move(points[good], there[good])
         score = self._draw_to_piece(grey)
-        height, width = grey.shape
+        self._note_speed(start)
+        self.gone = self._seen() <= 0
+        return self.gone or bool(good.sum() >= 6) or score >= HALF_SURE or self._seen() < MOSTLY
+
+    def _seen(self) -> float:
+        """Give how much of the box lies in the picture."""
+        height, width = self.last.shape
         left, top, right, bottom = self.box
-        across = min(right, width) - max(left, 0)
-        down = min(bottom, height) - max(top, 0)
-        # A sliver at the border is still to be filled, but no longer to be followed for long.
-        self.gone = across <= 0 or down <= 0
-        cut = across < 0.7 * (right - left) or down < 0.7 * (bottom - top)
-        return self.gone or bool(good.sum() >= 6) or score >= HALF_SURE or cut
+        across, down = min(right, width) - max(left, 0), min(bottom, height) - max(top, 0)
+        return float(max(across, 0.0) * max(down, 0.0) / ((right - left) * (bottom - top)))
+
+    def _note_speed(self, before: Corners) -> None:
+        """Remember how fast the middle moves, over some frames."""
+        now = [(self.box[i] + self.box[i + 2] - before[i] - before[i + 2]) / 2 for i in (0, 1)]
+        keep = 0.7 if self.speed != (0.0, 0.0) else 0.0
+        x, y = (keep * old + (1 - keep) * new for old, new in zip(self.speed, now, strict=True))
+        self.speed = x, y
 
     def _grid(self) -> NDArray[np.float32]:
         left, top, right, bottom = self.box

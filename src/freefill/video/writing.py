@@ -49,7 +49,7 @@ def check_out(clip: Clip, out: Path, lossless: bool) -> list[str]:
             raise VideoError(
                 f"{clip.path.name} cannot be put into {out.suffix}: video as "
                 f"{_codec(lossless)[0]}, sound as {', '.join(clip.audio) or 'none'} ({error}): "
-                "try .mkv"
+                + ("convert the sound first" if out.suffix.lower() == ".mkv" else "try .mkv")
             ) from None
     height, width = clip.coding.size
     if _encoded(clip.coding, lossless) != clip.coding.pixels:
@@ -75,7 +75,9 @@ def write_clip(clip: Clip, out: Path, frames: Iterable[Frame], lossless: bool) -
     """
     av = load_av()
     with opened(clip.path) as source:
-        file = av.open(os.fspath(out), "w", format=ENDINGS[out.suffix.lower()])
+        file = av.open(
+            os.fspath(out), "w", format=ENDINGS[out.suffix.lower()], options={"fflags": "+bitexact"}
+        )
         try:
             with file:
                 video, copies = _add_streams(file, source, clip, lossless)
