@@ -119,6 +119,28 @@ def test_what_the_network_makes_up_is_carried_on(
     assert ratio < 0.5, ratio
 
 
+def test_light_that_changes_is_followed(
+    tmp_path: Path, examples: Path, inpainter: Inpainter
+) -> None:
+    made = scene(examples / "pagoda.jpg", pan=2, speed=5, count=8)
+
+    def darker(frames: list[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
+        return [
+            np.clip(f.astype(int) - 6 * i, 0, 255).astype(np.uint8) for i, f in enumerate(frames)
+        ]
+
+    clip = write_clip(tmp_path / "clip.mkv", darker(made.frames))
+    truth = rgb(write_clip(tmp_path / "truth.mkv", darker(made.truth)))
+    masks = write_masks(tmp_path / "masks", made.holes)
+    filled = video(clip, masks, tmp_path / "out.mkv", inpainter=inpainter, lossless=True)
+    steps = [
+        float((one[hole].astype(int) - true[hole]).mean())
+        for one, true, hole in zip(rgb(filled.path), truth, made.holes, strict=True)
+    ]
+    # Frames that show the background are three and more away: 18 levels brighter, or darker.
+    assert np.abs(steps).max() < 5, steps
+
+
 def test_sound_times_and_colour_are_kept(
     tmp_path: Path, still: Scene, inpainter: Inpainter
 ) -> None:

@@ -1,11 +1,12 @@
 """Filling a shot whose camera moves: from neighbouring frames first, by the network last.
 
 Each cell of a hole is followed along the flow, back and forth in time, to the nearest frame that
-shows what lies there, and is sampled from that frame in one step ("Flow-edge Guided Video
-Completion", Gao et al., ECCV 2020, follows the same way). Where both directions find something
-they are mixed, the nearer weighing more, so that the change from one to the other is gradual.
-What no frame of the window shows is taken from where the network made it up in an earlier frame,
-and only what is left is made up anew.
+shows what lies there, and is sampled from that frame in one step, as "Flow-edge Guided Video
+Completion" does (Gao et al., ECCV 2020). Before it is sampled, the frame is brought to fit what
+both show around the hole, in place and in light. Where both directions find something they are
+mixed, the nearer weighing more, so that the change from one to the other is gradual. What no frame
+of the window shows is taken from where the network made it up in an earlier frame, and only what
+is left is made up anew.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ RING = 12
 """Cells around a hole by which frames are brought to fit."""
 MENDED = 2.0
 """Cells by which a source is moved at most to fit."""
+LIGHT = 0.75
+"""Levels of 255 from which on the light is taken to have changed, and not the grain."""
 SMALLEST = 32
 """Pixels from which on DIS looks at a picture."""
 
@@ -197,12 +200,11 @@ class _Filling:
         for steps, entry, x, y, alive in self._way(direction):
             if not (wanted & alive).any():
                 return
-            unknown = self._at(entry.beside.astype(np.float32), x, y)
-            cells = wanted & alive & (unknown < 1e-3)
+            known = alive & self._known(entry, x, y)
+            cells = wanted & known
             if cells.any():
                 wanted &= ~cells
-                x_there, y_there = self._aligned(entry, x, y, alive & (unknown < 1e-3))
-                yield steps, cells, self._samples(entry, x_there, y_there)
+                yield steps, cells, self._fetched(entry, x, y, known)
 
     def _take_over(self, wanted: Hole) -> Hole:
         """Take what the network made up in earlier frames, from where it did; give those cells."""
@@ -212,10 +214,11 @@ class _Filling:
             if not (wanted & ~done & alive).any():
                 break
             if steps == 1:
-                before = alive, self._samples(entry, x, y)
+                before = alive, self._fetched(entry, x, y, alive & self._known(entry, x, y))
             cells = wanted & ~done & alive & (self._at(entry.made.astype(np.float32), x, y) > 0.999)
             if cells.any():
-                self._write(self._samples(entry, x, y), cells)
+                found = self._fetched(entry, x, y, alive & self._known(entry, x, y))
+                self._write(found, cells)
                 done |= cells
         if before is not None:
             # What was made, or found, longer ago than the window lasts is in the frame before.
@@ -224,13 +227,21 @@ class _Filling:
             done |= cells
         return done
 
+    def _known(self, entry: _Entry, x: Values, y: Values) -> Hole:
+        """Tell where a frame shows the background."""
+        return self._at(entry.beside.astype(np.float32), x, y) < 1e-3
+
+    def _fetched(self, entry: _Entry, x: Values, y: Values, known: Hole) -> list[Values]:
+        """Give samples of a frame, brought to fit what both show around the hole."""
+        shown = known & ~self.entry.beside[self.box.window]
+        return self._lit(self._samples(entry, *self._aligned(entry, x, y, shown)), shown)
+
     def _aligned(self, entry: _Entry, x: Values, y: Values, shown: Hole) -> tuple[Values, Values]:
         """Mend what many steps have added up to, by how the surroundings of the hole fit."""
         here = eight_bits(self._part(0), self.coding)
         if min(here.shape) < SMALLEST:
             return x, y
         there = eight_bits(self._sampled(entry, 0, x, y), self.coding)
-        shown = shown & ~self.entry.beside[self.box.window]
         # What is known of one only is made the same in both, and so stays where it is.
         here = np.where(self.coding.spread(shown, 0), here, there)
         rows, columns = shown.shape
@@ -238,6 +249,18 @@ class _Filling:
         left = complete(left / np.float32(CELL), widened(~shown, 2))
         right, below = places(np.clip(left, -MENDED, MENDED))
         return self._at(x, right, below), self._at(y, right, below)
+
+    def _lit(self, found: list[Values], shown: Hole) -> list[Values]:
+        """Bring samples to this frame's light, by what both show around the hole."""
+        if not shown.any():
+            return found
+        least = np.float32(LIGHT * (1 << (self.coding.depth - 8)))
+        for i, values in enumerate(found):
+            where = self.coding.spread(shown, i)
+            step = np.float32(np.median(self._part(i)[where] - values[where]))
+            if abs(step) >= least:
+                values += step
+        return found
 
     def _flow(self, number: int, direction: int) -> Flow:
         a, b = self.entries[number], self.entries[number + direction]
