@@ -2,8 +2,8 @@
 
 Each cell of a hole is followed along the flow, back and forth in time, to the nearest frame that
 shows what lies there, and is sampled from that frame in one step, as "Flow-edge Guided Video
-Completion" does (Gao et al., ECCV 2020). Before it is sampled, the frame is brought to fit what
-both show around the hole, in place and in light. Where both directions find something they are
+Completion" does (Gao et al., ECCV 2020). What is sampled is first brought to fit what both frames
+show around the hole, in place and in light. Where both directions find something they are
 mixed, the nearer weighing more, so that the change from one to the other is gradual. What no frame
 of the window shows is taken from where the network made it up in an earlier frame, and only what
 is left is made up anew.
@@ -204,7 +204,9 @@ class _Filling:
             cells = wanted & known
             if cells.any():
                 wanted &= ~cells
-                yield steps, cells, self._fetched(entry, x, y, known)
+                shown = known & ~self.entry.beside[self.box.window]
+                places_there = self._aligned(entry, x, y, shown)
+                yield steps, cells, self._lit(self._samples(entry, *places_there), shown)
 
     def _take_over(self, wanted: Hole) -> Hole:
         """Take what the network made up in earlier frames, from where it did; give those cells."""
@@ -214,11 +216,10 @@ class _Filling:
             if not (wanted & ~done & alive).any():
                 break
             if steps == 1:
-                before = alive, self._fetched(entry, x, y, alive & self._known(entry, x, y))
+                before = alive, self._carried(entry, x, y, alive)
             cells = wanted & ~done & alive & (self._at(entry.made.astype(np.float32), x, y) > 0.999)
             if cells.any():
-                found = self._fetched(entry, x, y, alive & self._known(entry, x, y))
-                self._write(found, cells)
+                self._write(self._carried(entry, x, y, alive), cells)
                 done |= cells
         if before is not None:
             # What was made, or found, longer ago than the window lasts is in the frame before.
@@ -231,10 +232,14 @@ class _Filling:
         """Tell where a frame shows the background."""
         return self._at(entry.beside.astype(np.float32), x, y) < 1e-3
 
-    def _fetched(self, entry: _Entry, x: Values, y: Values, known: Hole) -> list[Values]:
-        """Give samples of a frame, brought to fit what both show around the hole."""
-        shown = known & ~self.entry.beside[self.box.window]
-        return self._lit(self._samples(entry, *self._aligned(entry, x, y, shown)), shown)
+    def _carried(self, entry: _Entry, x: Values, y: Values, alive: Hole) -> list[Values]:
+        """Give samples of what was made up, in this frame's light.
+
+        They are not brought to fit: there is no truth to fit, and mending it anew for each frame
+        would make it tremble.
+        """
+        shown = alive & self._known(entry, x, y) & ~self.entry.beside[self.box.window]
+        return self._lit(self._samples(entry, x, y), shown)
 
     def _aligned(self, entry: _Entry, x: Values, y: Values, shown: Hole) -> tuple[Values, Values]:
         """Mend what many steps have added up to, by how the surroundings of the hole fit."""

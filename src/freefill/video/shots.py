@@ -107,7 +107,7 @@ def survey(clip: Clip, holes: Holes, seen: Callable[[int], None]) -> tuple[Surve
     notices = []
     if not holes.endless and next(coming, None) is not None:
         notices.append(f"there are more masks than the {count} frames: the rest is not used")
-    if not marked:
+    if not marked and not holes.endless:  # of a single picture that has been said
         notices.append("the masks are empty: nothing is filled")
     return Survey(tuple(shots), marked / count), notices
 
