@@ -52,7 +52,7 @@ def main() -> None:
     picture = picture.resize(
         (picture.width * 3 // 4, picture.height * 3 // 4), Image.Resampling.LANCZOS
     )
-    picture.save(arguments.out, quality=80)
+    picture.save(arguments.out, quality=76)
 
 
 def show(
