@@ -27,6 +27,10 @@ class GuidanceError(FreefillError, ValueError):
     """A sketch or strokes of colour do not fit their picture or cannot be followed."""
 
 
+class VideoError(FreefillError, ValueError):
+    """A clip cannot be read, followed or written."""
+
+
 class WeightsError(FreefillError, LookupError):
     """Weights are unknown, damaged or not what their card says."""
 

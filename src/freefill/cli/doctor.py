@@ -21,6 +21,8 @@ PACKAGES = {
     "uvicorn": "serve",
     "jpeglib": "jpeg",
     "pillow-heif": "heif",
+    "av": "video",
+    "opencv-python-headless": "video",
     "torch": "lab",
     "lightning-fabric": "lab",
     "onnx": "lab",

@@ -12,7 +12,7 @@ import typer
 from freefill import __version__
 from freefill.cli import doctor, evaluate, fill, guidance, lab, serve, weights
 from freefill.cli.console import print_error
-from freefill.cli.verbs import straighten, uncrop
+from freefill.cli.verbs import straighten, uncrop, video
 from freefill.errors import FreefillError
 
 app = typer.Typer(
@@ -46,6 +46,7 @@ app.command()(fill.fill)
 app.command()(guidance.edges)
 app.command(rich_help_panel="Tasks")(uncrop.uncrop)
 app.command(rich_help_panel="Tasks")(straighten.straighten)
+app.command(rich_help_panel="Tasks")(video.video)
 app.add_typer(weights.app, name="weights")
 app.command(rich_help_panel="In the browser (needs freefill\\[serve])")(serve.studio)
 app.command(rich_help_panel="In the browser (needs freefill\\[serve])")(serve.serve)

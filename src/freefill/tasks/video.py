@@ -1,0 +1,287 @@
+"""Filling a clip: what is removed from it is replaced by what other frames show.
+
+With a still camera the background comes from other frames as they were decoded; with a moving one
+it is brought along the optical flow; the network makes up what no frame shows, once, and that is
+carried on from frame to frame. See :mod:`freefill.video` for the parts. Never imports torch;
+PyAV and OpenCV come with the extra ``video``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from freefill import __version__
+from freefill.errors import MaskError, VideoError
+from freefill.files import MAX_PIXELS
+from freefill.image import Box, Source
+from freefill.inpainter import LARGEST_GROWTH, PIPELINE, Inpainter
+from freefill.masks.convert import Fit
+from freefill.video import load_av, load_cv2
+from freefill.video.frames import Frame, Hole
+from freefill.video.masks import Holes, holes_of, holes_of_boxes
+from freefill.video.patches import Folder, Patch
+from freefill.video.plates import Plate
+from freefill.video.propagation import WINDOW, fill_moving, name_of
+from freefill.video.reading import Clip
+from freefill.video.shots import Shot, Survey, survey
+from freefill.video.tracking import track
+from freefill.video.writing import check_out, write_clip
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, the frames that are done, and all there are (0: not known)."""
+
+LARGEST_WINDOW = 240
+METHOD = 1
+"""Counted up when a clip is filled otherwise: what an older version left is not taken up."""
+
+
+@dataclass(frozen=True)
+class FilledClip:
+    """What became of a clip.
+
+    Attributes:
+        path: The result.
+        size: Height and width.
+        frames: How many frames it has.
+        still: How many of them are of shots whose camera stands still.
+        share: How much of all its pixels was filled.
+        made: How much of that the network made up; the rest is from other frames.
+        notices: Lines that a person should read.
+    """
+
+    path: Path
+    size: tuple[int, int]
+    frames: int
+    still: int
+    share: float
+    made: float
+    notices: tuple[str, ...]
+
+
+def video(
+    clip: str | os.PathLike[str],
+    mask: Source | None,
+    out: str | os.PathLike[str],
+    *,
+    inpainter: Inpainter,
+    box: Box | None = None,
+    invert: bool = False,
+    grow: int = 0,
+    fit: Fit = "exact",
+    lossless: bool = False,
+    window: int = WINDOW,
+    overwrite: bool = False,
+    max_pixels: int = MAX_PIXELS,
+    progress: Progress | None = None,
+) -> FilledClip:
+    """Fill the masked part of every frame of a clip.
+
+    Until the result is there, what is filled is kept in the folder ``OUT.partial``; the same call
+    takes it up from there, and gives the same file as one that was not stopped.
+
+    Args:
+        clip: A file that FFmpeg can read.
+        mask: A folder of masks or a clip of masks, one for each frame, or one picture for all;
+            white = fill. ``None`` where there is a box.
+        out: The result: ``.mp4``, ``.mov`` or ``.mkv``.
+        inpainter: The pipeline.
+        box: What to fill in the first frame; it is followed through the clip.
+        invert: Masks mark what to keep.
+        grow: Pixels by which holes are widened, 0 to 256.
+        fit: ``"resize"`` brings masks of another size to the clip's.
+        lossless: FFV1 in ``.mkv`` instead of H.264: what is not filled stays, bit for bit.
+        window: Frames before and after one that it is filled from, 1 to 240. Memory grows with
+            it: about 6 bytes for each pixel of each of ``2 * window + 1`` frames.
+        overwrite: Whether a result that exists is replaced, and the start of another run thrown
+            away.
+        max_pixels: The most that width times height of a frame may be.
+        progress: Called as frames are done; what it raises stops the run.
+
+    Returns:
+        What became of it.
+
+    Raises:
+        VideoError: If the clip or the box cannot be used, or the result cannot be written.
+        MaskError: If masks do not fit the clip.
+        ExtraMissingError: If the extra ``video`` is not installed.
+    """
+    load_av()
+    load_cv2()
+    path, target = Path(clip), Path(out)
+    tell = progress or (lambda *_: None)
+    _check(path, mask, box, target, grow, window, overwrite)
+    source = Clip.open(path, max_pixels)
+    notices = [*source.notices, *check_out(source, target, lossless)]
+    identity = {
+        "clip": _stamp(path),
+        "mask": None if mask is None else _stamp(mask),
+        "box": box,
+        "option": [invert, grow, fit, lossless, window, target.name],
+        "weights": [inpainter.weights.name, _stamp(inpainter.weights.path)],
+        "version": [__version__, METHOD, PIPELINE],
+    }
+    if mask is not None:
+        holes, more = holes_of(
+            mask, source, invert=invert, grow=grow, fit=fit, max_pixels=max_pixels
+        )
+        notices += more
+    partial = target.with_name(f"{target.name}.partial")
+    folder = Folder(partial, identity, anew=overwrite)
+    if mask is None:
+        assert box is not None
+        holes = holes_of_boxes(_boxes(folder, source, box, tell), source, grow)
+    found, more = _survey(folder, source, holes, tell)
+    _fill(folder, source, holes, found, inpainter, window, tell)
+    made = _Made()
+    frames = _composed(folder, source, holes, found, made, tell)
+    # Its name keeps the ending, which says what it is.
+    encoded = partial / f"encoded{target.suffix}"
+    write_clip(source, encoded, frames, lossless)
+    encoded.replace(target)
+    folder.remove()
+    still = sum(shot.stop - shot.start for shot in found.shots if shot.still)
+    share = made.made / max(made.cells, 1)
+    return FilledClip(
+        target, source.coding.size, found.frames, still, found.share, share, (*notices, *more)
+    )
+
+
+def _check(
+    clip: Path,
+    mask: Source | None,
+    box: Box | None,
+    out: Path,
+    grow: int,
+    window: int,
+    overwrite: bool,
+) -> None:
+    if (mask is None) == (box is None):
+        raise MaskError("give either a mask or a box to follow")
+    if not 0 <= grow <= LARGEST_GROWTH:
+        raise MaskError(f"grow is {grow} pixels; it must be 0 to {LARGEST_GROWTH}")
+    if not 1 <= window <= LARGEST_WINDOW:
+        raise VideoError(f"the window is {window} frames; it must be 1 to {LARGEST_WINDOW}")
+    if not out.parent.is_dir():
+        raise VideoError(f"{out} cannot be written: the folder {out.parent} does not exist")
+    inputs = [clip, *([Path(mask)] if isinstance(mask, str | os.PathLike) else [])]
+    if out.resolve() in [path.resolve() for path in inputs]:
+        raise VideoError(f"{out} is an input of this call: give the result another name")
+    if out.is_dir():
+        raise VideoError(f"{out} cannot be written: it is a folder")
+    if out.exists() and not overwrite:
+        raise VideoError(f"{out} exists: --overwrite replaces it")
+
+
+def _stamp(source: Any) -> Any:
+    """Tell one input from another: files by name, size and time, all else by content."""
+    if isinstance(source, str | os.PathLike):
+        path = Path(source)
+        try:
+            files = sorted(path.iterdir()) if path.is_dir() else [path]
+            stats = [(file.name, file.stat()) for file in files]
+        except OSError:
+            return str(path)  # what is missing is told by whoever reads it
+        text = repr([(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats])
+        return hashlib.sha256(text.encode()).hexdigest()
+    content = source if isinstance(source, bytes) else _content(source)
+    return hashlib.sha256(content).hexdigest()
+
+
+def _content(source: Any) -> bytes:
+    shape = repr(getattr(source, "shape", getattr(source, "size", None))).encode()
+    return shape + bytes(source.tobytes())
+
+
+def _boxes(folder: Folder, clip: Clip, box: Box, tell: Progress) -> list[Box | None]:
+    kept = folder.read("boxes")
+    if kept is None:
+        seen = _counter(tell, "following the box", clip.guess)
+        kept = track(clip.frames(), clip.coding, box, seen)
+        folder.write("boxes", kept)
+    return [None if one is None else Box(*one) for one in kept]
+
+
+def _survey(folder: Folder, clip: Clip, holes: Holes, tell: Progress) -> tuple[Survey, list[str]]:
+    kept = folder.read("survey")
+    if kept is not None:
+        shots = tuple(Shot(**shot) for shot in kept["found"]["shots"])
+        return Survey(shots, kept["found"]["share"]), kept["notices"]
+    found, notices = survey(clip, holes, _counter(tell, "looking", clip.guess))
+    folder.write("survey", {"found": asdict(found), "notices": notices})
+    return found, notices
+
+
+def _counter(tell: Progress, stage: str, total: int) -> Callable[[int], None]:
+    return lambda index: tell(stage, index + 1, total)
+
+
+def _fill(
+    folder: Folder,
+    clip: Clip,
+    holes: Holes,
+    found: Survey,
+    inpainter: Inpainter,
+    window: int,
+    tell: Progress,
+) -> None:
+    """Find or make up what is new in every frame, and keep it in the folder."""
+    pairs = zip(clip.frames(), holes.each(), strict=False)
+    for shot in found.shots:
+        mine = islice(pairs, shot.stop - shot.start)
+        if not shot.still:
+            for index in fill_moving(mine, clip.coding, inpainter, folder, window):
+                tell("filling", index + 1, found.frames)
+            continue
+        plate = None if folder.load(_plate(shot)) else Plate(shot, clip.coding)
+        for frame, hole in mine:
+            if plate is not None:
+                plate.add(frame, hole)
+            tell("filling", frame.index + 1, found.frames)
+        patch = None if plate is None else plate.finish(inpainter)
+        if patch is not None:
+            folder.save(_plate(shot), patch)
+
+
+def _plate(shot: Shot) -> str:
+    return f"plate-{shot.start:06d}"
+
+
+@dataclass
+class _Made:
+    """Cells that were filled, and those among them that the network made up."""
+
+    cells: int = 0
+    made: int = 0
+
+    def count(self, patch: Patch, hole: Hole) -> None:
+        """Add those of a frame."""
+        mine = hole[patch.box.window] & patch.cells
+        self.cells += int(mine.sum())
+        self.made += int((mine & (patch.made | patch.carried)).sum())
+
+
+def _composed(
+    folder: Folder, clip: Clip, holes: Holes, found: Survey, made: _Made, tell: Progress
+) -> Iterator[Frame]:
+    """Give every frame with what is new in it."""
+    pairs = zip(clip.frames(), holes.each(), strict=False)
+    for shot in found.shots:
+        plate = folder.load(_plate(shot)) if shot.still else None
+        for frame, hole in islice(pairs, shot.stop - shot.start):
+            if hole.any():
+                patch = plate if shot.still else folder.load(name_of(frame.index))
+                if patch is None:
+                    raise VideoError(
+                        f"{folder.path} has lost what was filled in frame {frame.index}: the same "
+                        "call again fills it anew"
+                    )
+                patch.put(frame.planes, clip.coding, hole)
+                made.count(patch, hole)
+            yield frame
+            tell("writing", frame.index + 1, found.frames)

@@ -1,0 +1,154 @@
+"""Where to fill in each frame: one picture for all, a folder of them, or a clip of masks."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from freefill.errors import ImageError, MaskError, VideoError
+from freefill.files import MAX_PIXELS
+from freefill.image import Box, Picture, Source
+from freefill.masks.convert import Fit, to_hole
+from freefill.masks.shape import grow as grow_hole
+from freefill.video.frames import Hole, to_cells
+from freefill.video.reading import Clip, opened
+
+
+@dataclass(frozen=True)
+class Holes:
+    """What is to be filled in each frame.
+
+    Attributes:
+        each: Gives the cells to fill of each frame, from the first, as often as it is called.
+        endless: Whether they never run out.
+    """
+
+    each: Callable[[], Iterator[Hole]]
+    endless: bool = False
+
+
+ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif", ".pgm")
+
+
+def holes_of(
+    mask: Source,
+    clip: Clip,
+    *,
+    invert: bool = False,
+    grow: int = 0,
+    fit: Fit = "exact",
+    max_pixels: int = MAX_PIXELS,
+) -> tuple[Holes, list[str]]:
+    """Make any mask the holes of a clip.
+
+    Args:
+        mask: A folder of pictures (in the order of the numbers in their names), a clip, or one
+            picture (path, bytes, Pillow image or array) for all frames; white = fill.
+        clip: The clip that it is for.
+        invert: Swap fill and keep first.
+        grow: Pixels by which each hole is widened.
+        fit: ``"resize"`` brings masks of another size to the clip's.
+        max_pixels: The most that width times height of a mask may be.
+
+    Returns:
+        The holes, and lines that a person should read.
+
+    Raises:
+        MaskError: If the first mask is of another size or cannot be used. Later ones raise it
+            when they come.
+        ImageError: If a picture cannot be read.
+        VideoError: If a clip of masks cannot be read.
+    """
+    stand_in = Picture.read(np.zeros(clip.coding.size, np.uint8))
+
+    def cells(one: Source, name: str) -> tuple[Hole, list[str]]:
+        try:
+            hole, notices = to_hole(one, stand_in, invert=invert, fit=fit, max_pixels=max_pixels)
+        except MaskError as error:
+            raise MaskError(f"{name}: {error}") from None
+        return to_cells(grow_hole(hole, grow)), notices
+
+    if isinstance(mask, str | os.PathLike):
+        path = Path(mask)
+        if path.is_dir():
+            files = _pictures(path)
+            notices = cells(files[0], str(files[0]))[1]
+            return Holes(lambda: (cells(file, str(file))[0] for file in files)), notices
+        if _is_clip(path, max_pixels):
+            with opened(path) as container:
+                first = next(container.decode(video=0), None)
+                if first is None:
+                    raise VideoError(f"{path} holds no frame that can be decoded: no mask")
+                notices = cells(_grey(first), str(path))[1]
+            return Holes(lambda: (cells(grey, str(path))[0] for grey in _frames(path))), notices
+    hole, notices = cells(mask, "the mask")
+
+    def always() -> Iterator[Hole]:
+        while True:
+            yield hole
+
+    return Holes(always, endless=True), notices
+
+
+def holes_of_boxes(boxes: list[Box | None], clip: Clip, grow: int) -> Holes:
+    """Make boxes, one a frame (``None``: nothing to fill), the holes of a clip."""
+
+    def cells() -> Iterator[Hole]:
+        for box in boxes:
+            hole = np.zeros(clip.coding.size, bool)
+            if box is not None:
+                hole[
+                    max(box.top - grow, 0) : box.bottom + grow,
+                    max(box.left - grow, 0) : box.right + grow,
+                ] = True
+            yield to_cells(hole)
+
+    return Holes(cells)
+
+
+def _pictures(folder: Path) -> list[Path]:
+    files = [path for path in folder.iterdir() if path.suffix.lower() in ENDINGS]
+    if not files:
+        raise MaskError(f"{folder} holds no masks: a picture for each frame ({', '.join(ENDINGS)})")
+    return sorted(files, key=lambda path: [_order(part) for part in _PARTS.split(path.name)])
+
+
+_PARTS = re.compile(r"(\d+)")
+
+
+def _order(part: str) -> tuple[int, str]:
+    """Sort numbers by value: frame 10 comes after frame 9."""
+    return (int(part), "") if part.isdecimal() else (-1, part)
+
+
+def _is_clip(path: Path, max_pixels: int) -> bool:
+    """Whether a file is a clip: what Pillow knows is a picture."""
+    try:
+        Picture.read(path, max_pixels=max_pixels)
+    except ImageError:
+        try:
+            Image.open(path).close()
+        except OSError:
+            # Either a clip or nothing that can be read, which opening it as one says.
+            return path.is_file()
+    return False
+
+
+def _frames(path: Path) -> Iterator[Any]:
+    with opened(path) as container:
+        for frame in container.decode(video=0):
+            yield _grey(frame)
+
+
+def _grey(frame: Any) -> Any:
+    turns = int(getattr(frame, "rotation", 0)) % 360 // 90
+    grey = np.rot90(frame.to_ndarray(format="gray"), turns)
+    # A clip's white is not always 255; what is bright is meant.
+    return grey > 127

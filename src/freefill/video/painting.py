@@ -1,0 +1,38 @@
+"""What no frame shows is made up by the network."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from freefill.image import Box, Picture
+from freefill.inpainter import Inpainter
+from freefill.masks.shape import bounds
+from freefill.video.frames import CELL, Coding, Hole, Plane
+
+
+def paint(planes: list[Plane], cells: Hole, coding: Coding, inpainter: Inpainter) -> None:
+    """Fill cells of one frame.
+
+    Args:
+        planes: The frame's, which are changed inside the cells and nowhere else.
+        cells: What to fill, with at least one cell.
+        coding: How the frame is to be understood.
+        inpainter: The pipeline.
+    """
+    height, width = coding.size
+    rgb = coding.to_rgb(planes)[:height, :width]
+    deep = coding.depth > 8
+    peak = np.float32(65535 if deep else 255)
+    samples = np.rint(rgb * peak).astype(np.uint16 if deep else np.uint8)
+    hole = cells.repeat(CELL, 0).repeat(CELL, 1)[:height, :width]
+    filled = inpainter.fill_hole(Picture.read(samples), hole)
+    box = bounds(cells)
+    assert box is not None
+    pixels = Box(*(side * CELL for side in box))
+    inside = Box(pixels.top, pixels.left, min(pixels.bottom, height), min(pixels.right, width))
+    # Cells at the border of an odd size reach beyond it.
+    beyond = [(0, most - own) for most, own in zip(pixels.size, inside.size, strict=True)]
+    colours = np.pad(filled.rgb(inside), [*beyond, (0, 0)], "edge")
+    for i, plane in enumerate(coding.from_rgb(colours)):
+        new = coding.spread(cells[box.window], i)
+        planes[i][coding.window(box, i)][new] = plane[new]

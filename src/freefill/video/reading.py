@@ -1,0 +1,227 @@
+"""Reading clips: what FFmpeg can decode, upright, frame by frame, as planes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from freefill.errors import VideoError
+from freefill.files import MAX_PIXELS
+from freefill.video import load_av
+from freefill.video.frames import CELL, FULL, Coding, Frame, Plane
+
+PLANAR = ("yuv420p", "yuv422p", "yuv444p", "gray")
+SAME = {"nv12": "yuv420p", "nv21": "yuv420p", "p010le": "yuv420p10le"}
+"""Samples that are only laid out otherwise."""
+TEN = "10le"
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What is known of a clip before its frames are read.
+
+    Attributes:
+        path: The file.
+        coding: How its frames are to be understood.
+        time_base: Seconds of one unit of time.
+        rate: Frames a second, on average.
+        guess: How many frames there seem to be, as the file tells; 0: not told.
+        aspect: Width of a pixel against its height, where the file tells.
+        audio: Codecs of its sound, in the order of its streams.
+        notices: Lines that a person should read.
+        source: FFmpeg's name of the samples in the file, its size there, and how far it is turned.
+    """
+
+    path: Path
+    coding: Coding
+    time_base: Fraction
+    rate: Fraction
+    guess: int
+    aspect: Fraction | None
+    audio: tuple[str, ...]
+    notices: tuple[str, ...]
+    source: tuple[str, int, int, int]
+
+    @classmethod
+    def open(cls, path: Path, max_pixels: int = MAX_PIXELS) -> Clip:
+        """Look at a clip and decode its first frame.
+
+        Args:
+            path: The file.
+            max_pixels: The most that width times height may be.
+
+        Returns:
+            The clip.
+
+        Raises:
+            VideoError: If it cannot be read, or holds no frame.
+            ExtraMissingError: If PyAV is not installed.
+        """
+        with opened(path) as container:
+            stream = container.streams.video[0]
+            width, height = stream.codec_context.width, stream.codec_context.height
+            if width * height > max_pixels:
+                raise VideoError(
+                    f"{path} has frames of {width}x{height}, {width * height} pixels; the limit is "
+                    f"{max_pixels}: --max-pixels raises it"
+                )
+            first = next(container.decode(stream), None)
+            if first is None:
+                raise VideoError(f"{path} holds no frame that can be decoded: nothing to fill")
+            turned = int(getattr(first, "rotation", 0)) % 360
+            pixels, notices = _pixels(first, turned)
+            notices += _left_out(container)
+            # Names with a j are those of H.264's and JPEG's full range, in older words.
+            full = first.format.name.startswith("yuvj")
+            coded = stream.codec_context
+            size = (first.height, first.width)
+            rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+            seconds = stream.duration * stream.time_base if stream.duration else 0
+            return cls(
+                path,
+                Coding(
+                    size[::-1] if turned % 180 else size,
+                    pixels,
+                    10 if pixels.endswith(TEN) else 8,
+                    int(coded.color_primaries),
+                    int(coded.color_trc),
+                    5 if _is_rgb(first) else int(coded.colorspace),
+                    FULL if full else int(coded.color_range),
+                ),
+                stream.time_base or 1 / rate,
+                rate,
+                stream.frames or round(seconds * rate),
+                _aspect(coded.sample_aspect_ratio, turned),
+                tuple(s.codec_context.name for s in container.streams.audio),
+                tuple(notices),
+                (first.format.name, first.width, first.height, turned),
+            )
+
+    def frames(self) -> Iterator[Frame]:
+        """Give every frame, from the first.
+
+        Raises:
+            VideoError: If one cannot be decoded, or is of another size or kind.
+        """
+        with opened(self.path) as container:
+            stream = container.streams.video[0]
+            yield from self.converted(self._decoded(container, stream))
+
+    def converted(self, frames: Iterator[Any]) -> Iterator[Frame]:
+        """Make PyAV's frames of this clip those of this project.
+
+        Args:
+            frames: Every decoded frame, from the first.
+        """
+        step = max(round(1 / (self.rate * self.time_base)), 1)
+        last: int | None = None
+        for index, frame in enumerate(frames):
+            kind = (frame.format.name, frame.width, frame.height)
+            if kind != self.source[:3]:
+                raise VideoError(
+                    f"{self.path}: frame {index} is {kind[1]}x{kind[2]} {kind[0]}, the first is "
+                    f"{self.source[1]}x{self.source[2]} {self.source[0]}: cut the clip there"
+                )
+            pts = frame.pts
+            if last is not None and (pts is None or pts <= last):
+                # Raw streams carry no times, and damaged ones go back in time.
+                pts = last + step
+            last = pts if pts is not None else 0
+            yield Frame(index, last, int(getattr(frame, "duration", 0) or 0), self._planes(frame))
+
+    def _decoded(self, container: Any, stream: Any) -> Iterator[Any]:
+        av = load_av()
+        count = 0
+        try:
+            for frame in container.decode(stream):
+                yield frame
+                count += 1
+        except av.error.FFmpegError as error:
+            raise VideoError(
+                f"{self.path} cannot be decoded after frame {count}: {error.strerror}"
+            ) from None
+
+    def _planes(self, frame: Any) -> list[Plane]:
+        if frame.format.name != self.coding.pixels and not frame.format.name.startswith("yuvj"):
+            frame = frame.reformat(format=self.coding.pixels)
+        turns = self.source[3] // 90
+        rows, columns = (side * CELL for side in self.coding.cells)
+        found = []
+        for plane, (down, across) in zip(frame.planes, self.coding.ratios, strict=True):
+            samples = np.rot90(_samples(plane, self.coding.depth), turns)
+            beyond = rows // down - samples.shape[0], columns // across - samples.shape[1]
+            found.append(np.pad(samples, [(0, side) for side in beyond], "edge"))
+        return found
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Any]:
+    """Open a file that has a video stream.
+
+    Args:
+        path: The file.
+
+    Raises:
+        VideoError: If it cannot be opened or has none.
+        ExtraMissingError: If PyAV is not installed.
+    """
+    av = load_av()
+    try:
+        container = av.open(os.fspath(path))
+    except FileNotFoundError:
+        raise VideoError(f"{path} does not exist") from None
+    except IsADirectoryError:
+        raise VideoError(f"{path} is a folder, not a clip") from None
+    except (av.error.FFmpegError, OSError) as error:
+        raise VideoError(f"{path} is not a clip that can be read: {error.strerror}") from None
+    with container:
+        if not container.streams.video:
+            raise VideoError(f"{path} has no video stream: nothing to fill")
+        container.streams.video[0].thread_type = "AUTO"
+        yield container
+
+
+def _samples(plane: Any, depth: int) -> Plane:
+    kind = np.dtype(np.uint8 if depth == 8 else "<u2")
+    rows = np.frombuffer(plane, kind).reshape(-1, plane.line_size // kind.itemsize)
+    return rows[: plane.height, : plane.width]
+
+
+def _pixels(frame: Any, turned: int) -> tuple[str, list[str]]:
+    """Choose the samples to work in: the clip's own where they are planes of 8 or 10 bits."""
+    name = frame.format.name
+    plain = SAME.get(name, name.replace("yuvj", "yuv"))
+    odd = frame.width % CELL or frame.height % CELL
+    if plain.removesuffix(TEN) in PLANAR:
+        # Turned by 90 degrees, 4:2:2 would be colour by rows; odd sizes would shift it.
+        if turned % 180 and ("422" in plain or odd) and not plain.startswith("gray"):
+            return plain.replace("420", "444").replace("422", "444"), []
+        return plain, []
+    deep = max(component.bits for component in frame.format.components) > 8
+    pixels = "yuv444p" + (TEN if deep else "")
+    return pixels, [f"its samples are {name}: they are brought to {pixels}, without alpha"]
+
+
+def _is_rgb(frame: Any) -> bool:
+    return bool(frame.format.is_rgb) or frame.format.name == "pal8"
+
+
+def _left_out(container: Any) -> list[str]:
+    kinds = [s.type for s in container.streams if s.type not in ("video", "audio")]
+    kinds += ["video"] * (len(container.streams.video) - 1)
+    if not kinds:
+        return []
+    return [f"only its first video stream and its sound are kept, not: {', '.join(kinds)}"]
+
+
+def _aspect(aspect: Fraction | None, turned: int) -> Fraction | None:
+    if not aspect:
+        return None
+    return 1 / aspect if turned % 180 else aspect
