@@ -25,6 +25,15 @@ const tools = new Tools(view, el('ring', HTMLElement), (op) => {
   else studio.add(op, words[op.kind]);
   if (el('auto', HTMLInputElement).checked) void studio.fill();
 });
+tools.pick = async (/** @type {number} */ x, /** @type {number} */ y, /** @type {boolean} */ erase) => {
+  const before = studio.state;
+  await studio.pick(x, y, erase);
+  if (studio.state === before) tools.settled = false;
+  else {
+    say('Marked. Enter fills.');
+    if (el('auto', HTMLInputElement).checked) void studio.fill();
+  }
+};
 const sliders = new Sliders(tools);
 
 const button = (/** @type {string} */ id) => el(id, HTMLButtonElement);
@@ -204,6 +213,7 @@ hold.addEventListener('keyup', holding(false));
 
 keyboard.listen(view, tools, {
   b: () => choose('brush'), e: () => choose('eraser'), r: () => choose('box'), l: () => choose('lasso'),
+  w: () => choose('pick'), Enter: () => tools.tool === 'pick' && void (studio.work ?? studio.fill()),
   h: () => choose('hand'), d: () => choose('pencil'), p: () => choose('paint'), '[': () => sliders.step(-1), ']': () => sliders.step(1),
   '{': () => sliders.harden(-1), '}': () => sliders.harden(1),
   'Shift+[': () => sliders.harden(-1), 'Shift+]': () => sliders.harden(1),

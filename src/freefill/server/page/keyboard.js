@@ -3,7 +3,7 @@
  * The page without a mouse: shortcuts everywhere, and a brush that arrow keys move on the stage.
  *
  * On the stage, Enter puts the pen down and lifts it again; for a box and a lasso it sets the first
- * corner and the last. Letters work wherever nothing is being typed.
+ * corner and the last; it picks the thing there, and pressed once more fills. Letters work wherever nothing is being typed.
  */
 
 /** @typedef {import('./tools.js').Tools} Tools */
@@ -92,10 +92,19 @@ function onStage(event, view, tools, say) {
     const x = Math.min(view.width, Math.max(0, tools.cursor[0] + arrow[0] * step));
     const y = Math.min(view.height, Math.max(0, tools.cursor[1] + arrow[1] * step));
     tools.cursor = [x, y];
+    tools.settled = false;
     follow(view, x, y);
     if (view.live) tools.extend(x, y);
     tools.showRing();
     say(`${Math.round(x)}, ${Math.round(y)}`);
+    return true;
+  }
+  if (event.key === 'Enter' && tools.tool === 'pick') {
+    // Of what is picked already, Enter is the fill.
+    if (tools.settled) return false;
+    tools.cursor = inSight(view, tools.cursor);
+    tools.begin(...tools.cursor, event.altKey);
+    tools.finish();
     return true;
   }
   if (event.key === 'Enter' && tools.tool !== 'hand') {

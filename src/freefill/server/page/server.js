@@ -92,6 +92,22 @@ export async function view(file) {
 }
 
 /**
+ * The mask of whatever lies at a place of a photo.
+ *
+ * @param {Blob} image
+ * @param {number} x in pixels of the photo
+ * @param {number} y
+ * @param {AbortSignal} signal
+ */
+export async function segment(image, x, y, signal) {
+  const form = new FormData();
+  form.set('image', image);
+  form.set('at', `${Math.floor(x)},${Math.floor(y)}`);
+  const answer = await ask('v1/segment', { method: 'POST', body: form, signal, headers: { Accept: 'image/*' } });
+  return answer.blob();
+}
+
+/**
  * @typedef {object} Details
  * @property {number} left of the patch, in pixels of the photo
  * @property {number} top

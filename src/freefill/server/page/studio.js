@@ -10,7 +10,7 @@ import { History } from './history.js';
 import { Mask, SKETCH_PIXELS, grown, isBlank, isSoft, readMask } from './mask.js';
 import { decode } from './pictures.js';
 import { encodeColours, encodeMask } from './png.js';
-import { Refused, Unreachable, answers, fill } from './server.js';
+import { Refused, Unreachable, answers, fill, segment } from './server.js';
 
 /** @typedef {import('./types.js').Op} Op */
 /** @typedef {import('./types.js').Drawing} Drawing */
@@ -186,6 +186,23 @@ export class Studio {
     const { state, view } = this;
     if (!state || !view.mask) return;
     download(await encodeMask(view.mask, isSoft(state.ops)), `${stem(this.name)}_mask.png`);
+  }
+
+  /**
+   * Mark the thing at a place.
+   *
+   * @param {number} x
+   * @param {number} y
+   * @param {boolean} erase take it away from the mask instead
+   */
+  async pick(x, y, erase) {
+    const { state } = this;
+    if (!state) return;
+    const { blob, image } = state.base;
+    await this.run('Looking for what is there', async (signal) => {
+      const { op } = await readMask(await segment(blob, x, y, signal), image.width, image.height);
+      this.add({ ...op, erase }, erase ? 'Take away a thing' : 'Pick');
+    });
   }
 
   /** Fill what is marked. */

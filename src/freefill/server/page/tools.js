@@ -31,6 +31,12 @@ export class Tools {
     /** Of strokes of colour. */
     this.colour = '#4f8a3c';
     this.enabled = false;
+    /** Called with the place of a thing, and whether it is to be taken away. */
+    this.pick = (/** @type {number} */ _x, /** @type {number} */ _y, /** @type {boolean} */ _erase) => {};
+    /** @type {[number, number, boolean] | null} */
+    this.pointed = null;
+    /** Whether a thing was picked and the cursor has not been moved to another since. */
+    this.settled = false;
     /** Whether Space is held. */
     this.space = false;
     /** @type {Map<number, PointerEvent>} */
@@ -74,6 +80,10 @@ export class Tools {
     const { tool, size, hardness } = this;
     const points = [x, y];
     const away = erase || tool === 'eraser';
+    if (tool === 'pick') {
+      this.pointed = [x, y, erase];
+      return;
+    }
     if (tool === 'pencil') {
       const width = ((away ? PENCIL.erase : PENCIL.line) * this.view.ratio) / this.view.scale;
       // On a small photo a line of the screen would be thinner than a pixel.
@@ -100,6 +110,14 @@ export class Tools {
 
   finish() {
     const { live } = this.view;
+    if (this.pointed) {
+      const [x, y, erase] = this.pointed;
+      this.pointed = null;
+      this.settled = true;
+      const { width, height } = this.view;
+      if (x >= 0 && y >= 0 && x < width && y < height) this.pick(x, y, erase);
+      return;
+    }
     this.view.live = null;
     if (live && (live.kind === 'stroke' || this.extent(live.points) * this.view.scale > STILL)) {
       this.done(live);
@@ -108,6 +126,7 @@ export class Tools {
   }
 
   cancel() {
+    this.pointed = null;
     if (!this.view.live) return false;
     this.view.live = null;
     this.gesture = null;

@@ -12,7 +12,8 @@
  * @typedef {{kind: 'box', erase: boolean, points: number[]}} Box  Two opposite corners.
  * @typedef {{kind: 'lasso', erase: boolean, points: number[]}} Lasso  A closed line.
  * @typedef {{kind: 'bitmap', image: HTMLCanvasElement, left: number, top: number, width: number,
- *   height: number, replace: boolean, soft: boolean}} Bitmap  A mask that was read, or grown.
+ *   height: number, replace: boolean, soft: boolean, erase?: boolean}} Bitmap  A mask that was read,
+ *   grown, or that the server found.
  * @typedef {{kind: 'invert'}} Invert
  * @typedef {{kind: 'clear'}} Clear
  * @typedef {Stroke | Box | Lasso} Drawn
@@ -45,6 +46,6 @@
  * @property {Patch | null} patch
  * @typedef {Drawing & Rest} State  The document at one moment; never changed, only replaced.
  *
- * @typedef {'brush' | 'eraser' | 'box' | 'lasso' | 'hand' | 'pencil' | 'paint'} Tool
+ * @typedef {'brush' | 'eraser' | 'box' | 'lasso' | 'pick' | 'hand' | 'pencil' | 'paint'} Tool
  */
 export {};
