@@ -1,0 +1,81 @@
+"""The shadow that an object casts, which would stay behind it as a stain.
+
+A shadow darkens what it falls on and leaves its hue; it begins at the object. What the ground would
+be without it is continued from further around, smoothly, so this sees shadows on even ground and
+not those on a pattern of dark and bright.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from freefill.blending import spread
+from freefill.guidance.thinning import components
+from freefill.image import Picture
+from freefill.masks.shape import bounds, grow
+from freefill.samples import LUMA
+from freefill.segmenters.cutting import cut, edge_costs
+from freefill.segmenters.view import around, look, resized, size_for
+
+Hole = NDArray[np.bool_]
+
+LONGEST = 192
+"""Pixels of the longer side of what is looked at."""
+REACH = 0.45
+"""How far a shadow is looked for, as a share of the longer side of the object's box."""
+DARKEST, BRIGHTEST = 0.25, 0.93
+"""Of the ground's brightness, that a shadow leaves."""
+FADED = 0.06
+"""Change of hue (shares of red, green and blue) that is too much for a shadow."""
+SHARPNESS = 40.0
+"""How fast a pixel becomes a shadow's with its darkness, beyond :data:`BRIGHTEST`."""
+LARGEST = 1.5
+"""Times the object, that a shadow may be."""
+
+
+def cast(picture: Picture, found: Hole) -> Hole:
+    """Find the shadow that an object casts.
+
+    Args:
+        picture: Of any size.
+        found: The object, ``(H, W)``.
+
+    Returns:
+        ``(H, W)`` bool: the shadow alone, empty where none is seen.
+    """
+    shadow = np.zeros_like(found)
+    box = bounds(found)
+    if box is None:
+        return shadow
+    seen = around(box, REACH * 1.6, picture.size, least=8)
+    size = size_for(seen, LONGEST)
+    rgb = look(picture, seen, size)
+    object_ = resized(found[seen.window].astype(np.float32), size) > 0
+    reach = max(2, round(REACH * max(box.size) * size[0] / seen.size[0]))
+    near = grow(object_, reach)
+    lit = ~near
+    if lit.mean() < 0.05:
+        return shadow
+    weighted = np.where(lit[..., None], np.dstack([rgb, np.ones(size, np.float32)]), 0)
+    ground = spread(weighted.astype(np.float32))
+    ratio = (rgb @ LUMA + 0.01) / (ground @ LUMA + 0.01)
+    hue = np.abs(_hue(rgb) - _hue(ground)).max(2)
+    cost = (ratio - BRIGHTEST) * SHARPNESS + np.maximum(hue - FADED, 0) * SHARPNESS * 4
+    cost = np.clip(cost, -4, 4)
+    cost[ratio < DARKEST] = 4
+    cost[~near] = 60
+    cost[object_] = -60
+    share = cut(cost.astype(np.float32), edge_costs(rgb, 2.0))
+    label, _ = components(share > 0.5)
+    own = np.isin(label, np.unique(label[object_])) & (label >= 0) & ~object_
+    if not own.any() or own.sum() > LARGEST * object_.sum():
+        return shadow
+    whole = resized((own | object_).astype(np.float32), seen.size) > 0.5
+    shadow[seen.window] = whole & ~found[seen.window]
+    return shadow
+
+
+def _hue(rgb: NDArray[np.float32]) -> NDArray[np.float32]:
+    shares: NDArray[np.float32] = (rgb + 0.03) / (rgb + 0.03).sum(2, keepdims=True)
+    return shares
