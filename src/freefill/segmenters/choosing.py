@@ -32,6 +32,11 @@ ALL = 0.6
 """Of a photo, above which a click was on its background and not on an object."""
 MUCH = 0.4
 """Of a photo, above which a person should know."""
+SOFT = 2.0
+"""Pixels of a soft edge that a hole is to go over."""
+INEXACT = 1.5
+"""Of a segmenter's own pixels, that its outline may be off."""
+LARGEST_GROWTH = 64
 CLOSED = 0.15
 """Of the object: gaps in it that are smaller are of it too."""
 
@@ -42,8 +47,8 @@ class Segment(NamedTuple):
     mask: Hole
     """``(H, W)``."""
     segmenter: str
-    coarseness: float
-    """Pixels of the picture to one of what the segmenter saw: how exact the outline is."""
+    growth: int
+    """Pixels by which a hole should go over the mask's edge."""
     notices: tuple[str, ...]
 
 
@@ -94,7 +99,9 @@ def segment(picture: Picture, prompt: Prompt, segmenter: Name = "auto") -> Segme
         keep[around(prompt.box, 0.05, picture.size, least=2).window] = True
         mask &= keep
     notices += _check(mask, prompt, found, names[0])
-    return Segment(mask, names[0], max(found.box.size) / max(found.share.shape), tuple(notices))
+    coarseness = max(found.box.size) / max(found.share.shape)
+    growth = min(round(SOFT + INEXACT * coarseness), LARGEST_GROWTH)
+    return Segment(mask, names[0], growth, tuple(notices))
 
 
 _FIND: dict[str, Callable[[Picture, Prompt], Found]] = {

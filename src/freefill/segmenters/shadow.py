@@ -19,6 +19,7 @@ from freefill.segmenters.cutting import cut, edge_costs
 from freefill.segmenters.view import around, look, resized, size_for
 
 Hole = NDArray[np.bool_]
+Plane = NDArray[np.float32]
 
 LONGEST = 192
 """Pixels of the longer side of what is looked at."""
@@ -30,6 +31,12 @@ FADED = 0.06
 """Change of hue (shares of red, green and blue) that is too much for a shadow."""
 SHARPNESS = 40.0
 """How fast a pixel becomes a shadow's with its darkness, beyond :data:`BRIGHTEST`."""
+BLOCK = 16
+"""Side of the parts of lit ground that are guessed from those beside them, to see how even it is."""
+DARK_SHARE = 10
+"""Percent of the lit ground that may be darker than what a shadow begins at."""
+FAINTEST = 0.72
+"""Where lit ground gets darker than that, shadows are not told from its pattern."""
 LARGEST = 1.5
 """Times the object, that a shadow may be."""
 
@@ -57,16 +64,16 @@ def cast(picture: Picture, found: Hole) -> Hole:
     lit = ~near
     if lit.mean() < 0.05:
         return shadow
-    weighted = np.where(lit[..., None], np.dstack([rgb, np.ones(size, np.float32)]), 0)
-    ground = spread(weighted.astype(np.float32))
-    ratio = (rgb @ LUMA + 0.01) / (ground @ LUMA + 0.01)
-    hue = np.abs(_hue(rgb) - _hue(ground)).max(2)
-    cost = (ratio - BRIGHTEST) * SHARPNESS + np.maximum(hue - FADED, 0) * SHARPNESS * 4
-    cost = np.clip(cost, -4, 4)
+    darker = min(BRIGHTEST, _evenness(rgb, lit))
+    if darker < FAINTEST:
+        return shadow
+    ratio, hue = _beside(rgb, lit)
+    cost = (ratio - darker) * SHARPNESS + np.maximum(hue - FADED, 0) * SHARPNESS * 4
     cost[ratio < DARKEST] = 4
+    cost = np.clip(cost, -4, 4).astype(np.float32)
     cost[~near] = 60
     cost[object_] = -60
-    share = cut(cost.astype(np.float32), edge_costs(rgb, 2.0))
+    share = cut(cost, edge_costs(rgb, 2.0))
     label, _ = components(share > 0.5)
     own = np.isin(label, np.unique(label[object_])) & (label >= 0) & ~object_
     if not own.any() or own.sum() > LARGEST * object_.sum():
@@ -74,6 +81,25 @@ def cast(picture: Picture, found: Hole) -> Hole:
     whole = resized((own | object_).astype(np.float32), seen.size) > 0.5
     shadow[seen.window] = whole & ~found[seen.window]
     return shadow
+
+
+def _beside(rgb: Plane, lit: Hole) -> tuple[Plane, Plane]:
+    """Compare pixels with what the lit ground would be in their place: brightness, and hue."""
+    weighted = np.where(lit[..., None], np.dstack([rgb, np.ones(lit.shape, np.float32)]), 0)
+    ground = spread(weighted.astype(np.float32))
+    ratio: Plane = (rgb @ LUMA + np.float32(0.01)) / (ground @ LUMA + np.float32(0.01))
+    return ratio, np.abs(_hue(rgb) - _hue(ground)).max(2)
+
+
+def _evenness(rgb: Plane, lit: Hole) -> float:
+    """Tell how dark lit ground gets, seen from the ground beside it: near 1 where it is even."""
+    rows, columns = np.indices(lit.shape) // BLOCK
+    ratios = []
+    for turn in (0, 1):
+        left_out = (rows + columns) % 2 == turn
+        ratio, _ = _beside(rgb, lit & ~left_out)
+        ratios.append(ratio[lit & left_out])
+    return float(np.percentile(np.concatenate(ratios), DARK_SHARE))
 
 
 def _hue(rgb: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -16,11 +16,6 @@ from freefill.segmenters.prompt import prompt
 from freefill.segmenters.shadow import cast
 from freefill.tasks.result import Result, picture_of
 
-SOFT = 2.0
-"""Pixels of a soft edge that a mask is grown over."""
-INEXACT = 1.5
-"""Of a segmenter's own pixels, that its outline may be off."""
-
 
 def segment(
     image: Source | Picture,
@@ -76,8 +71,6 @@ def segment(
         if not below.any():
             notices.append("no shadow was found that begins at the object on even ground")
         mask = mask | below
-    if grow is None:
-        grow = min(round(SOFT + INEXACT * found.coarseness), LARGEST_GROWTH)
-    hole = grow_hole(mask, grow)
+    hole = grow_hole(mask, found.growth if grow is None else grow)
     drawn = Picture.read(hole.astype(np.uint8) * np.uint8(255))
     return Result(drawn, hole, tuple(notices), told)
