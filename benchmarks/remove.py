@@ -5,8 +5,8 @@
 Objects cut out of the photos in examples/ by hand are pasted into 25 photos, soft at the edge; so
 what was behind them is known. Each is then removed: by a loose box around it, and by a click in its
 middle. Naive: filling the box; filling a disc around the click that is as large as the object. In a
-second round the objects stand where the ground is most even and cast a shadow, and are removed by the box
-with and without `--shadow`.
+second round the objects stand where the ground is most even and cast a shadow, and are removed by
+the box with and without `--shadow`.
 
 Intersection over union of the mask with the object (more is better), LPIPS-AlexNet and l1 (in
 1/255) of the whole photo against the one without the object (less is better). A refusal counts as
@@ -129,8 +129,10 @@ def compose(path: Path, number: int, shade: bool) -> Scene:
     if shade:
         # Shadows are seen on even ground: there it is put.
         more = round(0.3 * max(height, width))
-        around = [truth[max(t - more, 0) : t + height + more, max(x - more, 0) : x + width + more]
-                  for t, x in corners]
+        around = [
+            truth[max(t - more, 0) : t + height + more, max(x - more, 0) : x + width + more]
+            for t, x in corners
+        ]
         corners = corners[[int(np.argmin([part.std((0, 1)).sum() for part in around]))]]
     top, left = (int(n) for n in corners[0])
     plane = np.zeros((side, side))

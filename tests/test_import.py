@@ -107,7 +107,7 @@ def test_filling_and_doctor_work_without_the_lab(examples: Path, tmp_path: Path)
     [
         ["train", "--data", "photos", "--out", "run"],
         ["export", "run", "--out", "weights.onnx"],
-        ["references"],
+        ["references", "lpips_alex"],
     ],
     ids=lambda arguments: arguments[0],
 )

@@ -48,6 +48,8 @@ class Reference:
     licence: str
     convolutions: tuple[int, ...] = ()
     """For the LPIPS networks: the place of each convolution in the trunk. Empty: kept as it is."""
+    for_lab: bool = True
+    """Whether nothing but the lab can use it."""
 
 
 REFERENCES = {
@@ -102,6 +104,7 @@ REFERENCES = {
             "309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8",
             "U^2-Net small (4.6 MB): what a photo is of, for `freefill remove`",
             "package MIT, network and weights Apache-2.0 (U^2-Net)",
+            for_lab=False,
         ),
         Reference(
             "sam2_encoder",
@@ -111,6 +114,7 @@ REFERENCES = {
             "54e9ee80bd43e36da6c7cd33031a525bb1d70577eadb31190a28999250b13dfe",
             "SAM 2 Hiera-tiny, encoder (135 MB): objects at a click, for `freefill remove`",
             "package BSD-3-Clause, network and weights Apache-2.0 (Meta)",
+            for_lab=False,
         ),
         Reference(
             "sam2_decoder",
@@ -120,6 +124,7 @@ REFERENCES = {
             "4a4c8a8a53d9722834b66d8ced88770e2cc783e367965ba62a13be3ab5f1ba89",
             "SAM 2 Hiera-tiny, decoder (17 MB): the encoder's other half",
             "package BSD-3-Clause, network and weights Apache-2.0 (Meta)",
+            for_lab=False,
         ),
     )
 }

@@ -89,8 +89,8 @@ def segment(picture: Picture, prompt: Prompt, segmenter: Name = "auto") -> Segme
     if names[0] == "sam2" and found.score < UNSURE:
         names = [*names[1:], "classical"]
         notices.append(
-            f"SAM 2 is {found.score:.0%} sure of what it found, which is too little: {names[0]} was "
-            "asked instead"
+            f"SAM 2 is {found.score:.0%} sure of what it found, which is too little: {names[0]} "
+            "was asked instead"
         )
         found = _FIND[names[0]](picture, prompt)
     mask = _closed(to_hole(found, picture.size), prompt)

@@ -1,9 +1,10 @@
 """The segmenter that is always there: GrabCut, and for a click several of them.
 
 Inside a box as in Rother et al. (2004): colours of the surroundings against colours of the object,
-both learned anew from each cut (:mod:`~freefill.segmenters.colours`, :mod:`.cutting`). A click says
-nothing of the object's size, so boxes of several sizes are tried around it, and the cut is taken
-whose outline lies on the strongest edges and keeps off its box. It knows colours and edges, not things.
+both learned anew from each cut (:mod:`~freefill.segmenters.colours`,
+:mod:`~freefill.segmenters.cutting`). A click says nothing of the object's size, so boxes of several
+sizes are tried around it, and the cut is taken whose outline lies on the strongest edges and keeps
+off its box. It knows colours and edges, not things.
 """
 
 from __future__ import annotations
@@ -116,7 +117,8 @@ def _in_box(picture: Picture, box: Box, prompt: Prompt, prior: Prior | None) -> 
         # Nothing is known to be background: what touches the border is the likeliest.
         inside[0], inside[-1], inside[:, 0], inside[:, -1] = False, False, False, False
     said = np.zeros(size, np.float32)
-    for points, cost in ((prompt.at, -SURE), (prompt.avoid, SURE)):
+    # What is of the object last: where both are close, it is still there.
+    for points, cost in ((prompt.avoid, SURE), (prompt.at, -SURE)):
         for point in points:
             _mark(said, _place(point, seen, scale), cost)
     known = None if prior is None else prior(seen, size)
@@ -136,9 +138,7 @@ def _mark(said: Plane, place: tuple[int, int], cost: np.float32) -> None:
         said[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2] = cost
 
 
-def _grabcut(
-    rgb: Plane, inside: Hole, said: Plane, clicked: bool, known: Plane | None
-) -> Plane:
+def _grabcut(rgb: Plane, inside: Hole, said: Plane, clicked: bool, known: Plane | None) -> Plane:
     """Cut and learn the colours, in turn."""
     flat = rgb.reshape(-1, 3)
     object_ = _first_guess(flat, inside, said, clicked)
@@ -146,11 +146,12 @@ def _grabcut(
     if known is not None and _is_told(known, inside, said, clicked):
         sure = np.clip(known, 0.002, 0.998)
         told = np.float32(PRIOR) * np.log((1 - sure) / sure)
-        likely = inside & (known > 0.5) & (said <= 0) | (said < 0)
-        object_ = likely
+        object_ = inside & (known > 0.5) & (said <= 0) | (said < 0)
     edges = edge_costs(rgb, STRENGTH)
     share = object_.astype(np.float32)
     for _ in range(CUTS):
+        if object_.all():
+            break
         likely = fit(flat[object_.ravel()]).log_density(flat)
         unlikely = fit(flat[~object_.ravel()]).log_density(flat)
         cost = np.clip(unlikely - likely, -LIKELIEST, LIKELIEST).reshape(inside.shape)

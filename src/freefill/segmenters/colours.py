@@ -73,7 +73,9 @@ def fit(colours: Values) -> Mixture:
     whitenings = [np.linalg.cholesky(np.linalg.inv(spread + noise)) for spread in spreads]
     shares = np.array([len(group) for group in groups], np.float32) / len(colours)
     return Mixture(
-        shares, np.stack([g.mean(0) for g in groups]), np.stack(whitenings).astype(np.float32)
+        shares,
+        np.stack([g.mean(0) for g in groups]).astype(np.float32),
+        np.stack(whitenings).astype(np.float32),
     )
 
 
@@ -89,4 +91,5 @@ def _spread(colours: Values) -> Values:
 
 def _nearest(colours: Values, means: Values) -> NDArray[np.int64]:
     apart = ((colours[:, None] - means[None]) ** 2).sum(2)
-    return apart.argmin(1)
+    nearest: NDArray[np.int64] = apart.argmin(1)
+    return nearest

@@ -13,6 +13,8 @@ Point = tuple[int, int]
 
 MOST = 32
 """Points of one prompt."""
+LEAST = 8
+"""Pixels of a picture's shorter side."""
 SMALLEST = 4
 """Pixels of a box's shorter side."""
 
@@ -66,6 +68,10 @@ def prompt(
         Box(top=20, left=150, bottom=60, right=200)
     """
     height, width = size
+    if min(size) < LEAST:
+        raise MaskError(
+            f"the image is {width}x{height}: to find an object it needs {LEAST} pixels a side"
+        )
     if bool(at) + (box is not None) + subject == 0:
         raise MaskError(
             "nothing is pointed at: give a point on the object (--at X,Y), a box around it "
@@ -97,6 +103,35 @@ def prompt(
     return Prompt(
         tuple((int(x), int(y)) for x, y in at), tuple((int(x), int(y)) for x, y in avoid), area
     )
+
+
+def numbers(name: str, text: str, count: int) -> list[int]:
+    """Read whole numbers that are written with commas between them.
+
+    Args:
+        name: What they are of, for the error.
+        text: E.g. ``"120,80"``.
+        count: How many there are to be.
+
+    Returns:
+        The numbers.
+
+    Raises:
+        MaskError: If it is something else.
+
+    Examples:
+        >>> numbers("--at", "120, 80", 2)
+        [120, 80]
+    """
+    parts = text.split(",")
+    try:
+        found = [int(part) for part in parts]
+    except ValueError:
+        found = []
+    if len(found) != count or any(abs(number) > 10**9 for number in found):
+        form = {2: "X,Y", 4: "L,T,R,B"}[count]
+        raise MaskError(f"{name} {text}: it is to be {count} whole numbers, {form}")
+    return found
 
 
 def _box(size: tuple[int, int], box: Sequence[int]) -> Box:

@@ -32,7 +32,7 @@ FADED = 0.06
 SHARPNESS = 40.0
 """How fast a pixel becomes a shadow's with its darkness, beyond :data:`BRIGHTEST`."""
 BLOCK = 16
-"""Side of the parts of lit ground that are guessed from those beside them, to see how even it is."""
+"""Side of the parts of lit ground that are guessed from those beside them: how even is it?"""
 DARK_SHARE = 10
 """Percent of the lit ground that may be darker than what a shadow begins at."""
 FAINTEST = 0.72

@@ -1,4 +1,4 @@
-"""A mask of what is pointed at: what :func:`freefill.tasks.remove.remove` fills, to look at first."""
+"""A mask of what is pointed at: what :func:`freefill.tasks.remove.remove` fills."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from freefill.server.verbs.remove import REMOVE, SEGMENT
 from freefill.server.verbs.verb import Verb
 
-VERBS: tuple[Verb, ...] = ()
+VERBS: tuple[Verb, ...] = (SEGMENT, REMOVE)
