@@ -73,6 +73,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with 256/ and 512/")
     parser.add_argument("--out", type=Path, help="write the tables here, too")
     parser.add_argument("--sheet", type=Path, help="draw the first photos")
+    parser.add_argument("--round", choices=["plain", "shadow", "both"], default="both")
     parser.add_argument("--few", action="store_true", help="5 photos, to try it out")
     arguments = parser.parse_args()
     references.fetch("lpips_alex", lambda _: None)
@@ -84,7 +85,7 @@ def main() -> None:
         paths = paths[::6]
     for number, path in enumerate(paths):
         results = {}
-        for shade in (False, True):
+        for shade in {"plain": [False], "shadow": [True], "both": [False, True]}[arguments.round]:
             scene = compose(path, number, shade)
             for name, (mask, hole) in holes(scene, number, shade).items():
                 picture = Picture.read(scene.seen)
@@ -246,6 +247,8 @@ def table(found: dict[str, dict[str, list[float]]], count: int) -> str:
             f"{better} | {l1.mean():.2f} | {refused.sum():.0f} |"
         )
     plain, shadow = "shadow: classical, box", "shadow: classical, box, --shadow"
+    if plain not in found:
+        return "\n".join(lines) + "\n"
     seen = np.array(found[plain]["more"]) != np.array(found[shadow]["more"])
     told = [
         f"{np.array(found[name]['l1'])[seen].mean():.2f} ({name.removeprefix('shadow: ')})"

@@ -71,7 +71,7 @@ def fit(colours: Values) -> Mixture:
     noise = np.eye(colours.shape[1]) * NARROWEST**2
     spreads = [np.cov(g.T, bias=True) if len(g) > 1 else 0 * noise for g in groups]
     whitenings = [np.linalg.cholesky(np.linalg.inv(spread + noise)) for spread in spreads]
-    shares = np.array([len(group) for group in groups], np.float32) / len(colours)
+    shares = np.array([len(group) / len(colours) for group in groups], np.float32)
     return Mixture(
         shares,
         np.stack([g.mean(0) for g in groups]).astype(np.float32),

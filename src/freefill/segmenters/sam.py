@@ -65,7 +65,7 @@ def find(picture: Picture, prompt: Prompt) -> Found:
     sizes = (masks[0] > 0).sum((1, 2))
     good = scores[0] >= scores[0].max() - AS_GOOD
     chosen = int(np.where(good, sizes, -1).argmax())
-    share = 1 / (1 + np.exp(-masks[0, chosen].astype(np.float32)))
+    share = 1 / (1 + np.exp(-np.clip(masks[0, chosen], -32, 32).astype(np.float32)))
     return Found(whole, share, float(scores[0, chosen]))
 
 

@@ -97,9 +97,12 @@ def _evenness(rgb: Plane, lit: Hole) -> float:
     ratios = []
     for turn in (0, 1):
         left_out = (rows + columns) % 2 == turn
-        ratio, _ = _beside(rgb, lit & ~left_out)
-        ratios.append(ratio[lit & left_out])
-    return float(np.percentile(np.concatenate(ratios), DARK_SHARE))
+        ratio, hue = _beside(rgb, lit & ~left_out)
+        # Things that nobody would take for shadow do not make the ground uneven.
+        like = lit & left_out & (ratio > DARKEST) & (hue < FADED)
+        ratios.append(ratio[like])
+    all_ = np.concatenate(ratios)
+    return float(np.percentile(all_, DARK_SHARE)) if all_.size > lit.sum() / 4 else 0.0
 
 
 def _hue(rgb: NDArray[np.float32]) -> NDArray[np.float32]:

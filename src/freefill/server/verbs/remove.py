@@ -72,7 +72,7 @@ class MaskOptions(SegmentOptions):
     """The same; a mask is a PNG unless another format is asked for."""
 
     format: Annotated[
-        Literal["png", "webp", "tiff", "bmp"] | None,  # type: ignore[assignment]  # without loss
+        Literal["png", "webp", "tiff", "bmp"] | None,
         Field(description="Of the mask."),
     ] = "png"
 
