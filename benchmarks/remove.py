@@ -4,8 +4,9 @@
 
 Objects cut out of the photos in examples/ by hand are pasted into 25 photos, soft at the edge; so
 what was behind them is known. Each is then removed: by a loose box around it, and by a click in its
-middle. Naive: filling the box; filling a disc around the click that is as large as the object. In a
-second round the objects stand where the ground is most even and cast a shadow, and are removed by
+middle. Naive: filling the box; filling a disc around the click, of a fifth of the photo's side (that
+large, it covers every object) or, knowing the answer, as large as the object. In a second round the
+objects stand where the ground is most even and cast a shadow, and are removed by
 the box with and without `--shadow`.
 
 Intersection over union of the mask with the object (more is better), LPIPS-AlexNet and l1 (in
@@ -74,10 +75,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write the tables here, too")
     parser.add_argument("--sheet", type=Path, help="draw the first photos")
     parser.add_argument("--round", choices=["plain", "shadow", "both"], default="both")
+    parser.add_argument("--segmenters", nargs="+", help="these alone, of those that are there")
     parser.add_argument("--few", action="store_true", help="5 photos, to try it out")
     arguments = parser.parse_args()
     references.fetch("lpips_alex", lambda _: None)
     inpainter = Inpainter()
+    names = [n for n in available()[::-1] if n in (arguments.segmenters or available())]
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     rows = []
     paths = photos(arguments.data)
@@ -87,7 +90,7 @@ def main() -> None:
         results = {}
         for shade in {"plain": [False], "shadow": [True], "both": [False, True]}[arguments.round]:
             scene = compose(path, number, shade)
-            for name, (mask, hole) in holes(scene, number, shade).items():
+            for name, (mask, hole) in holes(scene, number, shade, names).items():
                 picture = Picture.read(scene.seen)
                 filled = inpainter.fill_hole(picture, hole).samples
                 results[name] = filled
@@ -171,7 +174,9 @@ def cut_out(name: str, longest: int) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(cut.resize(size, Image.Resampling.LANCZOS)), np.asarray(alpha) / 255
 
 
-def holes(scene: Scene, number: int, shade: bool) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def holes(
+    scene: Scene, number: int, shade: bool, names: list[str]
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Give mask and hole of each method."""
     tight = bounds(scene.object_)
     assert tight is not None
@@ -198,13 +203,15 @@ def holes(scene: Scene, number: int, shade: bool) -> dict[str, tuple[np.ndarray,
     radius = np.sqrt(scene.object_.sum() / np.pi)
     disc = np.hypot(x - click[0], y - click[1]) < radius
     found["box: filled"] = whole, whole
-    for name in available()[::-1]:
+    for name in names:
         mask, growth = ask(picture, name, box=box)
         found[f"box: {name}"] = mask, grow(mask, growth)
         if name == "classical":
             found["box: classical, --grow 0"] = mask, mask
+    any_ = np.hypot(x - click[0], y - click[1]) < len(whole) / 5
+    found["click: fixed disc filled"] = any_, grow(any_, 4)
     found["click: disc filled"] = disc, grow(disc, 4)
-    for name in available()[::-1]:
+    for name in names:
         mask, growth = ask(picture, name, at=[click])
         found[f"click: {name}"] = mask, grow(mask, growth)
     found["known mask"] = scene.object_, grow(scene.object_, 4)
