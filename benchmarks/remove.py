@@ -4,10 +4,10 @@
 
 Objects cut out of the photos in examples/ by hand are pasted into 25 photos, soft at the edge; so
 what was behind them is known. Each is then removed: by a loose box around it, and by a click in its
-middle. Naive: filling the box; filling a disc around the click, of a fifth of the photo's side (that
-large, it covers every object) or, knowing the answer, as large as the object. In a second round the
-objects stand where the ground is most even and cast a shadow, and are removed by
-the box with and without `--shadow`.
+middle. Naive: filling the box; filling a disc around the click, of a fifth of the photo's side
+(that large, it covers every object) or, knowing the answer, as large as the object. In a second
+round the objects stand where the ground is most even and cast a shadow, and are removed by the box
+with and without `--shadow`.
 
 Intersection over union of the mask with the object (more is better), LPIPS-AlexNet and l1 (in
 1/255) of the whole photo against the one without the object (less is better). A refusal counts as

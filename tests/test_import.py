@@ -54,7 +54,9 @@ def test_names_are_loaded_when_they_are_used() -> None:
         _ = freefill.nothing
 
 
-@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["fill", "--help"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments", [["--version"], ["--help"], ["fill", "--help"], ["remove", "--help"]], ids=" ".join
+)
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     code = """
 import freefill.cli
@@ -81,6 +83,11 @@ except SystemExit as stop:
     assert len(list((tmp_path / "out").iterdir())) == 2
     arguments = ["fill", examples / "bee.jpg", "--out", tmp_path / "bee.png"]
     assert loaded(code, *arguments, of=heavy) == []
+
+
+def test_pointing_never_loads_the_lab() -> None:
+    code = "import freefill.tasks.remove, freefill.segmenters.sam"
+    assert loaded(code, of=(*LAB, *SERVER)) == []
 
 
 def test_serving_never_loads_the_lab() -> None:
