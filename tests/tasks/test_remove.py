@@ -36,7 +36,7 @@ def read(examples: Path, name: str) -> Photo:
         return np.asarray(image.convert("RGB")).copy()
 
 
-def scene(examples: Path, name: str, shade: bool = False) -> tuple[Photo, Photo, Hole]:
+def scene(examples: Path, name: str) -> tuple[Photo, Photo, Hole]:
     """A photo, the same with a dahlia in it, and where that is."""
     behind = read(examples, name)
     with Image.open(examples / "dahlia.jpg") as image:
@@ -47,10 +47,6 @@ def scene(examples: Path, name: str, shade: bool = False) -> tuple[Photo, Photo,
     left, top = SCENES[name]
     seen, whole = Image.fromarray(behind), Image.new("L", behind.shape[1::-1])
     whole.paste(alpha, (left, top))
-    if shade:
-        fallen = Image.new("L", whole.size)
-        fallen.paste(alpha.point(lambda value: round(0.45 * value)), (left + 14, top + 14))
-        seen.paste((0, 0, 0), mask=fallen.filter(ImageFilter.GaussianBlur(3)))
     seen.paste(flower, (left, top), alpha)
     return behind, np.asarray(seen).copy(), np.asarray(whole) > 127
 
@@ -109,20 +105,6 @@ def test_the_subject_needs_no_place(examples: Path) -> None:
     rows, columns = np.mgrid[: photo.shape[0], : photo.shape[1]]
     flower = (rows - 222) ** 2 + (columns - 304) ** 2 < 134**2
     assert overlap(segment(photo, subject=True, grow=0).hole, flower) > 0.75
-
-
-def test_a_shadow_goes_with_its_object(examples: Path, inpainter: Inpainter) -> None:
-    behind, seen, object_ = scene(examples, "pagoda", shade=True)
-    left, top = SCENES["pagoda"]
-    pointed: dict[str, Any] = {"box": (left - 3, top - 3, left + 87, top + 87)}
-    stain = remove(seen, **pointed, inpainter=inpainter)
-    clean = remove(seen, **pointed, shadow=True, inpainter=inpainter)
-    assert off(clean.image, behind) < 0.6 * off(stain.image, behind)
-    assert 0.1 < float(clean.found["shadow"]) / object_.mean() < 0.8
-    # Where none is cast, none is found.
-    _, bare, _ = scene(examples, "pagoda")
-    none = segment(bare, **pointed, shadow=True)
-    assert float(none.found["shadow"]) < 0.05 * object_.mean()
 
 
 def test_gaps_in_an_object_are_of_it_unless_somebody_says_not() -> None:
@@ -307,5 +289,5 @@ def test_segmenters_are_listed_and_need_no_lab(command: Any) -> None:
 
 def test_details_of_the_mask_are_json(examples: Path) -> None:
     _, seen, _ = scene(examples, "sunset")
-    told = json.loads(json.dumps(segment(seen, at=[(130, 60)], shadow=True).found))
-    assert set(told) == {"segmenter", "object", "shadow"}
+    told = json.loads(json.dumps(segment(seen, at=[(130, 60)]).found))
+    assert set(told) == {"segmenter", "object"}

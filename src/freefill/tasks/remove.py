@@ -20,7 +20,6 @@ def remove(
     subject: bool = False,
     segmenter: Name = "auto",
     grow: int | None = None,
-    shadow: bool = False,
     inpainter: Inpainter,
     progress: Progress | None = None,
 ) -> Result:
@@ -28,13 +27,12 @@ def remove(
 
     Args:
         image: The photo.
-        at: As for :func:`freefill.tasks.segment.segment`, as are the next six.
+        at: As for :func:`freefill.tasks.segment.segment`, as are the next five.
         avoid: Points that are not of the object.
         box: Around all of it.
         subject: Remove what the photo is of.
         segmenter: Who finds it.
         grow: Pixels by which the hole goes over the object's edge.
-        shadow: Remove the shadow that it casts, too.
         inpainter: The pipeline.
         progress: As for :meth:`freefill.inpainter.Inpainter.fill_hole`.
 
@@ -64,7 +62,6 @@ def remove(
         subject=subject,
         segmenter=segmenter,
         grow=grow,
-        shadow=shadow,
     )
     filled = inpainter.fill_hole(picture, mask.hole, progress=progress)
     return Result(filled, mask.hole, mask.notices, mask.found)

@@ -13,7 +13,6 @@ from freefill.masks.shape import grow as grow_hole
 from freefill.segmenters.choosing import Name
 from freefill.segmenters.choosing import segment as find
 from freefill.segmenters.prompt import prompt
-from freefill.segmenters.shadow import cast
 from freefill.tasks.result import Result, picture_of
 
 
@@ -26,7 +25,6 @@ def segment(
     subject: bool = False,
     segmenter: Name = "auto",
     grow: int | None = None,
-    shadow: bool = False,
 ) -> Result:
     """Make a mask of an object: the one at a point, the one in a box, or what the photo is of.
 
@@ -40,12 +38,10 @@ def segment(
             fetched), or ``"auto"``: the best that is there.
         grow: Pixels by which the mask goes over the object's edge, 0 to 256; by default 2 and what
             the segmenter may be off, which is 3 to 5 in a photo of 512 pixels.
-        shadow: Add the shadow that the object casts, if one is seen.
 
     Returns:
-        The mask as a picture (8 bits, white = the object), with ``found["segmenter"]``,
-        ``found["object"]``, the share of the photo that is the object itself, and with ``shadow``
-        ``found["shadow"]``, the share that is its shadow.
+        The mask as a picture (8 bits, white = the object), with ``found["segmenter"]`` and
+        ``found["object"]``, the share of the photo that is the object itself.
 
     Raises:
         MaskError: If nothing is pointed at, the place is not in the photo, or no object is there.
@@ -63,14 +59,8 @@ def segment(
     if grow is not None and not 0 <= grow <= LARGEST_GROWTH:
         raise MaskError(f"grow is {grow} pixels; it must be 0 to {LARGEST_GROWTH}")
     found = find(picture, prompt(picture.size, at, avoid, box, subject), segmenter)
-    mask, notices = found.mask, list(found.notices)
+    mask = found.mask
     told: dict[str, float | str] = {"segmenter": found.segmenter, "object": float(mask.mean())}
-    if shadow:
-        below = cast(picture, mask)
-        told["shadow"] = float(below.mean())
-        if not below.any():
-            notices.append("no shadow was found that begins at the object on even ground")
-        mask = mask | below
     hole = grow_hole(mask, found.growth if grow is None else grow)
     drawn = Picture.read(hole.astype(np.uint8) * np.uint8(255))
-    return Result(drawn, hole, tuple(notices), told)
+    return Result(drawn, hole, found.notices, told)

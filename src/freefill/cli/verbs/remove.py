@@ -30,9 +30,6 @@ def remove(
         typer.Option(help="A box around all of it.", metavar="L,T,R,B", show_default=False),
     ] = None,
     subject: Annotated[bool, typer.Option("--subject", help="What the photo is of.")] = False,
-    shadow: Annotated[
-        bool, typer.Option("--shadow", help="Its shadow too, where it falls on even ground.")
-    ] = False,
     grow: Annotated[
         int | None,
         typer.Option(
@@ -58,7 +55,7 @@ def remove(
 
       freefill remove street.jpg --at 68,185 --out empty.png
 
-      freefill remove street.jpg --box 20,145,105,215 --shadow --out empty.png --mask-out mask.png
+      freefill remove street.jpg --box 20,145,105,215 --out empty.png --mask-out mask.png
 
     Look at the mask with --mask-out. Part of it missing? One more --at. Too much in it? A --not
     there, or a --box. Clicks are best with a network that finds objects, 151 MB, fetched once:
@@ -80,7 +77,6 @@ def remove(
         subject=subject,
         segmenter=cast("Name", segmenter),  # the task refuses other names
         grow=grow,
-        shadow=shadow,
         inpainter=Inpainter(model),
     )
     seconds = time.perf_counter() - start

@@ -53,7 +53,6 @@ class SegmentOptions(VerbOptions):
             "segmenter may be off.",
         ),
     ] = None
-    shadow: Annotated[bool, Field(description="Its shadow too.")] = False
 
     def pointed(self) -> dict[str, Any]:
         """Give the arguments of the task."""
@@ -64,7 +63,6 @@ class SegmentOptions(VerbOptions):
             "subject": self.subject,
             "segmenter": self.segmenter,
             "grow": self.grow,
-            "shadow": self.shadow,
         }
 
 
