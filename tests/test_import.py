@@ -54,7 +54,9 @@ def test_names_are_loaded_when_they_are_used() -> None:
         _ = freefill.nothing
 
 
-@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["fill", "--help"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments", [["--version"], ["--help"], ["fill", "--help"], ["remove", "--help"]], ids=" ".join
+)
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     code = """
 import freefill.cli
@@ -83,6 +85,11 @@ except SystemExit as stop:
     assert loaded(code, *arguments, of=heavy) == []
 
 
+def test_pointing_never_loads_the_lab() -> None:
+    code = "import freefill.tasks.remove, freefill.segmenters.sam"
+    assert loaded(code, of=(*LAB, *SERVER)) == []
+
+
 def test_serving_never_loads_the_lab() -> None:
     code = """
 from freefill.server.app import build
@@ -107,7 +114,7 @@ def test_filling_and_doctor_work_without_the_lab(examples: Path, tmp_path: Path)
     [
         ["train", "--data", "photos", "--out", "run"],
         ["export", "run", "--out", "weights.onnx"],
-        ["references"],
+        ["references", "lpips_alex"],
     ],
     ids=lambda arguments: arguments[0],
 )

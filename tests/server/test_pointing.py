@@ -1,0 +1,77 @@
+"""``POST /v1/segment`` and ``POST /v1/remove``: the tasks' own answers, and what is refused."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+
+from freefill import references
+from freefill.inpainter import Inpainter
+from freefill.tasks.remove import remove
+from freefill.tasks.segment import segment
+
+
+@pytest.fixture(autouse=True)
+def nothing_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(references.FOLDER_VARIABLE, str(tmp_path / "none"))
+
+
+@pytest.fixture(scope="module")
+def taxi(examples: Path) -> bytes:
+    return (examples / "street.jpg").read_bytes()
+
+
+def test_segment_gives_a_mask_without_loss(client: TestClient, taxi: bytes) -> None:
+    files = {"image": ("street.jpg", taxi)}
+    answer = client.post("/v1/segment", files=files, data={"at": "60,190", "grow": "3"})
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "image/png"
+    with Image.open(io.BytesIO(answer.content)) as image:
+        assert image.mode == "L"
+        mask = np.asarray(image)
+    expected = segment(taxi, at=[(60, 190)], grow=3)
+    np.testing.assert_array_equal(mask, expected.hole.astype(np.uint8) * 255)
+    details = json.loads(answer.headers["fill-details"])
+    assert details["found"] == pytest.approx(dict(expected.found))
+    assert details["hole"] == pytest.approx(expected.hole.mean())
+
+
+def test_remove_gives_the_photo_in_its_format(
+    client: TestClient, inpainter: Inpainter, taxi: bytes
+) -> None:
+    files = {"image": ("street.jpg", taxi)}
+    fields = {"box": "20,145,105,215", "avoid": "25,150;100,150"}
+    answer = client.post("/v1/remove", files=files, data=fields)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "image/jpeg"
+    told = {"box": (20, 145, 105, 215), "avoid": [(25, 150), (100, 150)]}
+    assert answer.content == remove(taxi, **told, inpainter=inpainter).image  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind", "words"),
+    [
+        ({}, "mask", "nothing is pointed at"),
+        ({"at": "400,20"}, "mask", "400,20"),
+        ({"at": "4;5"}, "field", "at"),
+        ({"box": "1,2,3"}, "field", "box"),
+        ({"at": "60,190", "grow": "500"}, "field", "grow"),
+        ({"at": "60,190", "segmenter": "best"}, "field", "segmenter"),
+        ({"at": "60,190", "segmenter": "sam2"}, "referencemissing", "freefill references sam2"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("name", ["segment", "remove"])
+def test_refusals_say_what_is_wrong(
+    client: TestClient, taxi: bytes, name: str, fields: dict[str, str], kind: str, words: str
+) -> None:
+    answer = client.post(f"/v1/{name}", files={"image": ("street.jpg", taxi)}, data=fields)
+    assert answer.status_code == 422
+    assert answer.json()["type"].endswith(kind)
+    assert words in answer.json()["detail"]

@@ -1,0 +1,293 @@
+"""Removing what is pointed at: what is found, what is refused, and what stays as it was."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFilter
+
+from freefill import references
+from freefill.errors import ImageError, MaskError, ReferenceMissingError
+from freefill.image import Picture
+from freefill.inpainter import Inpainter
+from freefill.segmenters.prompt import prompt
+from freefill.tasks.remove import remove
+from freefill.tasks.segment import segment
+
+Photo = NDArray[np.uint8]
+Hole = NDArray[np.bool_]
+SCENES = {"pagoda": (400, 60), "sunset": (90, 20), "bricks": (150, 160), "street": (70, 100)}
+"""Photos, and where in them something is put, left and top."""
+
+
+@pytest.fixture(autouse=True)
+def nothing_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever runs the tests may have fetched segmenters."""
+    monkeypatch.setenv(references.FOLDER_VARIABLE, str(tmp_path / "none"))
+
+
+def read(examples: Path, name: str) -> Photo:
+    with Image.open(examples / f"{name}.jpg") as image:
+        return np.asarray(image.convert("RGB")).copy()
+
+
+def scene(examples: Path, name: str) -> tuple[Photo, Photo, Hole]:
+    """A photo, the same with a dahlia in it, and where that is."""
+    behind = read(examples, name)
+    with Image.open(examples / "dahlia.jpg") as image:
+        flower = image.convert("RGB").crop((168, 85, 440, 357)).resize((84, 84))
+    alpha = Image.new("L", (336, 336))
+    ImageDraw.Draw(alpha).ellipse((8, 8, 328, 328), fill=255)
+    alpha = alpha.resize((84, 84), Image.Resampling.BOX).filter(ImageFilter.GaussianBlur(0.7))
+    left, top = SCENES[name]
+    seen, whole = Image.fromarray(behind), Image.new("L", behind.shape[1::-1])
+    whole.paste(alpha, (left, top))
+    seen.paste(flower, (left, top), alpha)
+    return behind, np.asarray(seen).copy(), np.asarray(whole) > 127
+
+
+def overlap(one: Hole, other: Hole) -> float:
+    return float((one & other).sum() / (one | other).sum())
+
+
+def off(one: Photo, other: Photo) -> float:
+    return float(np.abs(one.astype(float) - other).mean())
+
+
+# --- what it is for -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_beats_filling_the_box(examples: Path, inpainter: Inpainter, name: str) -> None:
+    behind, seen, object_ = scene(examples, name)
+    left, top = SCENES[name]
+    box = (left - 4, top - 3, left + 89, top + 90)
+    gone = remove(seen, box=box, inpainter=inpainter)
+    naive = np.zeros_like(object_)
+    naive[box[1] : box[3], box[0] : box[2]] = True
+    filled = inpainter.fill_hole(Picture.read(seen), naive).samples
+    assert off(gone.image, behind) < 0.9 * off(filled, behind)
+    assert overlap(segment(seen, box=box, grow=0).hole, object_) > 0.9
+    # Its soft edge is in the hole, too, and nothing else was touched.
+    assert gone.hole[object_].all()
+    np.testing.assert_array_equal(gone.image[~gone.hole], seen[~gone.hole])
+    assert gone.found["segmenter"] == "classical"
+    assert gone.found["object"] == pytest.approx(object_.mean(), rel=0.1)
+
+
+@pytest.mark.parametrize("name", ["pagoda", "sunset"])
+def test_a_click_finds_what_a_disc_does_not(examples: Path, name: str) -> None:
+    _, seen, object_ = scene(examples, name)
+    left, top = SCENES[name]
+    click = (left + 30, top + 50)
+    rows, columns = np.mgrid[: seen.shape[0], : seen.shape[1]]
+    disc = (rows - click[1]) ** 2 + (columns - click[0]) ** 2 < object_.sum() / np.pi
+    found = segment(seen, at=[click], grow=0).hole
+    assert overlap(found, object_) > 0.9 > overlap(disc, object_)
+
+
+def test_more_points_bring_more(examples: Path) -> None:
+    photo = read(examples, "coffee")
+    rim = segment(photo, at=[(290, 80)], grow=0).hole
+    both = segment(photo, at=[(290, 80), (150, 300)], grow=0).hole
+    assert not rim[300, 150]
+    assert both[300, 150]
+    assert both[80, 290]
+
+
+def test_the_subject_needs_no_place(examples: Path) -> None:
+    photo = read(examples, "dahlia")
+    rows, columns = np.mgrid[: photo.shape[0], : photo.shape[1]]
+    flower = (rows - 222) ** 2 + (columns - 304) ** 2 < 134**2
+    assert overlap(segment(photo, subject=True, grow=0).hole, flower) > 0.75
+
+
+def test_gaps_in_an_object_are_of_it_unless_somebody_says_not() -> None:
+    rng = np.random.default_rng(0)
+    photo = rng.normal(200, 3, (120, 120, 3)).astype(np.uint8)
+    photo[30:90, 30:90] = 20, 60, 140
+    photo[55:65, 55:65] = rng.normal(200, 3, (10, 10, 3)).astype(np.uint8)
+    box = (25, 25, 95, 95)
+    assert segment(photo, box=box, grow=0).hole[60, 60]
+    ring = segment(photo, box=box, avoid=[(60, 60)], grow=0).hole
+    assert not ring[60, 60]
+    assert ring[40, 40]
+
+
+def test_growth_is_as_told_and_covers_soft_edges_by_itself(examples: Path) -> None:
+    _, seen, _ = scene(examples, "sunset")
+    areas = [
+        int(segment(seen, box=(86, 16, 178, 108), grow=grow).hole.sum())
+        for grow in (0, 2, None, 12)
+    ]
+    assert areas == sorted(areas)
+    assert len(set(areas)) == 4
+
+
+@pytest.mark.parametrize("kind", ["grey", "rgba", "deep", "palette"])
+def test_any_samples_stay_what_they_are(examples: Path, inpainter: Inpainter, kind: str) -> None:
+    _, seen, object_ = scene(examples, "sunset")
+    image = Image.fromarray(seen)
+    made: Any = {
+        "grey": np.asarray(image.convert("L")),
+        "rgba": np.dstack([seen, np.full(seen.shape[:2], 130, np.uint8)]),
+        "deep": seen.astype(np.uint16) * 257,
+        "palette": image.quantize(64),
+    }[kind]
+    gone = remove(made, box=(86, 16, 178, 108), inpainter=inpainter)
+    before, after = Picture.read(made), gone.picture
+    assert (after.mode, after.samples.dtype) == (before.mode, before.samples.dtype)
+    np.testing.assert_array_equal(after.samples[~gone.hole], before.samples[~gone.hole])
+    assert overlap(gone.hole, object_) > 0.75
+    if kind == "rgba":
+        assert (after.samples[..., 3] == 130).all()
+
+
+def test_a_large_photo_costs_no_more_to_look_at(examples: Path) -> None:
+    _, seen, object_ = scene(examples, "sunset")
+    large = seen.repeat(8, 0).repeat(8, 1)
+    found = segment(large, at=[(130 * 8, 60 * 8)], grow=0).hole
+    assert found.shape == (2048, 2048)
+    assert overlap(found, object_.repeat(8, 0).repeat(8, 1)) > 0.85
+
+
+def test_the_same_photo_gives_the_same_mask(examples: Path) -> None:
+    _, seen, _ = scene(examples, "street")
+    first, second = (segment(seen, box=(66, 96, 160, 190)).hole for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+
+# --- what is refused ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "at"), [("bricks", (200, 300)), ("dahlia", (60, 60)), ("sunset", (128, 20))]
+)
+def test_a_click_on_nothing_is_told_with_numbers(
+    examples: Path, name: str, at: tuple[int, int]
+) -> None:
+    with pytest.raises(MaskError, match=rf"{at[0]},{at[1]}.*%.*--box L,T,R,B"):
+        segment(read(examples, name), at=[at])
+
+
+def test_what_may_be_the_background_is_told(examples: Path) -> None:
+    found = segment(read(examples, "pagoda"), at=[(500, 100)])
+    assert any("of the photo (640x427)" in line for line in found.notices)
+
+
+@pytest.mark.parametrize(
+    ("pointed", "words"),
+    [
+        ({}, "nothing is pointed at"),
+        ({"at": [(300, 20)]}, "300,20 (at) is not in the image, which is 120x96"),
+        ({"at": [(-1, 20)]}, "-1,20"),
+        ({"at": [(5, 96)]}, "Y is 0 to 95"),
+        ({"avoid": [(5, 6)]}, "nothing is pointed at"),
+        ({"at": [(5, 6)], "avoid": [(5, 6)]}, "5,6 is to be of the object and not of it"),
+        ({"at": [(5, 6)], "box": (20, 20, 60, 60)}, "5,6 is not in the box 20,20,60,60"),
+        ({"box": (20, 20, 20, 60)}, "20,20,20,60 is empty"),
+        ({"box": (60, 20, 20, 60)}, "is empty"),
+        ({"box": (119, 20, 180, 60)}, "1x40 pixels of the box"),
+        ({"box": (500, 500, 600, 600)}, "0x0 pixels of the box"),
+        ({"box": (1, 2, 3)}, "1,2,3 has 3"),
+        ({"subject": True, "at": [(5, 6)]}, "the subject is asked for, and a place too"),
+        ({"at": [(n, 6) for n in range(33)]}, "33 points; at most 32"),
+        ({"at": [(5, 6)], "grow": -1}, "grow is -1"),
+        ({"at": [(5, 6)], "grow": 257}, "0 to 256"),
+    ],
+    ids=str,
+)
+def test_a_place_that_is_none_is_refused(
+    photo: Photo, inpainter: Inpainter, pointed: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(MaskError) as refused:
+        remove(photo, **pointed, inpainter=inpainter)
+    assert words in str(refused.value)
+
+
+def test_tiny_and_broken_photos(inpainter: Inpainter) -> None:
+    with pytest.raises(MaskError, match="7x30: to find an object it needs 8"):
+        remove(np.zeros((30, 7, 3), np.uint8), at=[(1, 1)], inpainter=inpainter)
+    with pytest.raises(ImageError):
+        remove(b"no photo", at=[(1, 1)], inpainter=inpainter)
+    tiny = np.zeros((8, 8, 3), np.uint8)
+    everywhere = [(x, y) for x in range(0, 8, 2) for y in range(0, 8, 2)]
+    with pytest.raises(MaskError):
+        segment(tiny, at=everywhere)
+
+
+def test_a_segmenter_that_is_not_there_names_its_command(photo: Photo) -> None:
+    with pytest.raises(ReferenceMissingError, match="freefill references u2netp"):
+        segment(photo, at=[(60, 40)], segmenter="u2netp")
+
+
+def test_a_box_beyond_the_border_ends_there() -> None:
+    assert prompt((96, 120), box=(-10, -10, 60, 50)).box == (0, 0, 50, 60)
+
+
+# --- its doors ----------------------------------------------------------------------------------
+
+
+def test_the_command(command: Any, examples: Path, tmp_path: Path) -> None:
+    _, seen, object_ = scene(examples, "sunset")
+    source, out, mask = (tmp_path / name for name in ("in.png", "out.png", "mask.png"))
+    Image.fromarray(seen).save(source)
+    ran = command("remove", source, "--at", "130,60", "-o", out, "--mask-out", mask)
+    assert ran.returncode == 0, ran.stderr
+    assert "256x256" in ran.stdout
+    assert "segmenter classical" in ran.stdout
+    with Image.open(mask) as image:
+        hole = np.asarray(image) > 127
+    assert overlap(hole, object_) > 0.75
+    with Image.open(out) as image:
+        after = np.asarray(image)
+    np.testing.assert_array_equal(after[~hole], seen[~hole])
+    assert (after[hole] != seen[hole]).any()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--at", "130"], ["--at 130", "2 whole numbers, X,Y"]),
+        (["--at", "a,b"], ["--at a,b"]),
+        (["--at", "1,1", "--not", "1.5,2"], ["--not 1.5,2"]),
+        (["--box", "1,2,3"], ["--box 1,2,3", "L,T,R,B"]),
+        ([], ["--at X,Y", "--box L,T,R,B", "--subject"]),
+        (["--at", "400,20"], ["400,20", "256x256"]),
+        (["--at", "130,60", "--segmenter", "sam2"], ["freefill references sam2"]),
+        (["--at", "130,60", "--segmenter", "best"], ["'best'", "classical"]),
+        (["--at", "128,20"], ["no object was found at 128,20"]),
+    ],
+    ids=str,
+)
+def test_the_command_refuses_in_one_line(
+    command: Any, examples: Path, tmp_path: Path, options: list[str], words: list[str]
+) -> None:
+    ran = command("remove", examples / "sunset.jpg", *options, "-o", tmp_path / "out.png")
+    assert ran.returncode == 2
+    (line,) = ran.stderr.splitlines()
+    assert line.startswith("freefill: error: ")
+    assert all(word in line for word in words), line
+    assert not list(tmp_path.glob("*.png"))
+
+
+def test_segmenters_are_listed_and_need_no_lab(command: Any) -> None:
+    ran = command("references")
+    assert ran.returncode == 0
+    for name in ("u2netp", "sam2_encoder", "sam2_decoder"):
+        (line,) = [line for line in ran.stdout.splitlines() if line.startswith(f"{name}:")]
+        assert "Apache-2.0" in line
+        assert line.endswith("not fetched")
+    assert not any(references.REFERENCES[n].for_lab for n in ("u2netp", *references.GROUPS["sam2"]))
+    assert references.REFERENCES["lpips_alex"].for_lab
+
+
+def test_details_of_the_mask_are_json(examples: Path) -> None:
+    _, seen, _ = scene(examples, "sunset")
+    told = json.loads(json.dumps(segment(seen, at=[(130, 60)]).found))
+    assert set(told) == {"segmenter", "object"}
