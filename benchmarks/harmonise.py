@@ -19,15 +19,15 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from pairs import photos, table
 from PIL import Image
-from recompose import SIDE, middle, shape
 
 from freefill import Inpainter
 from freefill.compositing import rim
 from freefill.evaluation.metrics.lpips import lpips
 from freefill.masks.shape import grow
 from freefill.tasks.harmonise import harmonise, to_opponent, to_rgb
+from pairs import photos, table
+from recompose import SIDE, middle, shape
 
 CHANGES = ("exposure", "white balance", "gamma", "all of them", "none")
 
@@ -73,9 +73,7 @@ def main() -> None:
             fringed = np.where(rim(mask)[..., None], np.uint8(235), truth)
             for name, band in (("harmonise", 1), ("harmonise, band 0", 0)):
                 result = harmonise(fringed, mask, band=band, inpainter=inpainter).image
-                found[f"LPIPS, {kind} with a white fringe"][name].append(
-                    lpips(result, truth, near)
-                )
+                found[f"LPIPS, {kind} with a white fringe"][name].append(lpips(result, truth, near))
             found[f"LPIPS, {kind} with a white fringe"]["plain paste"].append(
                 lpips(fringed, truth, near)
             )

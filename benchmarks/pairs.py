@@ -37,7 +37,8 @@ def table(title: str, found: Mapping[str, Sequence[float]]) -> str:
         low, high = np.percentile(column[draws].mean(1), (2.5, 97.5))
         return f"{column.mean():.4f} [{low:.4f}, {high:.4f}]"
 
-    lines = [f"| | {title} | less the first's | the first is better on |", "| --- | --- | --- | --- |"]
+    head = f"| | {title} | less the first's | the first is better on |"
+    lines = [head, "| --- | --- | --- | --- |"]
     for name, column in values.items():
         apart = better = ""
         if column is not first:

@@ -4,9 +4,9 @@
 
 A blob of one photo is composed into another, whose ground is known. It is moved, once with its
 exact mask and once with a rough one, 6 pixels wider. The truth is the same blob composed at the
-target. Less is better in each measure: LPIPS over the vacated place, LPIPS over where it landed, and
-how far the gradient along its new edge (3 pixels on each side) is from the true one. Fetches LPIPS
-(`freefill references lpips_alex`); needs `freefill[lab,rivals]`.
+target. Less is better in each measure: LPIPS over the vacated place, LPIPS over where it landed,
+and how far the gradient along its new edge (3 pixels on each side) is from the true one. Fetches
+LPIPS (`freefill references lpips_alex`); needs `freefill[lab,rivals]`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-from pairs import photos, table
 from PIL import Image, ImageFilter
 
 from freefill import Inpainter
@@ -24,6 +23,7 @@ from freefill.evaluation import rivals
 from freefill.evaluation.metrics.lpips import lpips
 from freefill.masks.shape import bounds, grow
 from freefill.tasks.recompose import recompose
+from pairs import photos, table
 
 SIDE, WIDER, BAND = 256, 6, 3
 
@@ -85,9 +85,7 @@ def shape(rng: np.random.Generator) -> np.ndarray:
     row, column = rng.uniform(60, SIDE - 60, 2)
     rows, columns = np.mgrid[:SIDE, :SIDE]
     angle = np.arctan2(rows - row, columns - column)
-    wave = sum(
-        rng.uniform(0, 0.12) * np.cos(n * angle + rng.uniform(0, 6.3)) for n in range(2, 6)
-    )
+    wave = sum(rng.uniform(0, 0.12) * np.cos(n * angle + rng.uniform(0, 6.3)) for n in range(2, 6))
     blob: np.ndarray = np.hypot(rows - row, columns - column) < radius * (1 + wave)
     return blob
 

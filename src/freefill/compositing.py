@@ -10,6 +10,8 @@ looks like that ground (:func:`likeness`). NumPy and Pillow.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
@@ -43,9 +45,9 @@ def soft(mask: Mask, continued: Share) -> Share:
     Examples:
         >>> mask = np.zeros((9, 9), bool)
         >>> mask[:, 2:7] = True
-        >>> soft(mask, np.zeros((9, 9), np.float32))[4].round(2).tolist()
+        >>> [round(float(s), 2) for s in soft(mask, np.zeros((9, 9), np.float32))[4]]
         [0.0, 0.0, 0.67, 1.0, 1.0, 1.0, 0.67, 0.0, 0.0]
-        >>> soft(mask, np.ones((9, 9), np.float32))[4].round(2).tolist()
+        >>> [round(float(s), 2) for s in soft(mask, np.ones((9, 9), np.float32))[4]]
         [0.0, 0.0, 0.2, 0.6, 1.0, 0.6, 0.2, 0.0, 0.0]
     """
     # What lies beyond the picture is no part of the mask.
@@ -58,7 +60,7 @@ def soft(mask: Mask, continued: Share) -> Share:
     edge = rim(mask)
     goes_on = membrane(np.repeat(continued[..., None], 3, 2), edge)[..., 0] if edge.any() else 0
     share = sharp + goes_on * (np.clip(2 * wide - 1, 0, 1) - sharp)
-    return np.where(mask, np.clip(share, 0, 1), np.float32(0)).astype(np.float32)
+    return np.where(mask, np.clip(share, 0, 1), 0).astype(np.float32)
 
 
 def rim(mask: Mask) -> Mask:
@@ -87,15 +89,14 @@ def local_means(rgb: Rgb, where: Mask, radius: int) -> Rgb:
     Returns:
         ``(H, W, 3)``; 0 where none is near.
     """
-    weighted = np.dstack([rgb * where[..., None], where.astype(np.float32)])
-    sums = weighted
+    sums: NDArray[Any] = np.dstack([rgb * where[..., None], where]).astype(np.float32)
     for axis in (0, 1):
         padding = [(0, 0)] * 3
         padding[axis] = (radius + 1, radius)
         summed = np.cumsum(np.pad(sums, padding), axis=axis, dtype=np.float64)
         count = sums.shape[axis]
         last = np.take(summed, np.arange(count) + 2 * radius + 1, axis)
-        sums = (last - np.take(summed, np.arange(count), axis)).astype(np.float32)
+        sums = np.asarray(last - np.take(summed, np.arange(count), axis), np.float32)
     means: Rgb = sums[..., :3] / np.maximum(sums[..., 3:], np.float32(0.5))
     return means
 

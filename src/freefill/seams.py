@@ -55,10 +55,10 @@ def seams(small: Rgb, cost: Plane, factor: int, size: tuple[int, int], count: in
 
     Examples:
         >>> small = np.zeros((4, 6, 3), np.float32)
-        >>> small[:, 4] = 1
-        >>> taken = seams(small, np.zeros((4, 6), np.float32), 1, (4, 6), 4)
-        >>> taken.sum(1).tolist(), bool(taken[:, 4].any())
-        ([4, 4, 4, 4], False)
+        >>> small[:, 3:5] = 1
+        >>> taken = seams(small, np.zeros((4, 6), np.float32), 1, (4, 6), 2)
+        >>> taken.sum(1).tolist(), bool(taken[:, 3:5].any())
+        ([2, 2, 2, 2], False)
     """
     height, width = size
     if not 0 <= count < width:
@@ -111,7 +111,7 @@ def _cheapest(rgb: Rgb, cost: Plane) -> NDArray[np.int64]:
 
 def _without(values: NDArray[Any], first: NDArray[np.int64], count: int) -> NDArray[Any]:
     """Take ``count`` columns out of each row, from a column of its own on."""
-    height, width = values.shape[:2]
+    width = values.shape[1]
     columns = np.arange(width - count)
     source = columns + count * (columns >= first[:, None])
     index = source.reshape(source.shape + (1,) * (values.ndim - 2))

@@ -31,7 +31,7 @@ OPPONENT = np.array(
 """Rows: brightness, yellow-blue, red-green; of logarithms of red, green, blue."""
 DARK = np.float32(0.03)
 """Added before the logarithm, so that noise in shadows stays small."""
-AGREED = np.array([0.33, 0.08, 0.07], np.float32)
+AGREED = np.array([0.33, 0.05, 0.045], np.float32)
 """Spread of the steps, of each axis, at which they count half. Of 90 training photos with blobs and
 segmented objects whose light was changed."""
 NEAR = 4

@@ -9,6 +9,7 @@ the input's samples.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,7 +31,7 @@ SMALLEST, LARGEST = 0.05, 20.0
 SEEN = 0.5 / 255
 """Change of colour below which a sample is left as it is."""
 AROUND = 4
-"""Pixels around the part that are looked at beside it."""
+"""Pixels around the part that are looked at."""
 
 
 def recompose(
@@ -95,11 +96,10 @@ def recompose(
     if blend:
         part, corrected = _fitted(part, ground, target)
     landed, share = _landed(part, ground, target)
-    hole = vacated & (share < 1)
-    notices = _notices(picture.size, target)
     where = f"{target.size[1]}x{target.size[0]} at ({target.left}, {target.top})"
     found: dict[str, float | str] = {"now": where, "corrected": corrected}
-    return Result(picture.reframed(landed), hole, notices, found)
+    notices = _notices(picture.size, target)
+    return Result(picture.reframed(landed), vacated & (share < 1), notices, found)
 
 
 @dataclass(frozen=True)
@@ -179,24 +179,28 @@ def _with_alpha(ground: Picture, vacated: Hole) -> Picture:
 def _cut(picture: Picture, mask: Hole, box: Box, target: Box) -> _Part:
     """Take the part out, with a margin, and bring it to its new size."""
     height, width = picture.size
-    margin = Box(box.top - AROUND, box.left - AROUND, box.bottom + AROUND, box.right + AROUND)
+    reach = AROUND
+    if target.size != box.size:
+        # The margin of a part that becomes smaller shrinks with it.
+        ratios = [old / new for old, new in zip(box.size, target.size, strict=True)]
+        reach = math.ceil(AROUND * max(1, *ratios)) + 1
+    margin = Box(box.top - reach, box.left - reach, box.bottom + reach, box.right + reach)
     # At the photo's border the margin repeats the border; the mask ends there.
     rows = np.clip(np.arange(margin.top, margin.bottom), 0, height - 1)
     columns = np.clip(np.arange(margin.left, margin.right), 0, width - 1)
     samples = picture.samples[np.ix_(rows, columns)]
     colours = picture.layout.to_rgb(samples)
-    local = np.pad(mask[box.window], AROUND)
+    local = np.pad(mask[box.window], reach)
     opacity = np.ones(local.shape, np.float32)
     if picture.has_alpha:
         opacity = samples[..., -1].astype(np.float32) / np.float32(picture.layout.peak)
     continued = continuity(colours, local)
     if target.size == box.size:
         return _Part(colours, opacity, soft(local, continued), local, continued, samples)
-    # The mask has its say before the soft edge: the edge is as wide at any scale.
     size = tuple(side + 2 * AROUND for side in target.size)
     source = tuple(
-        (side - new * AROUND / moved, side + new + new * AROUND / moved)
-        for side, new, moved in zip((AROUND, AROUND), box.size, target.size, strict=True)
+        (reach - AROUND * ratio, reach + old + AROUND * ratio)
+        for old, ratio in zip(box.size, ratios, strict=True)
     )
     visible = (opacity * local)[..., None]
     weighted = _resized(np.dstack([colours * visible, visible]), size, source)
@@ -219,16 +223,12 @@ def _cut(picture: Picture, mask: Hole, box: Box, target: Box) -> _Part:
     )
 
 
-def _resized(
-    planes: Rgb, size: tuple[int, ...], source: tuple[tuple[float, float], ...]
-) -> Rgb:
+def _resized(planes: Rgb, size: tuple[int, ...], source: tuple[tuple[float, float], ...]) -> Rgb:
     """Resample planes ``(h, w, C)``: rows and columns of the source become ``size``."""
     (top, bottom), (left, right) = source
-    height, width = planes.shape[:2]
-    box = (max(left, 0), max(top, 0), min(right, width), min(bottom, height))
     found = [
         Image.fromarray(np.ascontiguousarray(plane)).resize(
-            (size[1], size[0]), Image.Resampling.BICUBIC, box=box
+            (size[1], size[0]), Image.Resampling.BICUBIC, box=(left, top, right, bottom)
         )
         for plane in planes.transpose(2, 0, 1)
     ]
@@ -265,9 +265,7 @@ def _fitted(part: _Part, ground: Picture, target: Box) -> tuple[_Part, float]:
     change = membrane(steps, edge) * alike[..., None]
     changed = mask & (np.abs(change).max(-1) >= SEEN)
     fitted = part.colours.copy()
-    fitted[here.window] = np.where(
-        changed[..., None], np.clip(colours + change, 0, 1), colours
-    )
+    fitted[here.window] = np.where(changed[..., None], np.clip(colours + change, 0, 1), colours)
     return (
         _Part(fitted, part.opacity, part.share, part.mask, part.continued, part.samples),
         float(changed.sum() / max(mask.sum(), 1)),
@@ -296,7 +294,7 @@ def _landed(part: _Part, ground: Picture, target: Box) -> tuple[Samples, Share]:
     total = upper + lower
     weight = np.where(total > 0, upper / np.maximum(total, np.float32(1e-6)), share[mixed])
     colours = weight[:, None] * over[mixed] + (1 - weight)[:, None] * under[mixed]
-    values = layout.from_rgb(colours).reshape(len(colours), -1)
+    values = layout.from_rgb(colours.astype(np.float32)).reshape(len(colours), -1)
     pixels = local[mixed].reshape(len(colours), -1)
     pixels[:, : values.shape[1]] = values
     if ground.has_alpha:

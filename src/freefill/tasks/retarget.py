@@ -87,6 +87,7 @@ def retarget(
             step = max(left, -side) if left < 0 else min(left, max(round(side * AT_ONCE), 1))
             state = _changed(state if upright else state.turned(), step, heal)
             state = state if upright else state.turned()
+            assert state.fresh is not None
             filled = inpainter.fill_hole(state.picture, state.fresh, progress=progress)
             state = _State(state.picture.reframed(filled.samples), state.hole, state.keep)
             left -= step
@@ -150,14 +151,14 @@ def _changed(state: _State, more: int, heal: bool) -> _State:
     taken = seams(small, cost, factor, size, abs(more))
     width = size[1] + more
     if more < 0:
-        source = np.nonzero(~taken)[1].reshape(size[0], width)
+        source: NDArray[np.int64] = np.nonzero(~taken)[1].reshape(size[0], width)
         fresh = np.zeros(source.shape, bool)
         if heal:
             fresh = grow(_showing(picture, source), HEALED)
     else:
         # Each pixel of a seam is there twice; the second one is filled.
-        source = np.repeat(np.tile(np.arange(size[1]), size[0]), taken.ravel() + 1)
-        source = source.reshape(size[0], width)
+        columns = np.tile(np.arange(size[1]), size[0])
+        source = np.repeat(columns, taken.ravel() + 1).reshape(size[0], width)
         fresh = np.zeros(source.shape, bool)
         fresh[:, 1:] = source[:, 1:] == source[:, :-1]
     hole = np.take_along_axis(state.hole, source, 1) | fresh
@@ -188,7 +189,7 @@ def _small(picture: Picture, keep: Hole, factor: int) -> tuple[Rgb, NDArray[np.f
 
 def _showing(picture: Picture, source: NDArray[np.int64]) -> Hole:
     """Find pixels that meet in a step that neither of them had before."""
-    height, width = source.shape
+    height = len(source)
     bad = np.zeros(source.shape, bool)
     for top in range(0, height, ROWS):
         first, last = max(top - 1, 0), min(top + ROWS, height)

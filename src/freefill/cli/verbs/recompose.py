@@ -62,7 +62,7 @@ def recompose(
     from freefill.errors import MaskError
     from freefill.inpainter import Inpainter
     from freefill.masks.region import parse_box, parse_pair
-    from freefill.tasks import recompose as task
+    from freefill.tasks.recompose import recompose as task
 
     if (mask is None) == (box is None):
         raise MaskError("say what moves: either --mask FILE or --box X,Y,WIDTH,HEIGHT")
@@ -74,7 +74,7 @@ def recompose(
     common.check_outs(inputs, [out, mask_out], overwrite)
     start = time.perf_counter()
     picture = common.read(photo, max_pixels)
-    result = task.recompose(
+    result = task(
         picture,
         region,
         by=moved,

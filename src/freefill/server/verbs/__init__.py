@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from freefill.server.verbs.harmonise import HARMONISE
+from freefill.server.verbs.recompose import RECOMPOSE
+from freefill.server.verbs.retarget import RETARGET
+from freefill.server.verbs.stitch import STITCH
 from freefill.server.verbs.verb import Verb
 
-VERBS: tuple[Verb, ...] = ()
+VERBS: tuple[Verb, ...] = (RECOMPOSE, HARMONISE, RETARGET, STITCH)
