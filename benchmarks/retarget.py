@@ -24,7 +24,7 @@ from freefill.tasks.retarget import retarget
 from pairs import photos, table
 from recompose import SIDE, middle
 
-PATCH, QUERIES = 7, 1500
+PATCH, QUERIES = 7, 500
 LAB = ImageCms.buildTransform(
     ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), "RGB", "LAB"
 )

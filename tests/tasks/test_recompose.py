@@ -52,9 +52,7 @@ def test_the_inside_of_a_clean_outline_is_moved_bit_for_bit(inpainter: Inpainter
     result = recompose(photo, ball, by=(50, 8), inpainter=inpainter)
     inside = np.roll(~grow(~ball, 3), (8, 50), (0, 1))
     assert result.image.dtype == np.uint16
-    np.testing.assert_array_equal(
-        result.image[inside], np.roll(photo, (8, 50), (0, 1))[inside]
-    )
+    np.testing.assert_array_equal(result.image[inside], np.roll(photo, (8, 50), (0, 1))[inside])
     assert result.image[ball].max() < 40000
 
 
@@ -82,9 +80,10 @@ def test_ground_that_came_along_takes_the_colours_of_the_new_ground(inpainter: I
 def test_it_beats_cutting_filling_with_the_mean_and_pasting(
     examples: Path, inpainter: Inpainter
 ) -> None:
-    with Image.open(examples / "dandelion.jpg") as image, Image.open(
-        examples / "fruit.jpg"
-    ) as other:
+    with (
+        Image.open(examples / "dandelion.jpg") as image,
+        Image.open(examples / "fruit.jpg") as other,
+    ):
         ground, fruit = (np.asarray(i.convert("RGB")) for i in (image, other))
     ball = _ball((256, 256), 90, 80, 30)
     rough, by = grow(ball, 6), (20, 90)

@@ -64,14 +64,14 @@ def test_the_first_seam_is_the_cheapest_of_all_paths() -> None:
         assert total == pytest.approx(_cheapest_of_all(rgb), rel=1e-5)
 
 
-@pytest.mark.parametrize("size", [(30, 1000), (900, 700)])
+@pytest.mark.parametrize("size", [(30, 1000), (500, 60)])
 def test_bands_of_a_large_photo_take_the_same_number_from_each_row(size: tuple[int, int]) -> None:
     factor = factor_of(size)
     assert factor > 1
     small = np.random.default_rng(0).random((-(-size[0] // factor), -(-size[1] // factor), 3))
     cost = np.zeros(small.shape[:2], np.float32)
-    taken = seams(small.astype(np.float32), cost, factor, size, 101)
-    assert (taken.sum(1) == 101).all()
+    taken = seams(small.astype(np.float32), cost, factor, size, 31)
+    assert (taken.sum(1) == 31).all()
 
 
 @pytest.mark.parametrize("width", [110, 200])
@@ -84,7 +84,7 @@ def test_what_was_not_made_up_is_the_input_in_its_order(
     numbered[..., 2] = np.arange(photo.shape[1])
     result = retarget(numbered, width=width, inpainter=inpainter)
     assert result.image.shape == (photo.shape[0], width, 3)
-    assert 0 < (~result.hole).mean()
+    assert (~result.hole).mean() > 0
     for row in range(0, photo.shape[0], 7):
         known = ~result.hole[row]
         kept = result.image[row, known]
@@ -115,6 +115,8 @@ def test_rows_and_an_aspect(examples: Path, inpainter: Inpainter) -> None:
     square = retarget(photo, aspect="1:1", inpainter=inpainter)
     assert square.image.shape == (rows, rows, 3)
     assert square.found == {"columns": rows - columns, "rows": 0}
+    photo = photo[:60, :90]
+    rows, columns = photo.shape[:2]
     both = retarget(photo, width=columns + 9, height=rows - 12, inpainter=inpainter)
     assert both.image.shape == (rows - 12, columns + 9, 3)
     # Turned by hand, the same seams are found.
@@ -125,7 +127,7 @@ def test_rows_and_an_aspect(examples: Path, inpainter: Inpainter) -> None:
 
 
 def test_no_seam_passes_through_what_is_kept(examples: Path, inpainter: Inpainter) -> None:
-    photo = _photo(examples, "dandelion")
+    photo = _photo(examples, "dandelion")[:90]
     keep = np.zeros(photo.shape[:2], bool)
     keep[20:80, 5:55] = True
     width = photo.shape[1] - 40
@@ -144,9 +146,10 @@ def test_no_seam_passes_through_what_is_kept(examples: Path, inpainter: Inpainte
 def test_joints_that_show_are_healed(inpainter: Inpainter) -> None:
     # Slanted stripes leave no way round: whatever goes, some edges meet that were apart.
     rows, columns = np.mgrid[:80, :100]
-    photo = (((columns + 2 * rows) // 9 % 2)[..., None] * 120 + 60).repeat(3, 2).astype(np.uint8)
-    healed = retarget(photo, width=75, inpainter=inpainter)
-    plain = retarget(photo, width=75, heal=False, inpainter=inpainter)
+    photo = (((columns - rows) // 9 % 2)[..., None] * 120 + 60).repeat(3, 2).astype(np.uint8)
+    photo[:, ::4] //= 2
+    healed = retarget(photo, width=60, inpainter=inpainter)
+    plain = retarget(photo, width=60, heal=False, inpainter=inpainter)
     assert 0 < healed.hole.mean() < 0.3
     assert not plain.hole.any()
     np.testing.assert_array_equal(healed.image[~healed.hole], plain.image[~healed.hole])

@@ -61,8 +61,9 @@ def stitch(
         progress: Called with the crops that are done and all there are.
 
     Returns:
-        The joined photo. Pixels of the first are its own, bit for bit. ``found`` tells the place
-        of the first and how many matches agreed for each of the others.
+        The joined photo. Up to the seams, pixels of the first are its own, bit for bit; the others
+        are resampled. ``found`` tells the place of the first and how many matches agreed for each
+        of the others.
 
     Raises:
         ImageError: If the photos do not overlap, or differ in mode, or the result is too large.
