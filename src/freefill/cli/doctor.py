@@ -21,6 +21,7 @@ PACKAGES = {
     "uvicorn": "serve",
     "jpeglib": "jpeg",
     "pillow-heif": "heif",
+    "opencv-python-headless": "stitch",
     "torch": "lab",
     "lightning-fabric": "lab",
     "onnx": "lab",
