@@ -49,7 +49,7 @@ def blend(completed: Rgb, seen: Rgb, share: Share) -> Rgb:
     top, left = max(box.top - 1, 0), max(box.left - 1, 0)
     window = slice(top, box.bottom + 1), slice(left, box.right + 1)
     part, hole = completed[window], gap[window]
-    missing = _doubled(_spread(_steps(part, seen[window], share[window])), hole.shape)
+    missing = _doubled(spread(_steps(part, seen[window], share[window])), hole.shape)
     result = completed.copy()
     result[window][hole] = np.clip(part[hole] + missing[hole], 0, 1)
     return result
@@ -81,17 +81,30 @@ def _steps(part: Rgb, seen: Rgb, share: Share) -> Weighted:
     return np.stack(sums, -1).reshape(rows, columns, 4).astype(np.float32)
 
 
-def _spread(known: Weighted) -> Rgb:
-    """Continue values into where there is no weight: coarser and coarser, and back."""
+def spread(known: Weighted) -> Rgb:
+    """Continue values into where there is no weight: coarser and coarser, and back.
+
+    Args:
+        known: ``(H, W, 4)``: values times their weight, and the weight, 0 or at least 1.
+
+    Returns:
+        ``(H, W, 3)``: the values where there is weight, and a smooth surface between them.
+
+    Examples:
+        >>> known = np.zeros((8, 8, 4), np.float32)
+        >>> known[:, 0], known[:, 7] = (0, 0, 0, 1), (1, 1, 1, 1)
+        >>> [round(float(value), 2) for value in spread(known)[4, :, 0]][::7]
+        [0.0, 1.0]
+    """
     if max(known.shape[:2]) <= 1:
         mean: Rgb = np.divide(known[..., :3], np.maximum(known[..., 3:], 1))
         return mean
-    coarse = _spread(_halved(known))
+    coarse = spread(_halved(known))
     weight = known[..., 3:]
     share = np.minimum(weight, 1)
     own = np.divide(known[..., :3], np.maximum(weight, 1))
-    spread: Rgb = own + _doubled(coarse, known.shape[:2]) * (1 - share)
-    return spread
+    filled: Rgb = own + _doubled(coarse, known.shape[:2]) * (1 - share)
+    return filled
 
 
 def _halved(fine: Weighted) -> Weighted:

@@ -22,7 +22,7 @@ PACKAGES = {
     "jpeglib": "jpeg",
     "pillow-heif": "heif",
     "av": "video",
-    "opencv-python-headless": "video",
+    "opencv-python-headless": "stitch,video",
     "torch": "lab",
     "lightning-fabric": "lab",
     "onnx": "lab",

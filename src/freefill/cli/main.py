@@ -12,7 +12,16 @@ import typer
 from freefill import __version__
 from freefill.cli import doctor, evaluate, fill, guidance, lab, references, serve, weights
 from freefill.cli.console import print_error
-from freefill.cli.verbs import remove, straighten, uncrop, video
+from freefill.cli.verbs import (
+    harmonise,
+    recompose,
+    remove,
+    retarget,
+    stitch,
+    straighten,
+    uncrop,
+    video,
+)
 from freefill.errors import FreefillError
 
 app = typer.Typer(
@@ -48,6 +57,10 @@ app.command(rich_help_panel="Tasks")(uncrop.uncrop)
 app.command(rich_help_panel="Tasks")(straighten.straighten)
 app.command(rich_help_panel="Tasks")(video.video)
 app.command(rich_help_panel="Tasks")(remove.remove)
+app.command(rich_help_panel="Tasks")(recompose.recompose)
+app.command(rich_help_panel="Tasks")(harmonise.harmonise)
+app.command(rich_help_panel="Tasks")(retarget.retarget)
+app.command(rich_help_panel="Tasks")(stitch.stitch)
 app.add_typer(weights.app, name="weights")
 app.command(rich_help_panel="In the browser (needs freefill\\[serve])")(serve.studio)
 app.command(rich_help_panel="In the browser (needs freefill\\[serve])")(serve.serve)

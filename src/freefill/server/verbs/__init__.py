@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from freefill.server.verbs import straighten, uncrop
+from freefill.server.verbs.harmonise import HARMONISE
+from freefill.server.verbs.recompose import RECOMPOSE
 from freefill.server.verbs.remove import REMOVE, SEGMENT
+from freefill.server.verbs.retarget import RETARGET
+from freefill.server.verbs.stitch import STITCH
+from freefill.server.verbs.straighten import STRAIGHTEN
+from freefill.server.verbs.uncrop import UNCROP
 from freefill.server.verbs.verb import Verb
 
-VERBS: tuple[Verb, ...] = (REMOVE, SEGMENT, uncrop.VERB, straighten.VERB)
+VERBS: tuple[Verb, ...] = (
+    *(REMOVE, SEGMENT, UNCROP, STRAIGHTEN, RECOMPOSE, RETARGET, HARMONISE, STITCH),
+)
 """The routes of all verbs."""

@@ -45,7 +45,7 @@ def _run(
     )
 
 
-VERB = Verb(
+STRAIGHTEN = Verb(
     "straighten",
     "Turn a photo until it is level, and fill its empty corners.",
     StraightenOptions,

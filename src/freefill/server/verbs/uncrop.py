@@ -59,4 +59,4 @@ def _run(
     )
 
 
-VERB = Verb("uncrop", "Show more than a photo does, beyond its borders.", UncropOptions, _run)
+UNCROP = Verb("uncrop", "Show more than a photo does, beyond its borders.", UncropOptions, _run)

@@ -1,0 +1,62 @@
+"""``freefill harmonise``."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from freefill.cli.verbs import common
+from freefill.files import MAX_PIXELS
+
+
+def harmonise(
+    photo: common.Photo,
+    out: common.Out,
+    mask: Annotated[
+        Path | None,
+        typer.Option("--mask", "-m", help="White = what was pasted.", show_default=False),
+    ] = None,
+    box: Annotated[
+        str | None,
+        typer.Option(
+            help="X,Y,WIDTH,HEIGHT of what was pasted, without a mask.", show_default=False
+        ),
+    ] = None,
+    strength: Annotated[float, typer.Option(help="Share of the change, 0 to 1.")] = 1.0,
+    band: Annotated[
+        int,
+        typer.Option(
+            help="Pixels on each side of its edge that are filled anew, 0 to 32; 0 leaves it."
+        ),
+    ] = 1,
+    mask_out: common.MaskOut = None,
+    model: common.Model = "light",
+    strip: common.Strip = False,
+    max_pixels: common.MaxPixels = MAX_PIXELS,
+    overwrite: common.Overwrite = False,
+) -> None:
+    """Match a pasted part to its surroundings, in colour and light.
+
+      freefill harmonise pasted.png --mask part.png --out matched.png
+
+    It is told by what goes on across the edge: where nothing does, little is changed.
+    """
+    from freefill.errors import MaskError
+    from freefill.inpainter import Inpainter
+    from freefill.masks.region import parse_box
+    from freefill.tasks.harmonise import harmonise as task
+
+    if (mask is None) == (box is None):
+        raise MaskError("say what was pasted: either --mask FILE or --box X,Y,WIDTH,HEIGHT")
+    region = mask if box is None else parse_box(box)
+    assert region is not None
+    inputs = [photo] if mask is None else [photo, mask]
+    common.check_outs(inputs, [out, mask_out], overwrite)
+    start = time.perf_counter()
+    picture = common.read(photo, max_pixels)
+    result = task(picture, region, strength=strength, band=band, inpainter=Inpainter(model))
+    seconds = time.perf_counter() - start
+    common.write(result, out, mask_out=mask_out, strip=strip, seconds=seconds)

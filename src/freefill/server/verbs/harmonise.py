@@ -1,0 +1,60 @@
+"""``POST /v1/harmonise``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import Field
+
+from freefill.errors import MaskError
+from freefill.image import Picture
+from freefill.inpainter import Inpainter, Progress
+from freefill.masks.region import parse_box
+from freefill.server.verbs.verb import Verb, VerbOptions
+from freefill.tasks.harmonise import LARGEST_BAND, harmonise
+from freefill.tasks.result import Result
+
+
+class HarmoniseOptions(VerbOptions):
+    """What was pasted, and how far to go."""
+
+    box: Annotated[
+        str | None,
+        Field(max_length=60, description="`X,Y,WIDTH,HEIGHT` of the part, in place of a mask."),
+    ] = None
+    strength: Annotated[float, Field(ge=0, le=1, description="Share of the change.")] = 1.0
+    band: Annotated[
+        int,
+        Field(ge=0, le=LARGEST_BAND, description="Pixels beside the edge that are filled anew."),
+    ] = 1
+
+
+def _run(
+    inpainter: Inpainter,
+    pictures: Mapping[str, Picture],
+    options: HarmoniseOptions,
+    progress: Progress,
+) -> Result:
+    mask = pictures.get("mask")
+    if (mask is None) == (options.box is None):
+        raise MaskError("say what was pasted: either a file called 'mask', or the field 'box'")
+    region = mask if options.box is None else parse_box(options.box)
+    assert region is not None
+    return harmonise(
+        pictures["image"],
+        region,
+        strength=options.strength,
+        band=options.band,
+        inpainter=inpainter,
+        progress=progress,
+    )
+
+
+HARMONISE = Verb(
+    "harmonise",
+    "Match a pasted part to its surroundings, in colour and light.",
+    HarmoniseOptions,
+    _run,
+    ("mask",),
+)

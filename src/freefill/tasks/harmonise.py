@@ -1,0 +1,149 @@
+"""Match a pasted part to the photo around it, in colour and light.
+
+As colour transfer does (Reinhard et al., 2001), in logarithms of colour turned to brightness,
+yellow-blue and red-green, where exposure and white balance are additions. Means of the whole part
+and the whole photo say little about that: what is pasted may well be darker than what is around it.
+The step across its edge says more, where something goes on behind it; and how much it says, its
+spread along the edge tells. So the part is given the median step, less where steps disagree. At
+last the network fills the edge itself, where a cut leaves its fringe. Tried on training photos and
+left out, because it was worse or no better: a membrane for what is left of the steps, and a change
+of contrast.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from freefill.compositing import local_means, rim
+from freefill.errors import ConfigError
+from freefill.image import Box, Picture, Source
+from freefill.inpainter import Inpainter, Progress
+from freefill.masks.convert import Hole
+from freefill.masks.region import to_region
+from freefill.masks.shape import grow
+from freefill.samples import Rgb
+from freefill.tasks.result import Result, picture_of
+
+OPPONENT = np.array(
+    [[3**-0.5] * 3, [6**-0.5, 6**-0.5, -2 * 6**-0.5], [2**-0.5, -(2**-0.5), 0]], np.float32
+)
+"""Rows: brightness, yellow-blue, red-green; of logarithms of red, green, blue."""
+DARK = np.float32(0.03)
+"""Added before the logarithm, so that noise in shadows stays small."""
+AGREED = np.array([0.33, 0.05, 0.045], np.float32)
+"""Spread of the steps, of each axis, at which they count half. Of 90 training photos with blobs and
+segmented objects whose light was changed."""
+NEAR = 4
+"""Pixels on each side of the edge that are compared."""
+LARGEST_BAND = 32
+DOUBTFUL = 0.2
+"""Agreement below which a person is told."""
+
+
+def harmonise(
+    image: Source | Picture,
+    foreground: Source | Picture | Box,
+    *,
+    strength: float = 1.0,
+    band: int = 1,
+    inpainter: Inpainter,
+    progress: Progress | None = None,
+) -> Result:
+    """Match a pasted part to its surroundings.
+
+    Args:
+        image: The photo with the part pasted into it.
+        foreground: What was pasted: a mask of the photo's size (white), or a rectangle.
+        strength: Share of the change that is made, 0 to 1.
+        band: Pixels on each side of the edge that the network fills anew, 0 to 32; 0 leaves the
+            edge as it is.
+        inpainter: The pipeline.
+        progress: Called with the crops that are done and all there are.
+
+    Returns:
+        The photo; outside the part and the band it is the input, bit for bit. ``found`` tells by
+        how many stops the part became brighter, and how far the steps along the edge agreed.
+
+    Raises:
+        MaskError: If the mask cannot be used.
+        ConfigError: If strength or band are impossible, or the band is all of the photo.
+
+    Examples:
+        >>> photo = np.full((64, 64, 3), 120, np.uint8)
+        >>> photo[20:40, 20:40] = 90
+        >>> result = harmonise(photo, Box(20, 20, 40, 40), inpainter=Inpainter())
+        >>> int(np.abs(result.image.astype(int) - 120).max()) <= 3
+        True
+    """
+    if not 0 <= strength <= 1:
+        raise ConfigError(f"strength is {strength:g}; it must be 0 to 1")
+    if not 0 <= band <= LARGEST_BAND:
+        raise ConfigError(f"band is {band} pixels; it must be 0 to {LARGEST_BAND}")
+    picture = picture_of(image)
+    mask, box = to_region(foreground, picture)
+    hole = np.zeros(picture.size, bool)
+    if band:
+        # A rim pixel is half a pixel inside: a band of 1 is the rim and what it touches.
+        hole = grow(rim(mask), band - 1) | (grow(mask, band) & ~mask)
+    if hole.all():
+        raise ConfigError(f"a band of {band} pixels is the whole image: make it narrower")
+    height, width = picture.size
+    margin = 2 * NEAR
+    near = Box(
+        max(box.top - margin, 0),
+        max(box.left - margin, 0),
+        min(box.bottom + margin, height),
+        min(box.right + margin, width),
+    )
+    local = mask[near.window]
+    before = picture.rgb(near)
+    shift, agreement = lacking(before, local)
+    after = to_rgb(to_opponent(before) + np.float32(strength) * shift)
+    matched = picture.filled([(near, local, np.clip(after, 0, 1))], False)
+    if band:
+        matched = inpainter.fill_hole(matched, hole, progress=progress)
+    stops = float(shift[0]) * strength * 3**-0.5 / float(np.log(2))
+    found: dict[str, float | str] = {"stops": stops, "agreement": agreement}
+    return Result(matched, hole, _notices(agreement), found)
+
+
+def lacking(rgb: Rgb, mask: Hole) -> tuple[NDArray[np.float32], float]:
+    """Find out what a part lacks.
+
+    Args:
+        rgb: ``(h, w, 3)`` in [0, 1]: the part and some of what is around it.
+        mask: ``(h, w)`` bool: the part.
+
+    Returns:
+        What is to be added on the opponent axes, ``(3,)``, and in [0, 1] how far the steps of
+        brightness along the edge agree.
+    """
+    edge = rim(mask)
+    inside, outside = (to_opponent(local_means(rgb, m, NEAR)[edge]) for m in (mask, ~mask))
+    steps = outside - inside
+    middle = np.median(steps, 0)
+    spread = 1.48 * np.median(np.abs(steps - middle), 0)
+    believed = 1 / (1 + np.square(spread / AGREED))
+    return (middle * believed).astype(np.float32), float(believed[0])
+
+
+def _notices(agreement: float) -> tuple[str, ...]:
+    if agreement >= DOUBTFUL:
+        return ()
+    return (
+        f"the steps along the edge agree by {agreement:.0%} only: the part is hardly changed, as "
+        "what it lacks cannot be told from what is around it",
+    )
+
+
+def to_opponent(rgb: Rgb) -> Rgb:
+    """Turn colours to logarithms of brightness, yellow-blue and red-green."""
+    turned: Rgb = np.log(rgb + DARK) @ OPPONENT.T
+    return turned
+
+
+def to_rgb(opponent: Rgb) -> Rgb:
+    """Turn them back."""
+    colours: Rgb = np.exp(opponent @ OPPONENT) - DARK
+    return colours
