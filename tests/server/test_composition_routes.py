@@ -99,3 +99,12 @@ def test_photos_of_two_modes_are_told_apart(client: TestClient, image: bytes) ->
     answer = client.post("/v1/stitch", files={"image": _file(image), "second": _file(grey)})
     assert answer.status_code == 422
     assert "photo 2 is L" in answer.json()["detail"]
+
+
+def test_a_result_may_not_be_larger_than_the_server_takes(client: TestClient) -> None:
+    out = io.BytesIO()
+    Image.new("RGB", (600, 400), (90, 120, 60)).save(out, "PNG")
+    sides = dict.fromkeys(("left", "right", "top", "bottom"), "100%")
+    answer = client.post("/v1/uncrop", files={"image": ("a.png", out.getvalue())}, data=sides)
+    assert answer.status_code == 422
+    assert "1800x1200" in answer.json()["detail"]

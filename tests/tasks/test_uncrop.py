@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import numpy as np
@@ -13,13 +15,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from starlette.testclient import TestClient
 
-from conftest import Run
 from freefill.errors import ImageError
 from freefill.image import Picture
 from freefill.inpainter import Inpainter
 from freefill.server.app import build
 from freefill.server.settings import Settings
 from freefill.tasks.uncrop import uncrop
+
+Run = Callable[..., "CompletedProcess[str]"]
 
 Pixels = NDArray[Any]
 

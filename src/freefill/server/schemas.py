@@ -11,10 +11,24 @@ from freefill.inpainter import LARGEST_GROWTH
 Format = Literal["png", "jpeg", "webp", "tiff", "avif", "bmp", "gif"]
 
 
-class FillOptions(BaseModel):
-    """How to fill."""
+class OutputOptions(BaseModel):
+    """With which weights, and as what file."""
 
     model_config = ConfigDict(extra="forbid")
+
+    model: Annotated[str | None, Field(max_length=200, description="A name from `/v1/models`.")] = (
+        None
+    )
+    format: Annotated[
+        Format | None, Field(description="Of the result; by default the image's own.")
+    ] = None
+    strip: Annotated[bool, Field(description="Leave out EXIF, XMP, GPS, comments and texts.")] = (
+        False
+    )
+
+
+class FillOptions(OutputOptions):
+    """How to fill."""
 
     invert: Annotated[bool, Field(description="The mask marks what to keep.")] = False
     grow: Annotated[
@@ -35,15 +49,6 @@ class FillOptions(BaseModel):
             "outside the hole; `left` and `top` of the details say where it belongs."
         ),
     ] = False
-    model: Annotated[str | None, Field(max_length=200, description="A name from `/v1/models`.")] = (
-        None
-    )
-    format: Annotated[
-        Format | None, Field(description="Of the result; by default the image's own.")
-    ] = None
-    strip: Annotated[bool, Field(description="Leave out EXIF, XMP, GPS, comments and texts.")] = (
-        False
-    )
 
 
 class FillBody(FillOptions):

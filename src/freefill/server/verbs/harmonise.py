@@ -35,6 +35,7 @@ def _run(
     pictures: Mapping[str, Picture],
     options: HarmoniseOptions,
     progress: Progress,
+    max_pixels: int,
 ) -> Result:
     mask = pictures.get("mask")
     if (mask is None) == (options.box is None):

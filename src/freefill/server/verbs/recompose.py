@@ -47,6 +47,7 @@ def _run(
     pictures: Mapping[str, Picture],
     options: RecomposeOptions,
     progress: Progress,
+    max_pixels: int,
 ) -> Result:
     mask = pictures.get("mask")
     if (mask is None) == (options.box is None):

@@ -80,13 +80,21 @@ def _points(name: str, text: str | None) -> list[list[int]]:
 
 
 def _segment(
-    inpainter: Inpainter, pictures: Mapping[str, Picture], options: Any, progress: Progress
+    inpainter: Inpainter,
+    pictures: Mapping[str, Picture],
+    options: Any,
+    progress: Progress,
+    max_pixels: int,
 ) -> Result:
     return segment(pictures["image"], **options.pointed())
 
 
 def _remove(
-    inpainter: Inpainter, pictures: Mapping[str, Picture], options: Any, progress: Progress
+    inpainter: Inpainter,
+    pictures: Mapping[str, Picture],
+    options: Any,
+    progress: Progress,
+    max_pixels: int,
 ) -> Result:
     return remove(pictures["image"], **options.pointed(), inpainter=inpainter, progress=progress)
 

@@ -35,6 +35,7 @@ def _run(
     pictures: Mapping[str, Picture],
     options: RetargetOptions,
     progress: Progress,
+    max_pixels: int,
 ) -> Result:
     return retarget(
         pictures["image"],

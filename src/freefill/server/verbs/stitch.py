@@ -23,11 +23,18 @@ def _run(
     pictures: Mapping[str, Picture],
     options: StitchOptions,
     progress: Progress,
+    max_pixels: int,
 ) -> Result:
     others = [pictures[name] for name in OTHERS if name in pictures]
     if not others:
         raise ImageError("one photo alone: give more of them as 'second', 'third', up to 'sixth'")
-    return stitch(pictures["image"], others, inpainter=inpainter, progress=progress)
+    return stitch(
+        pictures["image"],
+        others,
+        inpainter=inpainter,
+        max_pixels=max_pixels,
+        progress=progress,
+    )
 
 
 STITCH = Verb(

@@ -35,12 +35,14 @@ def _run(
     pictures: Mapping[str, Picture],
     options: StraightenOptions,
     progress: Progress,
+    max_pixels: int,
 ) -> Result:
     return straighten(
         pictures["image"],
         angle=options.angle,
         expand=options.expand,
         inpainter=inpainter,
+        max_pixels=max_pixels,
         progress=progress,
     )
 

@@ -45,6 +45,7 @@ def _run(
     pictures: Mapping[str, Picture],
     options: UncropOptions,
     progress: Progress,
+    max_pixels: int,
 ) -> Result:
     return uncrop(
         pictures["image"],
@@ -55,6 +56,7 @@ def _run(
         aspect=options.aspect,
         anchor=options.anchor,
         inpainter=inpainter,
+        max_pixels=max_pixels,
         progress=progress,
     )
 

@@ -7,30 +7,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from freefill.image import Picture
 from freefill.inpainter import Inpainter, Progress
 from freefill.server.fills import media_type
-from freefill.server.schemas import Details, Format
+from freefill.server.schemas import Details, OutputOptions
 from freefill.server.work import Ticket
 from freefill.tasks.result import Result
 
 
-class VerbOptions(BaseModel):
+class VerbOptions(OutputOptions):
     """What every verb can be told; each adds its own."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    model: Annotated[str | None, Field(max_length=200, description="A name from `/v1/models`.")] = (
-        None
-    )
-    format: Annotated[
-        Format | None, Field(description="Of the result; by default the image's own.")
-    ] = None
-    strip: Annotated[bool, Field(description="Leave out EXIF, XMP, GPS, comments and texts.")] = (
-        False
-    )
 
 
 class VerbDetails(Details):
@@ -48,7 +36,7 @@ class VerbResult(VerbDetails):
     image: Annotated[str, Field(description="The result in base64.")]
 
 
-Run = Callable[[Inpainter, Mapping[str, Picture], Any, Progress], Result]
+Run = Callable[[Inpainter, Mapping[str, Picture], Any, Progress, int], Result]
 
 
 @dataclass(frozen=True)
@@ -59,8 +47,9 @@ class Verb:
         name: Last part of its path, and of its operation.
         summary: One line that says what it does.
         options: Fields of its form; a subclass of :class:`VerbOptions`.
-        run: Takes the pipeline, the pictures by the names of their fields, the options, and what is
-            to be called with the crops that are done; gives the task's result.
+        run: Takes the pipeline, the pictures by the names of their fields, the options, what is to
+            be called with the crops that are done, and how many pixels a picture may have; gives
+            the task's result.
         beside: Fields that may hold a file, beside ``image``, which must.
     """
 
@@ -101,7 +90,7 @@ def perform(
         name: Picture.read(content, max_pixels=max_pixels) for name, content in files.items()
     }
     ticket.enter("filling")
-    result = verb.run(inpainter, pictures, options, ticket.progress)
+    result = verb.run(inpainter, pictures, options, ticket.progress, max_pixels)
     ticket.enter("writing")
     image = pictures["image"]
     file_format = (options.format or image.format or "PNG").upper()
