@@ -279,19 +279,27 @@ def _chained(parts: Parts, colour: Numbers, fits: Mask) -> list[Index]:
 
 
 def _with_marks(glyphs: Glyphs, row: Index, rgb: Rgb, hat: Plane) -> Mask:
-    """Give a row with what has its colour between its lines: dots, dashes, faint strokes."""
+    """Give a row with what has its colour between its lines: letters further on, dots, faint strokes."""
     parts = glyphs.parts
     tall = float(np.median(parts.height[row]))
     height, width = hat.shape
     top = max(int(parts.top[row].min() - 0.3 * tall), 0)
     bottom = min(int(parts.bottom[row].max() + 0.3 * tall), height)
-    left = max(int(parts.left[row].min() - 1.2 * tall), 0)
-    right = min(int(parts.right[row].max() + 1.2 * tall), width)
-    window = slice(top, bottom), slice(left, right)
+    colour = np.median(glyphs.colour[row], 0)
+    near = np.abs(glyphs.colour - colour).max(-1) < ALIKE / 2
+    between = near & (parts.top >= top) & (parts.bottom <= bottom)
+    left, right = parts.left[row].min(), parts.right[row].max()
     own = np.zeros(parts.area.size, bool)
     own[row] = True
+    while True:
+        # As far as the next letter can be: a word's space is about as wide as it is tall.
+        more = between & (parts.right > left - tall) & (parts.left < right + tall) & ~own
+        if not more.any():
+            break
+        own |= more
+        left, right = parts.left[own].min(), parts.right[own].max()
+    window = slice(top, bottom), slice(max(int(left - tall), 0), min(int(right + tall), width))
     mask = parts.kept(own)
-    colour = np.median(glyphs.colour[row], 0)
     close = np.abs(rgb[window] - colour).max(-1) < ALIKE
     mask[window] |= grown_from(mask[window], (hat[window] > WEAK) & close | mask[window])
     mask[window] |= (hat[window] > STRONG) & close

@@ -113,19 +113,30 @@ def _look_along(plane: Plane, slope: float, run: int, best: NDArray[np.float32])
     height, width = plane.shape
     shift = np.rint(np.arange(height) * slope).astype(int)
     first, last = -int(shift.max()), width - int(shift.min())
-    row, column = np.arange(height)[:, None], np.arange(first, last)
-    # Column c of what is sheared is the line that crosses row 0 at c.
-    sheared = plane[row, np.clip(column + shift[:, None], 0, width - 1)]
-    back = np.arange(width) - shift[:, None] - first
+    # Column c of what is sheared is the line that crosses row 0 at c; beyond the photo its
+    # border goes on.
+    sheared = np.empty((height, last - first), np.float32)
+    starts = shift + first
+    for row, start in enumerate(starts):
+        sheared[row, : -start or None] = plane[row, 0]
+        sheared[row, -start : width - start] = plane[row]
+        sheared[row, width - start :] = plane[row, -1]
     for target, apart in zip(best, _apart(_mean_along(sheared, PIECE)), strict=True):
         counts = apart > STRONG
-        if not counts.any():
+        # Few columns have enough pieces; the rest of the work is for those.
+        columns = np.flatnonzero(np.count_nonzero(counts, 0) >= SEEN * run)
+        if not columns.size:
             continue
-        dense = _mean_along(counts.astype(np.float32), run) >= SEEN
+        apart = apart[:, columns]
+        dense = _mean_along(counts[:, columns].astype(np.float32), run) >= SEEN
         inside = _mean_along(dense.astype(np.float32), run) > 0.5 / run
         inside &= _bridged(apart > WEAK)
-        found = np.where(inside, np.maximum(apart, np.float32(WEAK)), 0)
-        np.maximum(target, found[row, back], out=target)
+        rows, which = np.nonzero(inside)
+        place = rows, columns[which] + starts[rows]
+        within = (place[1] >= 0) & (place[1] < width)
+        rows, where = rows[within], place[1][within]
+        values = np.maximum(apart[inside][within], np.float32(WEAK))
+        target[rows, where] = np.maximum(target[rows, where], values)
 
 
 def _apart(piece: Plane) -> tuple[Plane, Plane]:

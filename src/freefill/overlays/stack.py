@@ -1,0 +1,144 @@
+"""A watermark that several photos share: where it is, how opaque it is, and what is under it.
+
+Where: Dekel et al., "On the Effectiveness of Visible Watermarks" (CVPR 2017): edges of photos
+differ from one to the next, those of the watermark do not, so the median of all gradients is the
+watermark's own, and an integral of that (Poisson's equation) gives its shape.
+
+What is under it: they solve for matte, watermark and photos in turn. Here the network fills the
+place in each photo first, which is a guess of what was there; across the stack, a regression of
+what is seen on that guess gives for each pixel how much of the photo still comes through (the
+guess's errors do not depend on it, so they do not bend the slope) and what was added. Where enough
+comes through the photo is computed back; where not, the guess stays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from freefill.masks.convert import Hole
+from freefill.overlays.morphology import Plane, mean_around
+from freefill.overlays.parts import Parts, grown_from
+
+FEWEST = 5
+"""Photos in a stack."""
+CERTAIN = 4.5
+"""Standard errors that a median gradient is away from 0 on an edge of the watermark."""
+FAINTEST = 1.5 / 255
+"""And how large it is, per pixel."""
+BODY = 0.35
+"""Share of the height of the watermark's edge at which its inside begins."""
+SMALLEST = 0.0004
+"""Share of the photo that a part of it covers at least."""
+LEAST_THROUGH = 0.3
+"""Share of the photo that must come through for it to be computed back."""
+Stack = NDArray[np.float32]
+"""``(N, H, W, 3)`` in [0, 1]."""
+
+
+def shared(light: NDArray[np.float32]) -> Hole:
+    """Find what is at the same place in all photos.
+
+    Args:
+        light: ``(N, H, W)`` brightness in [0, 1] of at least :data:`FEWEST` photos.
+
+    Returns:
+        ``(H, W)`` bool.
+    """
+    count = len(light)
+    medians, edge = [], np.zeros(light.shape[1:], bool)
+    for axis in (1, 2):
+        gradient = np.diff(light, axis=axis, append=np.take(light, [-1], axis))
+        median = np.median(gradient, 0).astype(np.float32)
+        # The error of a median, by the median deviation: most photos are calm at most places.
+        error = 1.4826 * np.median(np.abs(gradient - median), 0) * 1.2533 / np.sqrt(count)
+        certain = np.abs(median) > np.maximum(CERTAIN * (error + 0.5 / 255), FAINTEST)
+        medians.append(median)
+        edge |= certain
+    seeds = mean_around(edge.astype(np.float32), 2) > 0.24
+    edge = grown_from(seeds & edge, edge)
+    if not edge.any():
+        return edge
+    # Gradients away from edges are what chance has left of the photos.
+    near = mean_around(edge.astype(np.float32), 1) > 0
+    shape = _integrated(*(np.where(near, median, 0) for median in medians))
+    return _body(shape, near)
+
+
+def _integrated(down: Plane, across: Plane) -> Plane:
+    """Solve Poisson's equation for gradients, with nothing going over the border (cosines)."""
+    height, width = down.shape
+    source = np.zeros((height, width))
+    source += np.diff(down[:-1], axis=0, prepend=0, append=0)
+    source += np.diff(across[:, :-1], axis=1, prepend=0, append=0)
+    mirrored = np.concatenate([source, source[::-1]])
+    mirrored = np.concatenate([mirrored, mirrored[:, ::-1]], 1)
+    rows = 2 - 2 * np.cos(np.pi * np.arange(2 * height) / height)
+    columns = 2 - 2 * np.cos(np.pi * np.arange(2 * width) / width)
+    power = rows[:, None] + columns
+    power[0, 0] = 1
+    spectrum = np.fft.fft2(mirrored) / -power
+    spectrum[0, 0] = 0
+    return np.fft.ifft2(spectrum).real[:height, :width].astype(np.float32)
+
+
+def _body(shape: Plane, near: Hole) -> Hole:
+    """Give edges and what they enclose: where the integral is as far from its ground as they are."""
+    ground = float(np.median(shape[~near])) if not near.all() else 0.0
+    level = np.abs(shape - ground)
+    height = float(np.percentile(level[near], 80))
+    parts = Parts.of(near | (level > BODY * height) & (mean_around(near.astype(np.float32), 12) > 0))
+    return parts.kept(parts.area > max(SMALLEST * near.size, 12))
+
+
+@dataclass(frozen=True, eq=False)
+class Matte:
+    """What was laid over the pixels of a hole, one entry a pixel.
+
+    Attributes:
+        through: ``(n,)``: share of the photo that comes through, in [0, 1].
+        added: ``(n, 3)``: what was added to it, 0 to 1.
+    """
+
+    through: NDArray[np.float32]
+    added: NDArray[np.float32]
+
+
+def matte(seen: NDArray[np.float32], guess: NDArray[np.float32]) -> Matte:
+    """Estimate the overlay from what is seen and what is thought to be under it.
+
+    Args:
+        seen: ``(N, n, 3)`` colours of the hole's pixels in each photo.
+        guess: The same of the fills.
+
+    Returns:
+        The overlay. The share is the same for all channels, what was added is not.
+    """
+    mean_seen, mean_guess = seen.mean(0), guess.mean(0)
+    apart = guess - mean_guess
+    power = (apart * apart).sum((0, 2))
+    slope = (apart * (seen - mean_seen)).sum((0, 2)) / np.maximum(power, 1e-4)
+    through = np.clip(slope, 0, 1).astype(np.float32)
+    return Matte(through, (mean_seen - through[:, None] * mean_guess).astype(np.float32))
+
+
+def uncovered(
+    seen: NDArray[np.float32], guess: NDArray[np.float32], found: Matte
+) -> NDArray[np.float32]:
+    """Compute back what is under an overlay, as far as it comes through.
+
+    Args:
+        seen: ``(n, 3)`` colours of one photo.
+        guess: ``(n, 3)`` of its fill.
+        found: Of the stack.
+
+    Returns:
+        ``(n, 3)`` in [0, 1].
+    """
+    through = np.maximum(found.through, LEAST_THROUGH)[:, None]
+    back = (seen - found.added) / through
+    # From where little comes through to where much does, trust moves from the fill to the photo.
+    trust = np.clip((found.through - LEAST_THROUGH) / 0.2, 0, 1)[:, None]
+    return np.clip(guess + trust * (back - guess), 0, 1).astype(np.float32)
