@@ -1,7 +1,8 @@
-"""Overlays with known masks, for benchmarks/unmark.py: stamps, captions, scratches, dust, a watermark.
+"""Overlays with known masks: stamps, captions, scratches, dust, a watermark.
 
-Each is drawn four times as large and shrunk, so that its edges are as soft as real ones. Sizes follow
-the photo's shorter side. Fonts are Pillow's own, OpenCV's strokes (Hershey), and seven segments.
+For benchmarks/unmark.py. Each is drawn four times as large and shrunk, so that its edges are as
+soft as real ones. Sizes follow the photo's shorter side. Fonts are Pillow's own, OpenCV's strokes
+(Hershey), and seven segments.
 """
 
 from __future__ import annotations
@@ -145,10 +146,11 @@ def watermark(size: tuple[int, int], opacity: float, large: bool = False) -> Pix
     """Draw one watermark: its opacity, ``(H, W)``; it is white."""
     height, width = size
     rng = np.random.default_rng(7)
-    words = lettered("SAMPLE" if large else "my photos 2009", round(height * (0.2 if large else 0.085)),
-                     "pillow", rng)  # fmt: skip
+    text, tall = ("SAMPLE", 0.16) if large else ("my photos 2009", 0.085)
+    words = lettered(text, round(height * tall), "pillow", rng)
     while words.shape[1] > 0.9 * width:
-        words = words[::1, ::1][:, : int(0.9 * width)]
+        tall *= 0.95
+        words = lettered(text, round(height * tall), "pillow", rng)
     found = placed(words, size, (height - words.shape[0]) // 2, (width - words.shape[1]) // 2)
     canvas = Image.new("L", (width * FINER, height * FINER))
     reach = round(0.38 * width * FINER), round(0.2 * height * FINER)

@@ -3,8 +3,8 @@
     python benchmarks/overlay_judges.py --data data/train [--photos 160] [--kinds dust text]
 
 Overlays are drawn on training photos (benchmarks/drawn.py). The candidates that the filters find
-there are labelled by how much of each lies on the true mask, and a logistic regression with a little
-ridge is fitted to their measures, each weighed by its pixels. Prints the weights for the modules.
+there are labelled by how much of each lies on the true mask, and a logistic regression with a
+little ridge is fitted to their measures, weighed by pixels. Prints the weights for the modules.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-import drawn
 import numpy as np
 from PIL import Image
 
+import drawn
 from freefill.data.photos import list_photos
 from freefill.masks.shape import grow
 from freefill.overlays import dust, glyphs, scratches

@@ -12,6 +12,7 @@ import typer
 from freefill import __version__
 from freefill.cli import doctor, evaluate, fill, guidance, lab, serve, weights
 from freefill.cli.console import print_error
+from freefill.cli.verbs import unmark
 from freefill.errors import FreefillError
 
 app = typer.Typer(
@@ -43,6 +44,7 @@ def _main(
 
 app.command()(fill.fill)
 app.command()(guidance.edges)
+app.command(rich_help_panel="Tasks")(unmark.unmark)
 app.add_typer(weights.app, name="weights")
 app.command(rich_help_panel="In the browser (needs freefill\\[serve])")(serve.studio)
 app.command(rich_help_panel="In the browser (needs freefill\\[serve])")(serve.serve)

@@ -60,7 +60,7 @@ def find(picture: Picture, kind: Kind = "auto", box: Box | None = None) -> tuple
     if kind not in KINDS:
         raise MaskError(f"kind is {kind!r}; it must be one of {', '.join(KINDS)}")
     height, width = picture.size
-    box = _checked(Box(0, 0, height, width) if box is None else box, height, width)
+    box = checked(Box(0, 0, height, width) if box is None else box, height, width)
     rgb, factor = looked_at(picture, box)
     hole = np.zeros(picture.size, bool)
     kinds = []
@@ -96,7 +96,45 @@ def looked_at(picture: Picture, box: Box) -> tuple[Rgb, int]:
     return small, factor
 
 
-def _checked(box: Box, height: int, width: int) -> Box:
+def box_of(text: str) -> Box:
+    """Read a box as people write it.
+
+    Args:
+        text: ``LEFT,TOP,RIGHT,BOTTOM`` in pixels; right and bottom are the first beyond.
+
+    Returns:
+        The box.
+
+    Raises:
+        MaskError: If it is something else.
+
+    Examples:
+        >>> box_of("10,20,110,60")
+        Box(top=20, left=10, bottom=60, right=110)
+    """
+    try:
+        left, top, right, bottom = (int(part) for part in text.split(","))
+    except ValueError:
+        raise MaskError(
+            f"the box {text!r} is not LEFT,TOP,RIGHT,BOTTOM in pixels, such as 10,20,110,60"
+        ) from None
+    return Box(top, left, bottom, right)
+
+
+def checked(box: Box, height: int, width: int) -> Box:
+    """Give a box back if it lies within a picture and is large enough to look for anything in.
+
+    Args:
+        box: The box.
+        height: Of the picture.
+        width: Of the picture.
+
+    Returns:
+        The box.
+
+    Raises:
+        MaskError: If it does not, or is not.
+    """
     inside = 0 <= box.top < box.bottom <= height and 0 <= box.left < box.right <= width
     if not inside:
         raise MaskError(

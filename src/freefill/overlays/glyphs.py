@@ -224,7 +224,7 @@ def _letters(parts: Parts, row: Index) -> float:
 
 
 def _colours(parts: Parts, rgb: Rgb, weight: Plane) -> tuple[Numbers, Numbers]:
-    """Give the mean colour of each part, ``(n, 3)``, and its deviation, by the middle of strokes."""
+    """Give mean colour ``(n, 3)`` and deviation of each part, mostly by the middle of strokes."""
     inside = parts.label >= 0
     label, heavy = parts.label[inside], weight[inside].astype(np.float64) ** 2
     count = parts.area.size
@@ -249,7 +249,7 @@ def _glyph_like(parts: Parts, side: int) -> Mask:
 
 
 def _chained(parts: Parts, colour: Numbers, fits: Mask) -> list[Index]:
-    """Join neighbours of like height and colour that stand on a line; give rows of enough of them."""
+    """Join neighbours of like height and colour that stand on a line; give rows of enough."""
     members = np.flatnonzero(fits)
     members = members[np.argsort(parts.left[members])]
     if members.size < 2:
@@ -279,7 +279,7 @@ def _chained(parts: Parts, colour: Numbers, fits: Mask) -> list[Index]:
 
 
 def _with_marks(glyphs: Glyphs, row: Index, rgb: Rgb, hat: Plane) -> Mask:
-    """Give a row with what has its colour between its lines: letters further on, dots, faint strokes."""
+    """Give a row with what has its colour between its lines: more letters, dots, faint strokes."""
     parts = glyphs.parts
     tall = float(np.median(parts.height[row]))
     height, width = hat.shape

@@ -23,11 +23,11 @@ Mask = NDArray[np.bool_]
 PIECE = 9
 """Pixels of a piece along its line."""
 SIDES = 3
-"""Pixels between a line and what it is compared with; as many again to what that is compared with."""
+"""Pixels between a line and its sides, and between these and what they are compared with."""
 SLOPES = 12
 """Directions between upright and 45 degrees, on each side."""
 STRONG, WEAK = 0.04, 0.02
-"""By how much, of full intensity, a piece stands out that counts, and one that may go with others."""
+"""By how much, of full intensity, a piece stands out that counts, and one that goes with others."""
 CALM = 0.8
 """How much of the difference within and between its sides is taken off that."""
 LONG = 0.11, 36
@@ -108,7 +108,7 @@ def _look_along(plane: Plane, slope: float, run: int, best: NDArray[np.float32])
         plane: ``(H, W)``.
         slope: In [-1, 1].
         run: Pixels of the shortest line.
-        best: ``(2, H, W)``: how much bright and dark lines stood out so far, 0 where there are none.
+        best: ``(2, H, W)``: how much bright and dark lines stood out so far, 0 without any.
     """
     height, width = plane.shape
     shift = np.rint(np.arange(height) * slope).astype(int)

@@ -22,7 +22,7 @@ from freefill.masks.convert import Hole
 from freefill.overlays.morphology import Plane, mean_around
 from freefill.overlays.parts import Parts, grown_from
 
-FEWEST = 5
+FEWEST = 8
 """Photos in a stack."""
 CERTAIN = 4.5
 """Standard errors that a median gradient is away from 0 on an edge of the watermark."""
@@ -30,12 +30,14 @@ FAINTEST = 1.5 / 255
 """And how large it is, per pixel."""
 BODY = 0.35
 """Share of the height of the watermark's edge at which its inside begins."""
+REACH = 12
+"""Pixels from an edge to the furthest inside."""
 SMALLEST = 0.0004
 """Share of the photo that a part of it covers at least."""
 LEAST_THROUGH = 0.3
 """Share of the photo that must come through for it to be computed back."""
-Stack = NDArray[np.float32]
-"""``(N, H, W, 3)`` in [0, 1]."""
+NOTHING = 0.05
+"""Opacity under which a pixel counts as not covered."""
 
 
 def shared(light: NDArray[np.float32]) -> Hole:
@@ -85,11 +87,12 @@ def _integrated(down: Plane, across: Plane) -> Plane:
 
 
 def _body(shape: Plane, near: Hole) -> Hole:
-    """Give edges and what they enclose: where the integral is as far from its ground as they are."""
+    """Give edges and what they enclose, which lies as far from the ground as they do."""
     ground = float(np.median(shape[~near])) if not near.all() else 0.0
     level = np.abs(shape - ground)
     height = float(np.percentile(level[near], 80))
-    parts = Parts.of(near | (level > BODY * height) & (mean_around(near.astype(np.float32), 12) > 0))
+    beside = mean_around(near.astype(np.float32), REACH) > 0
+    parts = Parts.of(near | (level > BODY * height) & beside)
     return parts.kept(parts.area > max(SMALLEST * near.size, 12))
 
 
@@ -141,4 +144,5 @@ def uncovered(
     back = (seen - found.added) / through
     # From where little comes through to where much does, trust moves from the fill to the photo.
     trust = np.clip((found.through - LEAST_THROUGH) / 0.2, 0, 1)[:, None]
-    return np.clip(guess + trust * (back - guess), 0, 1).astype(np.float32)
+    colours: NDArray[np.float32] = np.clip(guess + trust * (back - guess), 0, 1)
+    return colours

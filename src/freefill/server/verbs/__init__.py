@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from freefill.server.verbs.unmark import UNMARK
 from freefill.server.verbs.verb import Verb
 
-VERBS: tuple[Verb, ...] = ()
+VERBS: tuple[Verb, ...] = (UNMARK,)
