@@ -5,15 +5,16 @@
 Stamps, captions, scratches and dust are drawn on photos of 512x512 (benchmarks/drawn.py), which are
 then JPEGs of quality 92, as the truth is. Precision: share of the mask that lies within 2 pixels of
 the true one (that is how far the mask is widened); recall: share of the true mask that is in it.
-A pixel is true where it was changed by 8 of 255 at least. PSNR and LPIPS-AlexNet of the whole picture
-against the truth: as it is, after a median filter of 5x5, filled by OpenCV's Telea on the same mask,
-and by unmark; with the true mask, too, widened by 2. Then a watermark over all photos at once.
-Fetches LPIPS (`freefill references lpips_alex`); OpenCV comes with the extra `rivals`.
+A pixel is true where it was changed by 8 of 255 at least. PSNR and LPIPS-AlexNet of the whole
+picture against the truth: as it is, after a median filter of 5x5, filled by OpenCV's Telea on the
+same mask, and by unmark; with the true mask, too, widened by 2. Then a watermark over all photos at
+once. Fetches LPIPS (`freefill references lpips_alex`); OpenCV comes with the extra `rivals`.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 from pathlib import Path
 
 import cv2
@@ -33,7 +34,8 @@ from freefill.tasks.unmark_stack import unmark_stack
 
 Pixels = np.ndarray
 METHODS = ("as it is", "median 5x5", "Telea", "unmark", "Telea, true mask", "unmark, true mask")
-OPACITIES = (0.35, 0.5, 0.8)
+STACKS = ((0.35, 20), (0.5, 20), (0.8, 20), (0.5, 10))
+"""Opacity, and photos."""
 
 
 def main() -> None:
@@ -41,44 +43,52 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with a folder 512 in it")
     parser.add_argument("--photos", type=int, default=20)
+    parser.add_argument("--parts", nargs="+", default=["kinds", "stacks"])
     parser.add_argument("--out", type=Path, help="write the tables here, too")
     parser.add_argument("--sheet", type=Path, help="draw the first photos of each kind")
     arguments = parser.parse_args()
     paths = list_photos(arguments.data / "512")[: arguments.photos]
     photos = [np.asarray(Image.open(path).convert("RGB")) for path in paths]
     inpainter = Inpainter()
+    text, strips = "", []
+    if "kinds" in arguments.parts:
+        text, strips = kinds(inpainter, photos)
+    if "stacks" in arguments.parts:
+        text += "\n".join(["", *stacks(inpainter, photos), ""])
+    print(text)
+    if arguments.out:
+        arguments.out.write_text(text)
+    if arguments.sheet and strips:
+        Image.fromarray(np.concatenate(strips)).save(arguments.sheet, quality=88)
+
+
+def kinds(inpainter: Inpainter, photos: list[Pixels]) -> tuple[str, list[Pixels]]:
+    """Measure each kind; give tables, and strips to look at."""
     found_lines, quality_lines, strips = [], [], []
     for kind in drawn.DAMAGES:
-        rows, found = [], []
+        rows, measures = [], []
         for number, photo in enumerate(photos):
             row, measured, strip = one(inpainter, photo, kind, number)
             rows.append(row)
-            found.append(measured)
+            measures.append(measured)
             if number in (1, 6):
                 strips.append(strip)
         for auto, name in ((0, kind), (3, f"{kind}, with `auto`")):
-            precision, recall, clean = np.nanmean(np.array(found)[:, auto : auto + 3], 0)
+            precision, recall, clean = np.nanmean(np.array(measures)[:, auto : auto + 3], 0)
             found_lines.append(f"| {name} | {precision:.2f} | {recall:.2f} | {clean:.2%} |")
         quality_lines += table(kind, np.array(rows))
-        print(found_lines[-2], *quality_lines[-len(METHODS) :], sep="\n", flush=True)
-    text = "\n".join(
-        [
-            "| | precision | recall | marked on the undamaged photo |",
-            "| --- | --- | --- | --- |",
-            *found_lines,
-            "",
-            "| | | PSNR, dB | LPIPS | unmark is better on (PSNR; LPIPS) |",
-            "| --- | --- | --- | --- | --- |",
-            *quality_lines,
-            "",
-            *stacks(inpainter, photos),
-        ]
-    )
-    print(text)
-    if arguments.out:
-        arguments.out.write_text(text + "\n")
-    if arguments.sheet:
-        Image.fromarray(np.concatenate(strips)).save(arguments.sheet, quality=88)
+        print(*found_lines[-2:], *quality_lines[-len(METHODS) :], sep="\n", flush=True)
+    lines = [
+        "| | precision | recall | marked on the undamaged photo |",
+        "| --- | --- | --- | --- |",
+        *found_lines,
+        "",
+        "| | | PSNR, dB | LPIPS | unmark is better on (PSNR; LPIPS) |",
+        "| --- | --- | --- | --- | --- |",
+        *quality_lines,
+        "",
+    ]
+    return "\n".join(lines), strips
 
 
 def one(
@@ -87,13 +97,12 @@ def one(
     """Measure one photo: quality of each method, what was found, and a strip to look at."""
     damaged, true = drawn.DAMAGES[kind](photo, np.random.default_rng(number))
     damaged, truth = drawn.as_jpeg(damaged), drawn.as_jpeg(photo)
-    measured, hole = [], np.zeros(true.shape, bool)
-    for name in (kind, "auto"):
-        mask = find(Picture.read(damaged), name)[0]
-        clean = find(Picture.read(truth), name)[0].mean()
+    each, clean = found(damaged), found(truth)
+    hole = each[kind]
+    measured = []
+    for mask, nothing in ((hole, clean[kind]), (union(each), union(clean))):
         near = (mask & grow(true, 2)).sum() / mask.sum() if mask.any() else np.nan
-        measured += [near, (mask & true).sum() / max(true.sum(), 1), clean]
-        hole = mask if name == kind else hole
+        measured += [near, (mask & true).sum() / max(true.sum(), 1), nothing.mean()]
     wide = grow(true, 2)
     pictures = [
         damaged,
@@ -106,6 +115,22 @@ def one(
     shown = np.where(hole[..., None], np.uint8(255), damaged // 3)
     strip = np.concatenate([damaged, shown, pictures[2], pictures[3], truth], 1)
     return [quality(picture, truth) for picture in pictures], measured, strip
+
+
+_found: dict[bytes, dict[str, Pixels]] = {}
+
+
+def found(photo: Pixels) -> dict[str, Pixels]:
+    """Give the mask of each kind; once for each picture."""
+    key = hashlib.sha256(photo.tobytes()).digest()
+    if key not in _found:
+        _found[key] = {kind: find(Picture.read(photo), kind)[0] for kind in drawn.DAMAGES}
+    return _found[key]
+
+
+def union(masks: dict[str, Pixels]) -> Pixels:
+    """Give what `auto` finds."""
+    return np.logical_or.reduce(list(masks.values()))
 
 
 def filled(inpainter: Inpainter, photo: Pixels, hole: Pixels) -> Pixels:
@@ -141,11 +166,10 @@ def stacks(inpainter: Inpainter, photos: list[Pixels]) -> list[str]:
         "| (PSNR, dB; LPIPS) |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for opacity in OPACITIES:
-        for count in (10, len(photos)):
-            line = stacked(inpainter, photos[:count], opacity)
-            print(line, flush=True)
-            lines.append(line)
+    for opacity, count in STACKS:
+        line = stacked(inpainter, photos[:count], opacity)
+        print(line, flush=True)
+        lines.append(line)
     return lines
 
 

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from freefill.masks.shape import grow
 from freefill.overlays.judging import Judge, magnitude
 from freefill.overlays.morphology import Plane, highest, opened
-from freefill.overlays.parts import Numbers, Parts, grown_from
+from freefill.overlays.parts import Numbers, Parts
 from freefill.samples import LUMA, Rgb
 
 Mask = NDArray[np.bool_]
@@ -57,7 +58,7 @@ STAMP = Judge(
         "outer": 12.2,
     },
     -18.5,
-    0.4,
+    0.5,
 )
 TEXT = Judge(
     {
@@ -287,7 +288,7 @@ def _with_marks(glyphs: Glyphs, row: Index, rgb: Rgb, hat: Plane) -> Mask:
     bottom = min(int(parts.bottom[row].max() + 0.3 * tall), height)
     colour = np.median(glyphs.colour[row], 0)
     near = np.abs(glyphs.colour - colour).max(-1) < ALIKE / 2
-    between = near & (parts.top >= top) & (parts.bottom <= bottom)
+    between = near & (parts.top >= top) & (parts.bottom <= bottom) & (parts.width < 3 * tall)
     left, right = parts.left[row].min(), parts.right[row].max()
     own = np.zeros(parts.area.size, bool)
     own[row] = True
@@ -301,6 +302,6 @@ def _with_marks(glyphs: Glyphs, row: Index, rgb: Rgb, hat: Plane) -> Mask:
     window = slice(top, bottom), slice(max(int(left - tall), 0), min(int(right + tall), width))
     mask = parts.kept(own)
     close = np.abs(rgb[window] - colour).max(-1) < ALIKE
-    mask[window] |= grown_from(mask[window], (hat[window] > WEAK) & close | mask[window])
-    mask[window] |= (hat[window] > STRONG) & close
+    # Only next to what is there: on wood or sand the same colour goes on and on.
+    mask[window] |= (hat[window] > WEAK) & close & grow(mask[window], 2)
     return mask
