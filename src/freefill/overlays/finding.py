@@ -26,7 +26,7 @@ SMALLEST = 32
 """Pixels of a side under which nothing is looked for."""
 LARGEST = 1024
 """Pixels of the longer side that is looked at; what is larger is looked at smaller."""
-DETECTORS: dict[str, Callable[[Rgb], Hole]] = {
+DETECTORS: dict[str, Callable[[Rgb, Hole | None], Hole]] = {
     "stamp": stamp,
     "text": text,
     "scratches": scratches,
@@ -61,16 +61,42 @@ def find(picture: Picture, kind: Kind = "auto", box: Box | None = None) -> tuple
         raise MaskError(f"kind is {kind!r}; it must be one of {', '.join(KINDS)}")
     height, width = picture.size
     box = checked(Box(0, 0, height, width) if box is None else box, height, width)
-    rgb, factor = looked_at(picture, box)
+    # What is in a box is seen with its surroundings: how large letters are is judged by them.
+    view = _widened(box, height, width)
+    rgb, factor = looked_at(picture, view)
+    within = None if box.area == height * width else _inside(box, view, factor, rgb.shape[:2])
     hole = np.zeros(picture.size, bool)
     kinds = []
     for name in DETECTORS if kind == "auto" else [kind]:
-        small = grow(DETECTORS[name](rgb), WIDENED[name])
+        small = grow(DETECTORS[name](rgb, within), WIDENED[name])
         if small.any():
             kinds.append(name)
-            rows, columns = box.size
-            hole[box.window] |= small.repeat(factor, 0).repeat(factor, 1)[:rows, :columns]
+            rows, columns = view.size
+            hole[view.window] |= small.repeat(factor, 0).repeat(factor, 1)[:rows, :columns]
+    if within is not None:
+        inside = np.zeros(picture.size, bool)
+        inside[box.window] = True
+        hole &= inside
     return hole, kinds
+
+
+def _widened(box: Box, height: int, width: int) -> Box:
+    """Give a box with what is around it, up to what is looked at at full size."""
+    ends = []
+    for first, last, length in ((box.top, box.bottom, height), (box.left, box.right, width)):
+        side = min(max(last - first, LARGEST), length)
+        start = min(max((first + last - side) // 2, 0), length - side)
+        ends.append((start, start + side))
+    (top, bottom), (left, right) = ends
+    return Box(top, left, bottom, right)
+
+
+def _inside(box: Box, view: Box, factor: int, size: tuple[int, ...]) -> Hole:
+    within = np.zeros(size[:2], bool)
+    top, left = (box.top - view.top) // factor, (box.left - view.left) // factor
+    bottom, right = -(-(box.bottom - view.top) // factor), -(-(box.right - view.left) // factor)
+    within[top:bottom, left:right] = True
+    return within
 
 
 def looked_at(picture: Picture, box: Box) -> tuple[Rgb, int]:

@@ -32,8 +32,13 @@ MARGIN = 0.22
 """Share of the photo at each end in which a stamp lies."""
 
 
-STRONG, WEAK = 0.12, 0.06
-"""By how much, of full intensity, a pixel of a stroke stands out, and one that goes with others."""
+OUTER = 0.9
+"""Where a stamp mostly is: 0 is the middle of the height, 1 the border."""
+STRONG = 0.12, 0.3
+"""By how much, of full intensity, a pixel of a stroke stands out: with the higher one, bright
+letters come off the faint things that they touch."""
+WEAK = 0.06
+"""And one next to it."""
 UNIFORM = 0.14
 """Standard deviation of the colour in a glyph, at most."""
 ALIKE = 0.25
@@ -94,59 +99,68 @@ class Rows:
     masks: list[Mask]
     measures: dict[str, Numbers]
 
-    def kept(self, judge: Judge) -> list[Mask]:
+    def kept(self, judge: Judge, asked: bool) -> list[Mask]:
         """Give the masks of those that a judge takes."""
         if not self.masks:
             return []
-        accepted = judge.accepts(self.measures)
+        accepted = judge.accepts(self.measures, asked)
         return [mask for mask, taken in zip(self.masks, accepted, strict=True) if taken]
 
 
-def stamp(rgb: Rgb) -> Mask:
+def stamp(rgb: Rgb, within: Mask | None = None) -> Mask:
     """Find date stamps: rows of warm or white glyphs near the upper or lower border.
 
     Args:
         rgb: ``(H, W, 3)`` in [0, 1].
+        within: ``(H, W)`` bool: where a person said that there is one.
 
     Returns:
         ``(H, W)`` bool.
     """
-    return _taken(stamp_candidates(rgb), STAMP, rgb.shape[:2])
+    return _taken(stamp_candidates(rgb, within), STAMP, rgb.shape[:2], within is not None)
 
 
-def text(rgb: Rgb) -> Mask:
+def text(rgb: Rgb, within: Mask | None = None) -> Mask:
     """Find captions: rows of bright or dark glyphs of any colour, anywhere.
 
     Args:
         rgb: ``(H, W, 3)`` in [0, 1].
+        within: ``(H, W)`` bool: where a person said that there is one.
 
     Returns:
         ``(H, W)`` bool.
     """
-    return _taken(text_candidates(rgb), TEXT, rgb.shape[:2])
+    return _taken(text_candidates(rgb, within), TEXT, rgb.shape[:2], within is not None)
 
 
-def stamp_candidates(rgb: Rgb) -> Iterator[Rows]:
+def stamp_candidates(rgb: Rgb, within: Mask | None = None) -> Iterator[Rows]:
     """Give rows that are brighter than their ground, then those that are warmer."""
     height = rgb.shape[0]
     where = _stamp_coloured(rgb)
-    band = round(MARGIN * height)
-    where[band : height - band] = False
+    if within is None:
+        band = round(MARGIN * height)
+        where[band : height - band] = False
+    else:
+        where &= within
     for plane in (rgb @ LUMA, np.clip(rgb[..., 0] - rgb[..., 2], 0, 1)):
-        yield _rows(plane, rgb, where)
+        for rows in _rows(plane, rgb, where):
+            if within is not None and rows.masks:
+                # A person knows better than a rule where it is.
+                rows.measures["outer"][:] = OUTER
+            yield rows
 
 
-def text_candidates(rgb: Rgb) -> Iterator[Rows]:
+def text_candidates(rgb: Rgb, within: Mask | None = None) -> Iterator[Rows]:
     """Give rows that are brighter than their ground, then those that are darker."""
     light = rgb @ LUMA
     for plane in (light, 1 - light):
-        yield _rows(plane, rgb, np.ones(light.shape, bool))
+        yield from _rows(plane, rgb, np.ones(light.shape, bool) if within is None else within)
 
 
-def _taken(found: Iterator[Rows], judge: Judge, size: tuple[int, ...]) -> Mask:
+def _taken(found: Iterator[Rows], judge: Judge, size: tuple[int, ...], asked: bool) -> Mask:
     total = np.zeros(size, bool)
     for rows in found:
-        for mask in rows.kept(judge):
+        for mask in rows.kept(judge, asked):
             total |= mask
     return total
 
@@ -160,15 +174,22 @@ def _stamp_coloured(rgb: Rgb) -> Mask:
     return tinted
 
 
-def _rows(plane: Plane, rgb: Rgb, where: Mask) -> Rows:
+def _rows(plane: Plane, rgb: Rgb, where: Mask) -> Iterator[Rows]:
     """Find rows of glyphs that are brighter in a plane than what is around them."""
-    side = min(plane.shape)
-    hat = plane - opened(plane, max(3, round(STROKE * side)))
+    hat = plane - opened(plane, max(3, round(STROKE * min(plane.shape))))
     # Half of what the stroke's middle has: a stroke's edge, whatever its contrast.
-    strokes = hat > np.maximum(np.float32(STRONG), 0.5 * highest(hat, 2))
-    parts = Parts.of(strokes & where)
+    edge = 0.5 * highest(hat, 2)
+    for least in STRONG:
+        yield _rows_of(
+            Parts.of((hat > np.maximum(np.float32(least), edge)) & where), plane, rgb, hat
+        )
+
+
+def _rows_of(parts: Parts, plane: Plane, rgb: Rgb, hat: Plane) -> Rows:
+    """Find rows among parts."""
     if parts.area.size < 2:
         return Rows([], {})
+    side = min(plane.shape)
     colour, spread = _colours(parts, rgb, hat)
     fits = _glyph_like(parts, side) & (spread < UNIFORM)
     rows = _chained(parts, colour, fits)
@@ -198,7 +219,7 @@ def _measures(glyphs: Glyphs, row: Index, hat: Plane) -> dict[str, float]:
     apart = glyphs.apart[row].mean()
     top, bottom = int(parts.top[row].min()), int(parts.bottom[row].max())
     left, right = int(parts.left[row].min()), int(parts.right[row].max())
-    standing = float((hat[top:bottom, left:right] > STRONG).sum())
+    standing = float((hat[top:bottom, left:right] > STRONG[0]).sum())
     level = min(parts.bottom[row].std(), parts.top[row].std())
     letters = _letters(parts, row)
     return {
@@ -301,7 +322,7 @@ def _with_marks(glyphs: Glyphs, row: Index, rgb: Rgb, hat: Plane) -> Mask:
         left, right = parts.left[own].min(), parts.right[own].max()
     window = slice(top, bottom), slice(max(int(left - tall), 0), min(int(right + tall), width))
     mask = parts.kept(own)
-    close = np.abs(rgb[window] - colour).max(-1) < ALIKE
+    close = np.abs(rgb[window] - colour).max(-1) < ALIKE / 2
     # Only next to what is there: on wood or sand the same colour goes on and on.
     mask[window] |= (hat[window] > WEAK) & close & grow(mask[window], 2)
     return mask

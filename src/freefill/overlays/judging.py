@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 Numbers = NDArray[np.float64]
 
+ASKED = 0.4
+"""By how much the threshold is lower where a person said that there is something."""
+
 
 @dataclass(frozen=True)
 class Judge:
@@ -47,9 +50,15 @@ class Judge:
         odds: Numbers = 1 / (1 + np.exp(-np.clip(total, -30, 30)))
         return odds
 
-    def accepts(self, measures: dict[str, Numbers]) -> NDArray[np.bool_]:
-        """Tell which candidates are taken, ``(n,)`` bool."""
-        accepted: NDArray[np.bool_] = self.probability(measures) >= self.least
+    def accepts(self, measures: dict[str, Numbers], asked: bool = False) -> NDArray[np.bool_]:
+        """Tell which candidates are taken, ``(n,)`` bool.
+
+        Args:
+            measures: As for :meth:`probability`.
+            asked: Whether a person said where to look: then less is enough.
+        """
+        least = self.least * ASKED if asked else self.least
+        accepted: NDArray[np.bool_] = self.probability(measures) >= least
         return accepted
 
 

@@ -45,11 +45,12 @@ JUDGE = Judge(
 )
 
 
-def scratches(rgb: Rgb) -> Mask:
+def scratches(rgb: Rgb, within: Mask | None = None) -> Mask:
     """Find scratches.
 
     Args:
         rgb: ``(H, W, 3)`` in [0, 1].
+        within: ``(H, W)`` bool: where a person said that there are some.
 
     Returns:
         ``(H, W)`` bool, lines about as wide as they are seen.
@@ -63,8 +64,8 @@ def scratches(rgb: Rgb) -> Mask:
     """
     found = np.zeros(rgb.shape[:2], bool)
     for parts, measures in candidates(rgb):
-        found |= parts.kept(JUDGE.accepts(measures))
-    return found
+        found |= parts.kept(JUDGE.accepts(measures, within is not None))
+    return found if within is None else found & within
 
 
 def candidates(rgb: Rgb) -> Iterator[tuple[Parts, dict[str, Numbers]]]:

@@ -24,8 +24,11 @@ from freefill.overlays.parts import Parts, grown_from
 
 FEWEST = 8
 """Photos in a stack."""
-CERTAIN = 4.5
-"""Standard errors that a median gradient is away from 0 on an edge of the watermark."""
+CERTAIN, LIKELY = 4.0, 2.5
+"""Standard errors that a median gradient is away from 0 on an edge of the watermark: where it is
+clearest, and next to that."""
+ROUNDING = 0.5 / 255
+"""What is added to them: samples are whole numbers."""
 FAINTEST = 1.5 / 255
 """And how large it is, per pixel."""
 BODY = 0.35
@@ -50,17 +53,19 @@ def shared(light: NDArray[np.float32]) -> Hole:
         ``(H, W)`` bool.
     """
     count = len(light)
-    medians, edge = [], np.zeros(light.shape[1:], bool)
+    medians = []
+    certainty = np.zeros(light.shape[1:], np.float32)
     for axis in (1, 2):
         gradient = np.diff(light, axis=axis, append=np.take(light, [-1], axis))
         median = np.median(gradient, 0).astype(np.float32)
         # The error of a median, by the median deviation: most photos are calm at most places.
         error = 1.4826 * np.median(np.abs(gradient - median), 0) * 1.2533 / np.sqrt(count)
-        certain = np.abs(median) > np.maximum(CERTAIN * (error + 0.5 / 255), FAINTEST)
         medians.append(median)
-        edge |= certain
-    seeds = mean_around(edge.astype(np.float32), 2) > 0.24
-    edge = grown_from(seeds & edge, edge)
+        sure = np.abs(median) / (error + np.float32(ROUNDING))
+        np.maximum(certainty, np.where(np.abs(median) > FAINTEST, sure, 0), out=certainty)
+    # One sure pixel may be chance; a few side by side are not.
+    sure = (certainty > CERTAIN).astype(np.float32)
+    edge = grown_from((sure > 0) & (mean_around(sure, 2) > 0.24), certainty > LIKELY)
     if not edge.any():
         return edge
     # Gradients away from edges are what chance has left of the photos.
