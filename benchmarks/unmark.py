@@ -8,7 +8,7 @@ the true one (that is how far the mask is widened); recall: share of the true ma
 A pixel is true where it was changed by 8 of 255 at least. PSNR and LPIPS-AlexNet of the whole
 picture against the truth: as it is, after a median filter of 5x5, filled by OpenCV's Telea on the
 same mask, and by unmark. Where nothing is found the photo stays as it is. Then a watermark over all
-photos at once. Fetches LPIPS (`freefill references lpips_alex`); OpenCV comes with the extra `rivals`.
+photos at once. Fetches LPIPS (`freefill references lpips_alex`); OpenCV is in the extra `rivals`.
 """
 
 from __future__ import annotations

@@ -74,13 +74,16 @@ def test_a_stamp_goes_and_the_photo_stays(
     assert result.found == {"kind": "stamp"}
     np.testing.assert_array_equal(result.image[~result.hole], stamped[~result.hole])
     small = Image.fromarray(stamped).filter(ImageFilter.MedianFilter(5))
-    assert psnr(result.image, clean) > psnr(stamped, clean) + 5
+    digits = (stamped != clean).any(-1)
+    assert psnr(result.image[digits], clean[digits]) > psnr(stamped[digits], clean[digits]) + 5
+    assert psnr(result.image, clean) > psnr(stamped, clean)
     assert psnr(result.image, clean) > psnr(np.asarray(small), clean)
     assert result.hole.mean() < 0.05
 
 
 def test_a_box_and_a_look_without_a_fill(inpainter: Inpainter, stamped: Photo) -> None:
     whole = unmark(stamped, kind="text", box=Box(200, 240, 250, 400), inpainter=inpainter)
+    assert whole.hole[215:235, 275:360].any()
     assert not whole.hole[:200].any()
     assert not whole.hole[:, :240].any()
     looked = unmark(stamped, kind="stamp", fill=False, inpainter=inpainter)
