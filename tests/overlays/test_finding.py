@@ -135,7 +135,7 @@ def test_an_overlay_is_estimated_and_taken_off() -> None:
     opacity = np.linspace(0, 0.9, 50, dtype=np.float32)[:, None]
     colour = np.array([1, 0.8, 0.2], np.float32)
     seen = photos * (1 - opacity) + opacity * colour
-    found = matte(seen, guess)
+    found = matte(seen, guess, np.ones((1, 50), bool))
     np.testing.assert_allclose(found.through, 1 - opacity[:, 0], atol=0.05)
     np.testing.assert_allclose(found.added, opacity * colour, atol=0.05)
     back = uncovered(seen[0], guess[0], found)

@@ -37,6 +37,8 @@ REACH = 12
 """Pixels from an edge to the furthest inside."""
 SMALLEST = 0.0004
 """Share of the photo that a part of it covers at least."""
+CALMED = 2
+"""Pixels on each side over which estimates are smoothed."""
 LEAST_THROUGH = 0.3
 """Share of the photo that must come through for it to be computed back."""
 NOTHING = 0.05
@@ -101,6 +103,9 @@ def _body(shape: Plane, near: Hole) -> Hole:
     return parts.kept(parts.area > max(SMALLEST * near.size, 12))
 
 
+Values = NDArray[np.float32]
+
+
 @dataclass(frozen=True, eq=False)
 class Matte:
     """What was laid over the pixels of a hole, one entry a pixel.
@@ -114,22 +119,49 @@ class Matte:
     added: NDArray[np.float32]
 
 
-def matte(seen: NDArray[np.float32], guess: NDArray[np.float32]) -> Matte:
+def matte(seen: NDArray[np.float32], guess: NDArray[np.float32], hole: Hole) -> Matte:
     """Estimate the overlay from what is seen and what is thought to be under it.
 
     Args:
         seen: ``(N, n, 3)`` colours of the hole's pixels in each photo.
         guess: The same of the fills.
+        hole: ``(H, W)`` bool with ``n`` pixels; neighbours in it are smoothed as far as they
+            differ by no more than chance.
 
     Returns:
         The overlay. The share is the same for all channels, what was added is not.
     """
+    count = len(seen)
     mean_seen, mean_guess = seen.mean(0), guess.mean(0)
-    apart = guess - mean_guess
-    power = (apart * apart).sum((0, 2))
-    slope = (apart * (seen - mean_seen)).sum((0, 2)) / np.maximum(power, 1e-4)
-    through = np.clip(slope, 0, 1).astype(np.float32)
-    return Matte(through, (mean_seen - through[:, None] * mean_guess).astype(np.float32))
+    apart, other = guess - mean_guess, seen - mean_seen
+    power = np.maximum((apart * apart).sum((0, 2)), 1e-4)
+    slope = (apart * other).sum((0, 2)) / power
+    unexplained = np.maximum((other * other).sum((0, 2)) - slope * slope * power, 0)
+    noise = unexplained / max(3 * (count - 1) - 1, 1)
+    through = np.clip(_calmed(slope, noise / power, hole), 0, 1)
+    added = mean_seen - through[:, None] * mean_guess
+    channels = [_calmed(channel, noise / count, hole) for channel in added.T]
+    return Matte(through, np.stack(channels, -1))
+
+
+def _calmed(values: NDArray[np.float32], noise: NDArray[np.float32], hole: Hole) -> Values:
+    """Draw pixels to the mean of their neighbours in a hole, as far as chance explains them.
+
+    Wiener's filter in its local form (Lee, "Digital Image Enhancement and Noise Filtering by Use of
+    Local Statistics", 1980), with the variance that the regression tells of each value.
+    """
+
+    def around(pixels: NDArray[np.float32]) -> Plane:
+        plane = np.zeros(hole.shape, np.float32)
+        plane[hole] = pixels
+        return mean_around(plane, CALMED)[hole]
+
+    share = around(np.ones_like(values))
+    mean = around(values) / share
+    variance = np.maximum(around((values - mean) ** 2) / share, 1e-9)
+    chance = around(noise) / share
+    calmed: Values = mean + np.clip(1 - chance / variance, 0, 1) * (values - mean)
+    return calmed
 
 
 def uncovered(

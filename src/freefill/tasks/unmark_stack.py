@@ -70,7 +70,7 @@ def unmark_stack(
         guesses.append(inpainter.fill_hole(picture, hole))
     seen = np.stack([_colours(picture, hole) for picture in pictures])
     guess = np.stack([_colours(picture, hole) for picture in guesses])
-    matte = stack.matte(seen, guess)
+    matte = stack.matte(seen, guess, hole)
     covered = matte.through < 1 - stack.NOTHING
     opacity = float(1 - np.median(matte.through[covered])) if covered.any() else 0.0
     results = []
