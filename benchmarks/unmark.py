@@ -142,9 +142,8 @@ def table(kind: str, rows: Pixels) -> list[str]:
 def stacks(inpainter: Inpainter, photos: list[Pixels]) -> list[str]:
     """Measure watermarks of several opacities over stacks of two sizes."""
     lines = [
-        "| watermark | photos | precision | recall | as it is | Telea | the fill alone | unmark "
-        "| (PSNR, dB; LPIPS) |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| watermark | photos | precision | recall | as it is | Telea | the fill alone | unmark |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for opacity, count in STACKS:
         line = stacked(inpainter, photos[:count], opacity)
@@ -162,7 +161,7 @@ def stacked(inpainter: Inpainter, photos: list[Pixels], opacity: float) -> str:
     try:
         results = unmark_stack(damaged, inpainter=inpainter)
     except MaskError:
-        return f"| {opacity:.0%} | {len(photos)} | nothing found | | | | | | |"
+        return f"| {opacity:.0%} | {len(photos)} | nothing found | | | | | |"
     hole = results[0].hole
     ways = (
         damaged,
@@ -177,7 +176,7 @@ def stacked(inpainter: Inpainter, photos: list[Pixels], opacity: float) -> str:
         told.append(f"{psnr:.2f}; {distance:.4f}")
     precision = (hole & grow(true, 3)).sum() / hole.sum()
     recall = (hole & true).sum() / true.sum()
-    cells = [f"{opacity:.0%}", str(len(photos)), f"{precision:.2f}", f"{recall:.2f}", *told, ""]
+    cells = [f"{opacity:.0%}", str(len(photos)), f"{precision:.2f}", f"{recall:.2f}", *told]
     return f"| {' | '.join(cells)} |"
 
 

@@ -167,11 +167,15 @@ def _unmark_stack(
         raise ImageError(f"{folder} is not a folder: --stack takes a folder of photos of one size")
     photos = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
     outs: list[Path | None] = [] if out is None else [out / path.name for path in photos]
-    if out is not None:
-        if out.exists() and not out.is_dir():
+    if out is not None and not out.is_dir():
+        if out.exists():
             raise ImageError(f"{out} is a file: --stack writes into a folder")
-        out.mkdir(parents=True, exist_ok=True)
-    common.check_outs(photos, [*outs, mask_out], overwrite)
+        if not out.parent.is_dir():
+            raise ImageError(f"{out} cannot be written: the folder {out.parent} does not exist")
+        # It is made when there is something to put into it.
+        common.check_outs(photos, [mask_out], overwrite)
+    else:
+        common.check_outs(photos, [*outs, mask_out], overwrite)
     start = time.perf_counter()
     with quiet_libraries():
         pictures: list[Picture] = [common.read(path, max_pixels) for path in photos]
@@ -179,6 +183,8 @@ def _unmark_stack(
     seconds = (time.perf_counter() - start) / len(photos)
     if mask_out is not None:
         _write_mask(results[0], mask_out, seconds * len(photos))
+    if out is not None:
+        out.mkdir(exist_ok=True)
     for target, result in zip(outs, results, strict=False):
         assert target is not None
         common.write(result, target, strip=strip, seconds=seconds)
