@@ -20,6 +20,7 @@ from freefill.cli.verbs import (
     stitch,
     straighten,
     uncrop,
+    unmark,
     video,
 )
 from freefill.errors import FreefillError
@@ -53,14 +54,15 @@ def _main(
 
 app.command()(fill.fill)
 app.command()(guidance.edges)
+app.command(rich_help_panel="Tasks")(remove.remove)
+app.command(rich_help_panel="Tasks")(unmark.unmark)
 app.command(rich_help_panel="Tasks")(uncrop.uncrop)
 app.command(rich_help_panel="Tasks")(straighten.straighten)
-app.command(rich_help_panel="Tasks")(video.video)
-app.command(rich_help_panel="Tasks")(remove.remove)
+app.command(rich_help_panel="Tasks")(stitch.stitch)
+app.command(rich_help_panel="Tasks")(retarget.retarget)
 app.command(rich_help_panel="Tasks")(recompose.recompose)
 app.command(rich_help_panel="Tasks")(harmonise.harmonise)
-app.command(rich_help_panel="Tasks")(retarget.retarget)
-app.command(rich_help_panel="Tasks")(stitch.stitch)
+app.command(rich_help_panel="Tasks")(video.video)
 app.add_typer(weights.app, name="weights")
 app.command(rich_help_panel="In the browser (needs freefill\\[serve])")(serve.studio)
 app.command(rich_help_panel="In the browser (needs freefill\\[serve])")(serve.serve)

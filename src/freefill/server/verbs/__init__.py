@@ -9,9 +9,11 @@ from freefill.server.verbs.retarget import RETARGET
 from freefill.server.verbs.stitch import STITCH
 from freefill.server.verbs.straighten import STRAIGHTEN
 from freefill.server.verbs.uncrop import UNCROP
+from freefill.server.verbs.unmark import UNMARK
 from freefill.server.verbs.verb import Verb
 
 VERBS: tuple[Verb, ...] = (
-    *(REMOVE, SEGMENT, UNCROP, STRAIGHTEN, RECOMPOSE, RETARGET, HARMONISE, STITCH),
+    *(REMOVE, SEGMENT, UNMARK, UNCROP, STRAIGHTEN),
+    *(STITCH, RETARGET, RECOMPOSE, HARMONISE),
 )
 """The routes of all verbs."""

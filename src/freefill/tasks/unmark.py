@@ -1,0 +1,71 @@
+"""Take thin overlays off a photo of one's own: date stamps, captions, scratches, dust.
+
+The place is found by filters that see strokes, lines and specks (:mod:`freefill.overlays`), and
+filled. The filters do not read and do not know: a row of windows can pass for text, a wire for a
+scratch. So the mask is part of the result, to be looked at and changed.
+"""
+
+from __future__ import annotations
+
+from freefill.errors import MaskError
+from freefill.image import Box, Picture, Source
+from freefill.inpainter import Inpainter, Progress
+from freefill.overlays.finding import Kind, find
+from freefill.tasks.result import Result, picture_of
+
+MUCH = 0.1
+"""Share of a photo above which what was found is hardly a thin overlay."""
+
+
+def unmark(
+    image: Source | Picture,
+    *,
+    inpainter: Inpainter,
+    kind: Kind = "auto",
+    box: Box | None = None,
+    fill: bool = True,
+    progress: Progress | None = None,
+) -> Result:
+    """Find overlays on a photo and fill their place.
+
+    Args:
+        image: The photo.
+        inpainter: The pipeline.
+        kind: What to look for: ``"stamp"`` (a date near the upper or lower border), ``"text"``,
+            ``"scratches"``, ``"dust"``, or each of them.
+        box: Where to look only; everywhere by default.
+        fill: Whether to fill; otherwise the picture stays and only the hole is told.
+        progress: Called with the crops that are done and with all there are.
+
+    Returns:
+        The photo without them; ``found`` tells of what kinds they were. Every pixel outside the
+        hole is the input's.
+
+    Raises:
+        ImageError: If the photo cannot be read.
+        MaskError: If nothing is found, or kind or box are impossible.
+
+    Examples:
+        >>> import numpy as np
+        >>> photo = np.full((128, 128, 3), 90, np.uint8)
+        >>> photo[10:100, 60] = 230
+        >>> result = unmark(photo, kind="scratches", inpainter=Inpainter())
+        >>> result.found, bool((abs(result.image[20:90, 60].astype(int) - 90) < 10).all())
+        ({'kind': 'scratches'}, True)
+    """
+    picture = picture_of(image)
+    hole, kinds = find(picture, kind, box)
+    if not kinds:
+        what = "no stamp, text, scratches or dust were" if kind == "auto" else f"no {kind} was"
+        raise MaskError(
+            f"{what} found: name another kind, look only where it is (box), or paint a mask and "
+            "give it to 'freefill fill'"
+        )
+    notices = []
+    if hole.mean() > MUCH:
+        notices.append(
+            f"{hole.mean():.0%} of the photo was taken for {' and '.join(kinds)}: look at the "
+            "mask, and name one kind or a box if it is wrong"
+        )
+    filled = inpainter.fill_hole(picture, hole, progress=progress) if fill else picture
+    return Result(filled, hole, tuple(notices), {"kind": ", ".join(kinds)})

@@ -1,0 +1,133 @@
+"""Take a watermark off photos of one's own that all carry it at the same place.
+
+What differs from photo to photo is photo, what does not is the watermark
+(:mod:`freefill.overlays.stack`). Where enough of a photo comes through, it is computed back from
+what is seen, which no fill could know; where not, the network's fill stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from freefill.errors import ImageError, MaskError
+from freefill.image import Box, Picture, Source
+from freefill.inpainter import Inpainter, Progress
+from freefill.masks.convert import Hole
+from freefill.masks.shape import bounds, grow
+from freefill.overlays import stack
+from freefill.overlays.finding import checked, looked_at
+from freefill.samples import LUMA, Rgb
+from freefill.tasks.result import Result, picture_of
+
+WIDENED = 2
+"""Pixels by which the watermark's mask is widened: its edges are soft."""
+FEW = 15
+"""Photos under which faint parts of a watermark are easily missed."""
+
+
+def unmark_stack(
+    images: Sequence[Source | Picture],
+    *,
+    inpainter: Inpainter,
+    box: Box | None = None,
+    fill: bool = True,
+    progress: Progress | None = None,
+) -> list[Result]:
+    """Find what photos share and take it off each.
+
+    Args:
+        images: Photos of one size, 8 at least, better 20, of different things.
+        inpainter: The pipeline.
+        box: Where to look only; everywhere by default.
+        fill: Whether to take it off; otherwise pictures stay and only the hole is told.
+        progress: Called with the photos that are done and with all there are.
+
+    Returns:
+        A result for each photo, in order, all with the same hole; ``found`` tells the median
+        ``opacity`` of the watermark. Every pixel outside the hole is the input's.
+
+    Raises:
+        ImageError: If a photo cannot be read, there are too few, or sizes differ.
+        MaskError: If they share nothing, or the box is impossible.
+    """
+    pictures = [picture_of(image) for image in images]
+    _check(pictures)
+    hole = _shared(pictures, box)
+    notices = []
+    if len(pictures) < FEW:
+        notices.append(
+            f"{len(pictures)} photos are few: faint parts of a watermark may be missed; {FEW} or "
+            "more find it better"
+        )
+    if not fill:
+        return [Result(picture, hole, tuple(notices)) for picture in pictures]
+    guesses = []
+    for number, picture in enumerate(pictures):
+        if progress is not None:
+            progress(number, len(pictures))
+        guesses.append(inpainter.fill_hole(picture, hole))
+    seen = np.stack([_colours(picture, hole) for picture in pictures])
+    guess = np.stack([_colours(picture, hole) for picture in guesses])
+    matte = stack.matte(seen, guess, hole)
+    covered = matte.through < 1 - stack.NOTHING
+    opacity = float(1 - np.median(matte.through[covered])) if covered.any() else 0.0
+    results = []
+    for picture, one, other in zip(pictures, seen, guess, strict=True):
+        colours = stack.uncovered(one, other, matte)
+        result = picture.filled([_patch(hole, colours)], opaque=False)
+        results.append(Result(result, hole, tuple(notices), {"opacity": round(opacity, 3)}))
+    if progress is not None:
+        progress(len(pictures), len(pictures))
+    return results
+
+
+def _check(pictures: Sequence[Picture]) -> None:
+    if len(pictures) < stack.FEWEST:
+        raise ImageError(
+            f"a stack of {len(pictures)} photos is too small to tell what they share: "
+            f"{stack.FEWEST} at least, better {FEW} or more; for single photos give a mask to "
+            "'freefill fill'"
+        )
+    (height, width), others = pictures[0].size, {picture.size for picture in pictures}
+    if len(others) > 1:
+        rows, columns = next(size for size in sorted(others) if size != (height, width))
+        raise ImageError(
+            f"the photos of a stack are of one size: the first is {width}x{height}, another "
+            f"{columns}x{rows}; put those of each size into a folder of their own"
+        )
+
+
+def _shared(pictures: Sequence[Picture], box: Box | None) -> Hole:
+    """Find the hole, at the size at which photos are looked at."""
+    height, width = pictures[0].size
+    where = checked(Box(0, 0, height, width) if box is None else box, height, width)
+    looks = [looked_at(picture, where) for picture in pictures]
+    factor = looks[0][1]
+    small = grow(stack.shared(np.stack([rgb @ LUMA for rgb, _ in looks])), WIDENED)
+    if not small.any():
+        raise MaskError(
+            f"these {len(pictures)} photos share nothing that can be told from chance: more photos "
+            "find fainter watermarks; or paint a mask and give it to 'freefill fill'"
+        )
+    hole = np.zeros((height, width), bool)
+    rows, columns = where.size
+    hole[where.window] = small.repeat(factor, 0).repeat(factor, 1)[:rows, :columns]
+    return hole
+
+
+def _colours(picture: Picture, hole: Hole) -> Rgb:
+    """Give the colours of the hole's pixels, ``(n, 3)``."""
+    # Asked for as a picture one pixel high: of those pixels alone.
+    colours: Rgb = picture.layout.to_rgb(picture.samples[hole][None])[0]
+    return colours
+
+
+def _patch(hole: Hole, colours: Rgb) -> tuple[Box, Hole, Rgb]:
+    box = bounds(hole)
+    assert box is not None
+    local = hole[box.window]
+    rgb = np.zeros((*box.size, 3), np.float32)
+    rgb[local] = colours
+    return box, local, rgb
