@@ -23,7 +23,7 @@ def test_a_thing_that_is_clicked_is_marked_and_enter_fills_it(
     expect(studio.button("Fill")).to_be_enabled(timeout=30_000)
     marked = studio.exported()
     assert marked[int(THING[1]), int(THING[0])]
-    assert 0.01 < marked.mean() < 0.15
+    assert 0.05 < marked.mean() < 0.2  # the sign, and its post
     assert not marked[:, :128].any()
     studio.stage.focus()
     studio.page.keyboard.press("Enter")
