@@ -16,6 +16,7 @@ from freefill.cli.main import app
 from freefill.weights import cache, download, registry
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
+SIZE = f"{registry.find('light').path.stat().st_size / 1e6:.1f} MB"
 CARD = {"training": {"photos": 8_000_000, "crops": 16_000_000}}
 ENTRY = """
 [[weights]]
@@ -59,7 +60,7 @@ def test_list_shows_what_can_be_pulled(command: Run, big: Path) -> None:
     assert "  architecture: light" in here
     assert f"  file: {registry.find('light').path}" in here
     offered, _, free = rest.partition("free, ")
-    assert "not here yet: 3.6 MB, licence CC BY-NC 4.0: not for commercial use" in offered
+    assert f"not here yet: {SIZE}, licence CC BY-NC 4.0: not for commercial use" in offered
     assert "architecture: deepfill" in offered
     assert "Places2, 256x256" in offered
     assert "freefill weights pull big" in offered
@@ -72,8 +73,8 @@ def test_pull_list_card_fill_remove(
     ran = command("weights", "pull", "big")
     assert ran.returncode == 0, ran.stderr
     path = cache.path_of("big")
-    assert ran.stderr == ("freefill: big: 3.6 MB, licence CC BY-NC 4.0: not for commercial use\n")
-    assert ran.stdout.startswith(f"{path}: 3.6 MB, sha256 as registered; 3.6 MB in ")
+    assert ran.stderr == (f"freefill: big: {SIZE}, licence CC BY-NC 4.0: not for commercial use\n")
+    assert ran.stdout.startswith(f"{path}: {SIZE}, sha256 as registered; {SIZE} in ")
     assert path.read_bytes() == big.read_bytes()
 
     ran = command("weights", "pull", "big")
@@ -81,7 +82,7 @@ def test_pull_list_card_fill_remove(
 
     ran = command("weights", "list")
     assert f"{path}" in ran.stdout
-    assert "big: 3.6 MB, licence CC BY-NC 4.0" in ran.stdout
+    assert f"big: {SIZE}, licence CC BY-NC 4.0" in ran.stdout
     assert "trained on 8,000,000 photos, 16,000,000 crops\n" in ran.stdout
     assert "pull big" not in ran.stdout
 
@@ -92,18 +93,18 @@ def test_pull_list_card_fill_remove(
     assert command(*work).returncode == 0
 
     ran = command("weights", "remove", "big")
-    assert ran.stdout == "big is removed: 3.6 MB freed\n"
+    assert ran.stdout == f"big is removed: {SIZE} freed\n"
     assert not path.exists()
     ran = command(*work, "--overwrite")
     assert ran.returncode == 2
-    assert "run `freefill weights pull big` (3.6 MB)" in ran.stderr
+    assert f"run `freefill weights pull big` ({SIZE})" in ran.stderr
     assert list(cache.folder().iterdir()) == []
 
 
 def test_a_licence_that_is_free_is_only_named(command: Run, big: Path) -> None:
     ran = command("weights", "pull", "free")
     assert ran.returncode == 0
-    assert ran.stderr == "freefill: free: 3.6 MB, licence MIT\n"
+    assert ran.stderr == f"freefill: free: {SIZE}, licence MIT\n"
 
 
 def test_a_stopped_pull_says_how_far_it_came(
@@ -123,7 +124,7 @@ def test_a_stopped_pull_says_how_far_it_came(
     monkeypatch.setattr(cache, "fetch", impatient)
     ran = command("weights", "pull", "big")
     assert ran.returncode == 130
-    assert "stopped at 2.0 of 3.6 MB; the same command goes on from there" in ran.stderr
+    assert f"stopped at 2.0 of {SIZE}; the same command goes on from there" in ran.stderr
     assert "(2.0 MB of it here)" in command("weights", "list").stdout
     assert command("weights", "remove", "big").stdout == "big is removed: 2.0 MB freed\n"
     monkeypatch.setattr(cache, "fetch", fetch)
@@ -188,7 +189,7 @@ def test_list_takes_cards_as_they_are(
         path.with_suffix(".json").write_text(json.dumps(card))
     ran = command("weights", "list")
     assert ran.returncode == 0, ran.stderr
-    assert "mine: 3.6 MB" in ran.stdout
+    assert f"mine: {SIZE}" in ran.stdout
     assert ("has no card" in ran.stdout) == (card is None)
 
 
