@@ -106,6 +106,9 @@ def test_references_are_listed(
         "lpips_alex": "not fetched",
         "lpips_vgg": "not fetched",
         "migan": "there",
+        "sam2_decoder": "not fetched",
+        "sam2_encoder": "not fetched",
+        "u2netp": "not fetched",
     }
 
 

@@ -30,8 +30,17 @@ def place(tmp_path: Path, examples: Path) -> Path:
     return tmp_path
 
 
+# As from a terminal, also where the tests run in the background, with SIGINT ignored.
+MAIN = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from freefill.cli import main
+main()
+"""
+
+
 def start(folder: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "freefill", *ARGUMENTS]
+    command = [sys.executable, "-c", MAIN, *ARGUMENTS]
     return subprocess.Popen(
         command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )

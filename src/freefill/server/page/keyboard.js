@@ -41,6 +41,8 @@ export function listen(view, tools, actions, say) {
       event.preventDefault();
       return;
     }
+    // A button that has the keyboard is what Enter presses.
+    if (event.key === 'Enter' && !event.ctrlKey && isPressable(event.target)) return;
     const action = actions[name(event)];
     const alone = !(event.ctrlKey || event.metaKey || event.altKey);
     if (!action || (typing && alone && event.key !== 'Escape')) return;
