@@ -262,6 +262,20 @@ class Picture:
             self, samples=samples, touched=None, carried=replace(self.carried, anew=True)
         )
 
+    def changed(self, samples: Samples) -> Picture:
+        """Give this picture with other samples here and there.
+
+        Args:
+            samples: Of the same shape and dtype; where they differ counts as filled.
+
+        Returns:
+            A new picture.
+        """
+        touched = samples != self.samples
+        touched = touched.any(-1) if touched.ndim == 3 else touched
+        touched = touched if self.touched is None else touched | self.touched
+        return replace(self, samples=samples, touched=touched if touched.any() else None)
+
     def mixed(self, before: Picture, share: NDArray[np.float32]) -> Picture:
         """Let what was there before the fill be seen through it.
 

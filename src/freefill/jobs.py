@@ -130,6 +130,10 @@ def collect(
         GuidanceError: If sketch or strokes do not exist.
     """
     to_folder = len(photos) > 1 or photos[0].is_dir() or out.is_dir()
+    if to_folder and not out.is_dir() and out.suffix.lower() in SUFFIXES:
+        raise ImageError(
+            f"--out {out} names a file, but several photos are filled: name a folder for them"
+        )
     if suffix is not None and not to_folder:
         raise ImageError(f"--format is for folders: the ending of --out {out} sets the format")
     if mask is not None and mask != ALPHA and not Path(mask).exists():

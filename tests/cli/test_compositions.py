@@ -36,7 +36,7 @@ def test_recompose(command: Run, place: Path) -> None:
         assert image.tobytes() != photo.tobytes()
     with Image.open(made) as mask:
         assert set(np.unique(np.asarray(mask))) == {0, 255}
-    ran = command("recompose", place / "photo.png", "--box", "30,40,50,60", "--to", "5,5",
+    ran = command("recompose", place / "photo.png", "--box", "30,40,80,100", "--to", "5,5",
                   "--scale", "0.5", "-o", place / "small.png")  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     assert "now 25x30 at (5, 5)" in ran.stdout
@@ -44,7 +44,7 @@ def test_recompose(command: Run, place: Path) -> None:
 
 def test_harmonise(command: Run, place: Path) -> None:
     out = place / "out.png"
-    ran = command("harmonise", place / "photo.png", "--box", "30,40,50,60", "--band", "2",
+    ran = command("harmonise", place / "photo.png", "--box", "30,40,80,100", "--band", "2",
                   "--strength", "0.5", "-o", out)  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     assert "stops" in ran.stdout
@@ -78,11 +78,11 @@ def test_stitch(command: Run, place: Path) -> None:
     ("arguments", "words"),
     [
         (("recompose", "photo.png", "--by", "1,1"), "--mask FILE or --box"),
-        (("recompose", "photo.png", "--box", "1,2,3", "--by", "1,1"), "X,Y,WIDTH,HEIGHT"),
-        (("recompose", "photo.png", "--box", "1,2,30,40", "--by", "left"), "DX,DY"),
-        (("recompose", "photo.png", "--box", "1,2,30,40"), "stays where it is"),
+        (("recompose", "photo.png", "--box", "1,2,3", "--by", "1,1"), "L,T,R,B"),
+        (("recompose", "photo.png", "--box", "1,2,31,42", "--by", "left"), "DX,DY"),
+        (("recompose", "photo.png", "--box", "1,2,31,42"), "stays where it is"),
         (("harmonise", "photo.png"), "--mask FILE or --box"),
-        (("harmonise", "photo.png", "--box", "150,150,30,30"), "160x160"),
+        (("harmonise", "photo.png", "--box", "150,150,180,180"), "160x160"),
         (("retarget", "photo.png", "--width", "9"), "0.06 of 160"),
         (("stitch", "photo.png"), "two photos"),
         (("stitch", "photo.png", "left.png"), "overlaps none"),

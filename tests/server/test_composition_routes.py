@@ -36,7 +36,7 @@ def test_recompose(client: TestClient, image: bytes, mask: bytes, inpainter: Inp
     answer = client.post(
         "/v1/recompose",
         files={"image": _file(image)},
-        data={"box": "20,30,30,20", "by": "40,-10", "scale": "1.2"},
+        data={"box": "20,30,50,50", "by": "40,-10", "scale": "1.2"},
     )
     assert answer.status_code == 200, answer.text
     expected = recompose(
@@ -82,7 +82,7 @@ def test_stitch(client: TestClient, examples: Path) -> None:
         ("recompose", {"box": "0,0,9,9", "scale": "100"}, "less than or equal to 20"),
         ("harmonise", {}, "'mask'"),
         ("harmonise", {"box": "0,0,9,9", "band": "99"}, "less than or equal to 32"),
-        ("retarget", {}, "already"),
+        ("retarget", {}, "--aspect"),
         ("stitch", {}, "'second'"),
     ],
 )

@@ -175,3 +175,17 @@ def test_a_picture_keeps_its_metadata(inpainter: Inpainter) -> None:
     picture = Picture.read(image)
     result = recompose(picture, Box(20, 10, 40, 30), by=(5, 5), inpainter=inpainter)
     assert result.image.info["dpi"] == (300, 300)
+
+
+def test_a_jpeg_keeps_the_blocks_that_nothing_came_to(
+    examples: Path, tmp_path: Path, inpainter: Inpainter
+) -> None:
+    with Image.open(examples / "coffee.jpg") as image:
+        image.save(tmp_path / "photo.jpg", quality=80)
+    before = Picture.read(tmp_path / "photo.jpg")
+    moved = recompose(before, Box(40, 40, 100, 110), by=(60, 20), inpainter=inpainter)
+    content, notices = moved.picture.encode("JPEG")
+    assert notices == []
+    after = Picture.read(content).samples
+    np.testing.assert_array_equal(after[180:, 260:], before.samples[180:, 260:])
+    assert (after[40:100, 40:110] != before.samples[40:100, 40:110]).any()

@@ -166,7 +166,6 @@ def test_every_mode_stays_itself(mode: str, examples: Path, inpainter: Inpainter
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [
-        ({}, ConfigError, "96x64 already"),
         ({"width": 96}, ConfigError, "96x64 already"),
         ({"width": 30}, ConfigError, "0.31 of 96"),
         ({"height": 200}, ConfigError, "3.12 of 64"),
@@ -181,3 +180,17 @@ def test_what_cannot_be_done_is_told(
 ) -> None:
     with pytest.raises(error, match=words):
         retarget(np.zeros((64, 96, 3), np.uint8), **options, inpainter=inpainter)
+
+
+@pytest.mark.parametrize("size", [{"width": 2}, {}, {"width": 0}])
+def test_one_pixel_and_no_size_are_refused(inpainter: Inpainter, size: dict[str, int]) -> None:
+    thin = np.zeros((200, 1, 3), np.uint8)
+    with pytest.raises(ConfigError, match=r"width 2 is|give --width|width 0"):
+        retarget(thin, **size, inpainter=inpainter)
+
+
+def test_twice_the_width_is_refused_and_a_little_less_is_not(inpainter: Inpainter) -> None:
+    photo = np.random.default_rng(0).integers(0, 256, (24, 20, 3), np.uint8)
+    with pytest.raises(ConfigError, match=r"width 40 is 2\.00 of 20"):
+        retarget(photo, width=40, inpainter=inpainter)
+    assert retarget(photo, width=39, inpainter=inpainter).image.shape == (24, 39, 3)

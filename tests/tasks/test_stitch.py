@@ -111,3 +111,12 @@ def test_without_opencv_the_command_is_told(
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(ExtraMissingError, match=r"pip install 'freefill\[stitch\]'"):
         stitch(whole, [whole], inpainter=inpainter)
+
+
+def test_a_photo_that_shows_nothing_new_changes_nothing(
+    examples: Path, inpainter: Inpainter
+) -> None:
+    with Image.open(examples / "pagoda.jpg") as image:
+        photo = np.asarray(image.convert("RGB"))[:, :400]
+    result = stitch(photo, [np.ascontiguousarray(photo[60:360, 50:350])], inpainter=inpainter)
+    np.testing.assert_array_equal(result.image, photo)

@@ -220,3 +220,8 @@ def test_the_route_gives_the_functions_own_bytes(photo: Pixels, inpainter: Inpai
         refused = ask()
         assert refused.status_code == 422
         assert "--angle" in refused.json()["detail"]
+
+
+def test_a_photo_of_which_nothing_would_be_left_is_refused(inpainter: Inpainter) -> None:
+    with pytest.raises(ImageError, match="nothing of a photo of 1x200 is left"):
+        straighten(np.zeros((200, 1, 3), np.uint8), angle=5, inpainter=inpainter)

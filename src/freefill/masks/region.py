@@ -41,7 +41,11 @@ def to_region(region: Source | Picture | Box, picture: Picture) -> tuple[Hole, B
         mask[region.window] = True
     else:
         source = region.to_pillow() if isinstance(region, Picture) else region
-        mask = to_hole(source, picture)[0]
+        try:
+            mask = to_hole(source, picture)[0]
+        except MaskError as error:
+            # A part that is moved is not stretched first: there is no fit to pass.
+            raise MaskError(str(error).partition(", or pass fit")[0]) from None
     box = bounds(mask)
     if box is None:
         raise MaskError("the mask is empty: paint white what is meant")
@@ -56,7 +60,7 @@ def parse_box(text: str) -> Box:
     """Read a rectangle as people write it.
 
     Args:
-        text: ``X,Y,WIDTH,HEIGHT``, in pixels.
+        text: ``L,T,R,B``, in pixels; right and bottom are the first beyond.
 
     Returns:
         The box.
@@ -65,11 +69,11 @@ def parse_box(text: str) -> Box:
         MaskError: If it is anything else.
 
     Examples:
-        >>> parse_box("10,20,30,40")
+        >>> parse_box("10,20,40,60")
         Box(top=20, left=10, bottom=60, right=40)
     """
-    left, top, width, height = _numbers(text, "X,Y,WIDTH,HEIGHT")
-    return Box(top, left, top + height, left + width)
+    left, top, right, bottom = _numbers(text, "L,T,R,B")
+    return Box(top, left, bottom, right)
 
 
 def parse_pair(text: str, form: str) -> tuple[int, int]:

@@ -99,7 +99,7 @@ def recompose(
     where = f"{target.size[1]}x{target.size[0]} at ({target.left}, {target.top})"
     found: dict[str, float | str] = {"now": where, "corrected": corrected}
     notices = _notices(picture.size, target)
-    return Result(picture.reframed(landed), vacated & (share < 1), notices, found)
+    return Result(picture.changed(landed), vacated & (share < 1), notices, found)
 
 
 @dataclass(frozen=True)

@@ -125,11 +125,14 @@ def _size(
             raise ConfigError(f"{aspect!r} is no aspect: write WIDTH:HEIGHT, e.g. 4:3")
         ratio = float(found[1]) / float(found[2])
         width, height = min(columns, round(rows * ratio)), min(rows, round(columns / ratio))
-    height, width = height or rows, width or columns
+    if width is None and height is None:
+        raise ConfigError("give --width, --height or --aspect")
+    height, width = rows if height is None else height, columns if width is None else width
     for name, new, old in (("width", width, columns), ("height", height, rows)):
-        if not LEAST * old <= new <= MOST * old:
+        if not LEAST * old <= new < MOST * old:
             raise ConfigError(
-                f"{name} {new} is {new / old:.2f} of {old}; {LEAST:g} to {MOST:g} can be carved: "
+                f"{name} {new} is {new / old:.2f} of {old}; {LEAST:g} to less than {MOST:g} "
+                "can be carved: "
                 "scale the photo first"
             )
     if (height, width) == size:

@@ -149,6 +149,8 @@ def _lay(canvas: _Canvas, picture: Picture, matrix: Homography) -> None:
     if both.any():
         new = _exposed(new, old, both)
     mine = _mine(cv2, old, new, known, valid)
+    if not mine.any():
+        return  # it shows nothing that is not there already
     if both.any():
         new = _without_step(new, old, mine, known)
     share = _share(mine, known)

@@ -97,6 +97,11 @@ def straighten(
         size = expanded(size, angle)
         check_size(size[::-1], "the canvas for the whole turned photo", max_pixels)
     level, hole = turned(picture, angle, size)
+    if hole.all():
+        height, width = picture.size
+        raise ImageError(
+            f"turned by {angle:g} degrees, nothing of a photo of {width}x{height} is left"
+        )
     kept = min(float(np.count_nonzero(~hole)) / math.prod(picture.size), 1.0)
     hole = _seen(level, hole)
     filled = inpainter.fill_hole(level, hole, progress=progress)

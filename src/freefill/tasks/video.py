@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from freefill import __version__
-from freefill.errors import MaskError, VideoError
+from freefill.errors import FreefillError, MaskError, VideoError
 from freefill.files import MAX_PIXELS
 from freefill.image import Box, Source
 from freefill.inpainter import LARGEST_GROWTH, PIPELINE, Inpainter
@@ -133,10 +133,16 @@ def video(
         notices += more
     partial = target.with_name(f"{target.name}.partial")
     folder = Folder(partial, identity, anew=overwrite)
-    if mask is None:
-        assert box is not None
-        holes = holes_of_boxes(_boxes(folder, source, box, tell), source, grow)
-    found, more = _survey(folder, source, holes, tell)
+    try:
+        if mask is None:
+            assert box is not None
+            holes = holes_of_boxes(_boxes(folder, source, box, tell), source, grow)
+        found, more = _survey(folder, source, holes, tell)
+    except FreefillError:
+        # The corrected call is not to be refused for what this one left, if it is nothing.
+        if not any(partial.glob("frame-*")):
+            folder.remove()
+        raise
     _fill(folder, source, holes, found, inpainter, window, tell)
     made = _Made()
     frames = _composed(folder, source, holes, found, made, tell)

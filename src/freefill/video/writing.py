@@ -91,7 +91,8 @@ def _codec(lossless: bool) -> tuple[str, dict[str, str]]:
     if lossless:
         # Version 3 with checksums of its slices: a flipped bit is found, not seen.
         return "ffv1", {"level": "3", "slicecrc": "1"}
-    return "libx264", {"preset": "medium", "crf": QUALITY}
+    # The macroblock tree makes other files of the same frames; a resumed run is to make the same.
+    return "libx264", {"preset": "medium", "crf": QUALITY, "mbtree": "0"}
 
 
 def _encoded(coding: Coding, lossless: bool) -> str:

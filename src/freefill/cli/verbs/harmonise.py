@@ -21,9 +21,7 @@ def harmonise(
     ] = None,
     box: Annotated[
         str | None,
-        typer.Option(
-            help="X,Y,WIDTH,HEIGHT of what was pasted, without a mask.", show_default=False
-        ),
+        typer.Option(help="L,T,R,B of what was pasted, without a mask.", show_default=False),
     ] = None,
     strength: Annotated[float, typer.Option(help="Share of the change, 0 to 1.")] = 1.0,
     band: Annotated[
@@ -50,7 +48,7 @@ def harmonise(
     from freefill.tasks.harmonise import harmonise as task
 
     if (mask is None) == (box is None):
-        raise MaskError("say what was pasted: either --mask FILE or --box X,Y,WIDTH,HEIGHT")
+        raise MaskError("say what was pasted: either --mask FILE or --box L,T,R,B")
     region = mask if box is None else parse_box(box)
     assert region is not None
     inputs = [photo] if mask is None else [photo, mask]

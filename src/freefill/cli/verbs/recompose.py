@@ -20,7 +20,7 @@ def recompose(
     ] = None,
     box: Annotated[
         str | None,
-        typer.Option(help="X,Y,WIDTH,HEIGHT of what moves, without a mask.", show_default=False),
+        typer.Option(help="L,T,R,B of what moves, without a mask.", show_default=False),
     ] = None,
     by: Annotated[
         str | None,
@@ -55,7 +55,7 @@ def recompose(
 
       freefill recompose photo.jpg --mask bee.png --by -50,60 --out moved.png
 
-      freefill recompose photo.jpg --box 120,80,90,60 --to 10,20 --scale 1.5 --out moved.png
+      freefill recompose photo.jpg --box 120,80,210,140 --to 10,20 --scale 1.5 --out moved.png
 
     Shadows and reflections stay where they were, unless the mask takes them along.
     """
@@ -65,7 +65,7 @@ def recompose(
     from freefill.tasks.recompose import recompose as task
 
     if (mask is None) == (box is None):
-        raise MaskError("say what moves: either --mask FILE or --box X,Y,WIDTH,HEIGHT")
+        raise MaskError("say what moves: either --mask FILE or --box L,T,R,B")
     region = mask if box is None else parse_box(box)
     assert region is not None
     moved = None if by is None else parse_pair(by, "DX,DY")

@@ -21,7 +21,7 @@ class HarmoniseOptions(VerbOptions):
 
     box: Annotated[
         str | None,
-        Field(max_length=60, description="`X,Y,WIDTH,HEIGHT` of the part, in place of a mask."),
+        Field(max_length=60, description="`L,T,R,B` of the part, in place of a mask."),
     ] = None
     strength: Annotated[float, Field(ge=0, le=1, description="Share of the change.")] = 1.0
     band: Annotated[

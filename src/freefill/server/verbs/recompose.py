@@ -21,7 +21,7 @@ class RecomposeOptions(VerbOptions):
 
     box: Annotated[
         str | None,
-        Field(max_length=60, description="`X,Y,WIDTH,HEIGHT` of what moves, in place of a mask."),
+        Field(max_length=60, description="`L,T,R,B` of what moves, in place of a mask."),
     ] = None
     by: Annotated[
         str | None, Field(max_length=30, description="`DX,DY`: pixels to the right and down.")

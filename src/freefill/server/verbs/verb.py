@@ -93,7 +93,7 @@ def perform(
     result = verb.run(inpainter, pictures, options, ticket.progress, max_pixels)
     ticket.enter("writing")
     image = pictures["image"]
-    file_format = (options.format or image.format or "PNG").upper()
+    file_format = (options.format or result.picture.format or "PNG").upper()
     content, more = result.picture.encode(file_format, strip=options.strip)
     height, width = result.picture.size
     details = VerbDetails(
