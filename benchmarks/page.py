@@ -24,7 +24,6 @@ from speed import EXAMPLES
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "e2e"))
 
 TRANSFERRED = "performance.getEntries().reduce((sum, one) => sum + (one.transferSize ?? 0), 0)"
-READY = "document.body?.classList.contains('ready')"
 
 
 def main() -> None:
@@ -58,7 +57,7 @@ def load(browser: Browser, address: str) -> tuple[float, int]:
     context = browser.new_context()
     page = context.new_page()
     page.goto(address)
-    page.wait_for_function(READY)
+    page.locator("body.ready").wait_for()
     size = page.evaluate(TRANSFERRED)
     took = page.evaluate("performance.getEntriesByName('ready')[0].startTime")
     context.close()
@@ -82,7 +81,7 @@ def fills(
     context = browser.new_context(viewport={"width": 1280, "height": 800})
     page = context.new_page()
     page.goto(address)
-    page.wait_for_function(READY)
+    page.locator("body.ready").wait_for()
     out = io.BytesIO()
     with Image.open(EXAMPLES / "pagoda.jpg") as image:
         image.resize(size, Image.Resampling.BICUBIC).save(out, "JPEG", quality=92)

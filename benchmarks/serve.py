@@ -95,11 +95,14 @@ def serving() -> Iterator[int]:
     """Run a server; give its port."""
     command = [sys.executable, "-m", "freefill", "serve", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        found = re.search(r":(\d+)/", process.stdout.readline())
-        assert found is not None
-        yield int(found[1])
-        process.terminate()
+        try:
+            assert process.stdout is not None
+            found = re.search(r":(\d+)/", process.stdout.readline())
+            assert found is not None
+            yield int(found[1])
+        finally:
+            # Else whatever goes wrong would wait for the server for ever.
+            process.terminate()
 
 
 def fill_all(port: int, bodies: list[tuple[str, bytes]], clients: int) -> list[tuple[str, bytes]]:
