@@ -109,6 +109,11 @@ def test_gates_of_the_bundled_weights(command: Run, place: Path) -> None:
     # The paper's claims: early gates tell hole from known, and some gate goes with the sketch.
     assert abs(float(table["stem"]["hole"])) > 0.8
     assert max(abs(float(row["sketch"] or "nan")) for row in table.values()) > 0.3
+    Image.fromarray(pixels(place / "mask.png")[::2, ::2]).save(place / "half.png")
+    small = ("gates", place / "photo.jpg", "-m", place / "half.png", "-o", place / "small")
+    assert "--fit resize" in command(*small).stderr
+    assert not (place / "small").exists()
+    assert command(*small, "--fit", "resize").returncode == 0
     refused = command("gates", place / "none.jpg", "-m", place / "mask.png", "-o", place / "gates")
     assert refused.returncode == 2
     assert "does not exist" in refused.stderr

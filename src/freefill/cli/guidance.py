@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from freefill.cli.console import print_notice
+from freefill.cli.fill import FitChoice
 from freefill.files import MAX_PIXELS
 
 
@@ -88,6 +89,10 @@ def gates(
         str,
         typer.Option(help="Name of weights, an .onnx or .safetensors file, or a run's folder."),
     ] = "light",
+    fit: Annotated[
+        FitChoice,
+        typer.Option(help="'resize' brings a mask or a sketch of another size to the photo's."),
+    ] = FitChoice.exact,
     longest: Annotated[
         int,
         typer.Option(
@@ -128,10 +133,10 @@ def gates(
         raise ImageError(f"--out {out} is a file: name a folder")
     network = load_network(model)
     picture = Picture.read(photo, max_pixels=max_pixels)
-    hole, notices = to_hole(mask, picture, max_pixels=max_pixels)
+    hole, notices = to_hole(mask, picture, fit=fit.value, max_pixels=max_pixels)
     guidance = None
     if sketch is not None:
-        guidance = Guidance.read(picture.size, sketch, max_pixels=max_pixels)
+        guidance = Guidance.read(picture.size, sketch, fit=fit.value, max_pixels=max_pixels)
         notices += guidance.notices(hole)
     for line in notices:
         print_notice(line)
