@@ -213,6 +213,27 @@ class Picture:
         """
         return self.layout.to_rgb(self.samples[box.window])
 
+    def shrunk(self, box: Box, factor: int) -> Rgb:
+        """Give the mean colours of blocks of ``factor`` by ``factor`` pixels.
+
+        Args:
+            box: Where; the last blocks may be cut off by its end.
+            factor: At least 1.
+
+        Returns:
+            ``(ceil(h / factor), ceil(w / factor), 3)`` float32 in [0, 1].
+        """
+        height, width = box.size
+        small = np.empty((-(-height // factor), -(-width // factor), 3), np.float32)
+        starts = np.arange(0, width, factor)
+        counts = np.diff(np.append(starts, width))[:, None]
+        for row in range(len(small)):
+            # Row by row: the colours of a whole large photo in floats are many times its file.
+            top = box.top + row * factor
+            band = Box(top, box.left, min(top + factor, box.bottom), box.right)
+            small[row] = np.add.reduceat(self.rgb(band).mean(0), starts, axis=0) / counts
+        return small
+
     def filled(
         self, patches: Iterable[tuple[Box, NDArray[np.bool_], Rgb]], opaque: bool
     ) -> Picture:

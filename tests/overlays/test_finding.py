@@ -11,8 +11,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from freefill.errors import MaskError
 from freefill.image import Box, Picture
+from freefill.masks.region import parse_box
 from freefill.masks.shape import grow
-from freefill.overlays.finding import Kind, box_of, find, looked_at
+from freefill.overlays.finding import Kind, find, looked_at
 from freefill.overlays.stack import matte, shared, uncovered
 
 Photo = NDArray[np.uint8]
@@ -111,7 +112,7 @@ def test_impossible_boxes_and_kinds_are_refused(examples: Path) -> None:
         find(picture, "logo")  # type: ignore[arg-type]
     for text in ("1,2,3", "a,b,c,d", ""):
         with pytest.raises(MaskError, match="LEFT,TOP,RIGHT,BOTTOM"):
-            box_of(text)
+            parse_box(text)
 
 
 def test_what_a_stack_shares_is_found_and_chance_is_not() -> None:

@@ -135,7 +135,7 @@ def test_a_folder_of_something_else_is_left_alone(place: Path, inpainter: Inpain
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--box", "1,2,3"), ("--box", "left,top,right,bottom")),
+        (("--box", "1,2,3"), ("--box", "LEFT,TOP,RIGHT,BOTTOM")),
         (("--box", "100,20,140,60"), ("128x96", "100,20,140,60")),
         (("--box", "10,10,14,60"), ("4x50", "8x8")),
         ((), ("either a mask or a box",)),

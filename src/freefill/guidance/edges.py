@@ -109,14 +109,7 @@ def shrunk(picture: Picture) -> tuple[NDArray[np.float32], int]:
     """
     height, width = picture.size
     factor = -(-max(height, width) // LARGEST)
-    small = np.empty((-(-height // factor), -(-width // factor), 3), np.float32)
-    for row in range(len(small)):
-        # Row by row: the colours of a whole large photo in floats are many times its file.
-        band = picture.rgb(Box(row * factor, 0, min((row + 1) * factor, height), width)).mean(0)
-        starts = np.arange(0, width, factor)
-        counts = np.diff(np.append(starts, width))[:, None]
-        small[row] = np.add.reduceat(band, starts, axis=0) / counts
-    return small, factor
+    return picture.shrunk(Box(0, 0, height, width), factor), factor
 
 
 def blurred(planes: Plane, spacing: int) -> Plane:

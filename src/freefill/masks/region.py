@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 
 from freefill.errors import MaskError
 from freefill.image import Box, Picture, Source
 from freefill.masks.convert import Hole, to_hole
 from freefill.masks.shape import bounds
+
+T = TypeVar("T")
+
+BOX = "L,T,R,B"
+SIDES = "LEFT,TOP,RIGHT,BOTTOM"
+MOST = 10**9
+"""Of a number that a person writes, without its sign."""
 
 
 def to_region(region: Source | Picture | Box, picture: Picture) -> tuple[Hole, Box]:
@@ -56,11 +65,33 @@ def to_region(region: Source | Picture | Box, picture: Picture) -> tuple[Hole, B
     return mask, box
 
 
-def parse_box(text: str) -> Box:
+def mask_or_box(mask: T | None, box: str | None, missing: str) -> T | Box:
+    """Take a mask or a box, of which a person is to give one.
+
+    Args:
+        mask: A mask, of any kind.
+        box: As :func:`parse_box` reads it.
+        missing: What is said if there are none or both.
+
+    Returns:
+        Whichever there is.
+
+    Raises:
+        MaskError: If there are none or both, or the box cannot be read.
+    """
+    if mask is None and box is not None:
+        return parse_box(box)
+    if mask is None or box is not None:
+        raise MaskError(missing)
+    return mask
+
+
+def parse_box(text: str, name: str = "the box") -> Box:
     """Read a rectangle as people write it.
 
     Args:
         text: ``L,T,R,B``, in pixels; right and bottom are the first beyond.
+        name: What it is called, for the error.
 
     Returns:
         The box.
@@ -72,16 +103,28 @@ def parse_box(text: str) -> Box:
         >>> parse_box("10,20,40,60")
         Box(top=20, left=10, bottom=60, right=40)
     """
-    left, top, right, bottom = _numbers(text, "L,T,R,B")
+    left, top, right, bottom = numbers(name, text, BOX)
     return Box(top, left, bottom, right)
 
 
-def parse_pair(text: str, form: str) -> tuple[int, int]:
-    """Read two whole numbers, e.g. ``40,-10``.
+def parse_pair(text: str, name: str, form: str) -> tuple[int, int]:
+    """Read two whole numbers; the arguments are those of :func:`numbers`.
+
+    Examples:
+        >>> parse_pair("40,-10", "--by", "DX,DY")
+        (40, -10)
+    """
+    first, second = numbers(name, text, form)
+    return first, second
+
+
+def numbers(name: str, text: str, form: str) -> list[int]:
+    """Read whole numbers that are written with commas between them.
 
     Args:
-        text: What a person wrote.
-        form: What it should be, for the error.
+        name: What they are of, for the error.
+        text: E.g. ``"40,-10"``.
+        form: What each is, e.g. ``"DX,DY"``: as many are to be there.
 
     Returns:
         The numbers.
@@ -90,19 +133,15 @@ def parse_pair(text: str, form: str) -> tuple[int, int]:
         MaskError: If it is anything else.
 
     Examples:
-        >>> parse_pair("40,-10", "DX,DY")
-        (40, -10)
+        >>> numbers("--at", "120, 80", "X,Y")
+        [120, 80]
     """
-    first, second = _numbers(text, form)
-    return first, second
-
-
-def _numbers(text: str, form: str) -> list[int]:
     count = form.count(",") + 1
     try:
-        numbers = [int(part) for part in text.split(",")]
+        found = [int(part) for part in text.split(",")]
     except ValueError:
-        numbers = []
-    if len(numbers) != count or max(map(abs, numbers)) > 10**6:
-        raise MaskError(f"{text!r} is not {form}: {count} whole numbers with commas between them")
-    return numbers
+        found = []
+    if len(found) != count or max(map(abs, found)) > MOST:
+        told = f"{form} ({SIDES})" if form == BOX else form
+        raise MaskError(f"{name} {text}: it is to be {count} whole numbers, {told}")
+    return found

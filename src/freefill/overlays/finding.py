@@ -109,42 +109,8 @@ def looked_at(picture: Picture, box: Box) -> tuple[Rgb, int]:
     Returns:
         ``(h, w, 3)`` float32 in [0, 1], and the factor.
     """
-    height, width = box.size
-    factor = -(-max(height, width) // LARGEST)
-    small = np.empty((-(-height // factor), -(-width // factor), 3), np.float32)
-    starts = np.arange(0, width, factor)
-    counts = np.diff(np.append(starts, width))[:, None]
-    for row in range(len(small)):
-        # Row by row: the colours of a whole large photo in floats are many times its file.
-        top = box.top + row * factor
-        band = Box(top, box.left, min(top + factor, box.bottom), box.right)
-        small[row] = np.add.reduceat(picture.rgb(band).mean(0), starts, axis=0) / counts
-    return small, factor
-
-
-def box_of(text: str) -> Box:
-    """Read a box as people write it.
-
-    Args:
-        text: ``LEFT,TOP,RIGHT,BOTTOM`` in pixels; right and bottom are the first beyond.
-
-    Returns:
-        The box.
-
-    Raises:
-        MaskError: If it is something else.
-
-    Examples:
-        >>> box_of("10,20,110,60")
-        Box(top=20, left=10, bottom=60, right=110)
-    """
-    try:
-        left, top, right, bottom = (int(part) for part in text.split(","))
-    except ValueError:
-        raise MaskError(
-            f"the box {text!r} is not LEFT,TOP,RIGHT,BOTTOM in pixels, such as 10,20,110,60"
-        ) from None
-    return Box(top, left, bottom, right)
+    factor = -(-max(box.size) // LARGEST)
+    return picture.shrunk(box, factor), factor
 
 
 def checked(box: Box, height: int, width: int) -> Box:

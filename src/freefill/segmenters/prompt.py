@@ -105,35 +105,6 @@ def prompt(
     )
 
 
-def numbers(name: str, text: str, count: int) -> list[int]:
-    """Read whole numbers that are written with commas between them.
-
-    Args:
-        name: What they are of, for the error.
-        text: E.g. ``"120,80"``.
-        count: How many there are to be.
-
-    Returns:
-        The numbers.
-
-    Raises:
-        MaskError: If it is something else.
-
-    Examples:
-        >>> numbers("--at", "120, 80", 2)
-        [120, 80]
-    """
-    parts = text.split(",")
-    try:
-        found = [int(part) for part in parts]
-    except ValueError:
-        found = []
-    if len(found) != count or any(abs(number) > 10**9 for number in found):
-        form = {2: "X,Y", 4: "L,T,R,B"}[count]
-        raise MaskError(f"{name} {text}: it is to be {count} whole numbers, {form}")
-    return found
-
-
 def _box(size: tuple[int, int], box: Sequence[int]) -> Box:
     height, width = size
     told = ",".join(map(str, box))

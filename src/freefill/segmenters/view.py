@@ -25,14 +25,7 @@ def look(picture: Picture, box: Box, size: tuple[int, int]) -> Rgb:
     """
     height, width = box.size
     factor = max(1, min(height // size[0], width // size[1]))
-    small = np.empty((-(-height // factor), -(-width // factor), 3), np.float32)
-    starts = np.arange(0, width, factor)
-    counts = np.diff(np.append(starts, width))[:, None]
-    for row in range(len(small)):
-        # Row by row: the colours of a whole large photo in floats are many times its file.
-        top = box.top + row * factor
-        band = Box(top, box.left, min(top + factor, box.bottom), box.right)
-        small[row] = np.add.reduceat(picture.rgb(band).mean(0), starts, axis=0) / counts
+    small = picture.shrunk(box, factor)
     return np.stack([resized(small[..., channel], size) for channel in range(3)], -1)
 
 

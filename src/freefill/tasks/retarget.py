@@ -177,17 +177,10 @@ def _taken(samples: Samples, source: NDArray[np.int64]) -> Samples:
 def _small(picture: Picture, keep: Hole, factor: int) -> tuple[Rgb, NDArray[np.float32]]:
     """Shrink the photo, and give what its pixels cost beside the edges."""
     height, width = picture.size
-    rows, columns = -(-height // factor), -(-width // factor)
-    small = np.empty((rows, columns, 3), np.float32)
-    cost = np.empty((rows, columns), np.float32)
-    starts = np.arange(0, width, factor)
-    counts = np.diff(np.append(starts, width))[:, None]
-    for row in range(rows):
-        # Row by row: the colours of a large photo in floats are many times its file.
-        band = Box(row * factor, 0, min((row + 1) * factor, height), width)
-        small[row] = np.add.reduceat(picture.rgb(band).mean(0), starts, axis=0) / counts
-        cost[row] = np.logical_or.reduceat(keep[band.window].any(0), starts) * np.float32(KEPT)
-    return small, cost
+    small = picture.shrunk(Box(0, 0, height, width), factor)
+    kept = np.logical_or.reduceat(keep, np.arange(0, height, factor), 0)
+    kept = np.logical_or.reduceat(kept, np.arange(0, width, factor), 1)
+    return small, kept * np.float32(KEPT)
 
 
 def _showing(picture: Picture, source: NDArray[np.int64]) -> Hole:

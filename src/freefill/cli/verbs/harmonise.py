@@ -42,15 +42,11 @@ def harmonise(
 
     It is told by what goes on across the edge: where nothing does, little is changed.
     """
-    from freefill.errors import MaskError
     from freefill.inpainter import Inpainter
-    from freefill.masks.region import parse_box
+    from freefill.masks.region import mask_or_box
     from freefill.tasks.harmonise import harmonise as task
 
-    if (mask is None) == (box is None):
-        raise MaskError("say what was pasted: either --mask FILE or --box L,T,R,B")
-    region = mask if box is None else parse_box(box)
-    assert region is not None
+    region = mask_or_box(mask, box, "say what was pasted: either --mask FILE or --box L,T,R,B")
     inputs = [photo] if mask is None else [photo, mask]
     common.check_outs(inputs, [out, mask_out], overwrite)
     start = time.perf_counter()

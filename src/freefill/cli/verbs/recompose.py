@@ -59,17 +59,13 @@ def recompose(
 
     Shadows and reflections stay where they were, unless the mask takes them along.
     """
-    from freefill.errors import MaskError
     from freefill.inpainter import Inpainter
-    from freefill.masks.region import parse_box, parse_pair
+    from freefill.masks.region import mask_or_box, parse_pair
     from freefill.tasks.recompose import recompose as task
 
-    if (mask is None) == (box is None):
-        raise MaskError("say what moves: either --mask FILE or --box L,T,R,B")
-    region = mask if box is None else parse_box(box)
-    assert region is not None
-    moved = None if by is None else parse_pair(by, "DX,DY")
-    place = None if to is None else parse_pair(to, "X,Y")
+    region = mask_or_box(mask, box, "say what moves: either --mask FILE or --box L,T,R,B")
+    moved = None if by is None else parse_pair(by, "--by", "DX,DY")
+    place = None if to is None else parse_pair(to, "--to", "X,Y")
     inputs = [photo] if mask is None else [photo, mask]
     common.check_outs(inputs, [out, mask_out], overwrite)
     start = time.perf_counter()

@@ -63,7 +63,7 @@ def remove(
     """
     common.check_outs([photo], [out, mask_out], overwrite)
     points, others = _points("--at", at), _points("--not", not_)
-    sides = None if box is None else _numbers("--box", box, 4)
+    sides = None if box is None else _numbers("--box", box, "L,T,R,B")
     from freefill.inpainter import Inpainter
     from freefill.tasks.remove import remove as run
 
@@ -84,10 +84,10 @@ def remove(
 
 
 def _points(option: str, given: list[str] | None) -> list[list[int]]:
-    return [_numbers(option, text, 2) for text in given or []]
+    return [_numbers(option, text, "X,Y") for text in given or []]
 
 
-def _numbers(option: str, text: str, count: int) -> list[int]:
-    from freefill.segmenters.prompt import numbers
+def _numbers(option: str, text: str, form: str) -> list[int]:
+    from freefill.masks.region import numbers
 
-    return numbers(option, text, count)
+    return numbers(option, text, form)

@@ -97,7 +97,7 @@ def unmark(
     If nothing is found, a line says so, nothing is written, and the exit code is 2.
     """
     from freefill.errors import ConfigError
-    from freefill.overlays.finding import box_of
+    from freefill.masks.region import parse_box
 
     if mask_only and mask_out is None:
         raise ConfigError("--mask-only writes nothing without --mask-out: say where the mask goes")
@@ -107,7 +107,7 @@ def unmark(
         raise ConfigError("where does the result go? Add --out, or --mask-only with --mask-out")
     if stack and kind is not KindChoice.auto:
         raise ConfigError(f"--stack finds what photos share, not --kind {kind}: leave it out")
-    where = None if box is None else box_of(box)
+    where = None if box is None else parse_box(box)
     if stack:
         _unmark_stack(photo, out, where, mask_out, model, strip, max_pixels, overwrite)
     else:

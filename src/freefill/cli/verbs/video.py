@@ -16,8 +16,6 @@ from freefill.files import MAX_PIXELS
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
-    from freefill.image import Box
-
 
 def video(
     clip: Annotated[Path, typer.Argument(help="The clip.", show_default=False)],
@@ -86,12 +84,13 @@ def video(
       freefill video clip.mp4 --mask logo.png --out filled.mkv --lossless
     """
     from freefill.inpainter import Inpainter
+    from freefill.masks.region import parse_box
     from freefill.tasks.video import video as fill_clip
     from freefill.video import load_av, load_cv2
 
     load_av()
     load_cv2()
-    corners = None if box is None else _box(box)
+    corners = None if box is None else parse_box(box, "--box")
     start = time.perf_counter()
     bar = _Bar()
     try:
@@ -125,20 +124,6 @@ def video(
         f"{out}: {filled.frames} frames of {width}x{height}{still}, {filled.share:.1%} filled "
         f"({1 - filled.made:.0%} of it from other frames), {time.perf_counter() - start:.1f} s"
     )
-
-
-def _box(text: str) -> Box:
-    """Read ``L,T,R,B``."""
-    from freefill.errors import VideoError
-    from freefill.image import Box
-
-    try:
-        left, top, right, bottom = (int(part) for part in text.split(","))
-    except ValueError:
-        raise VideoError(
-            f"--box {text!r}: it takes four whole numbers: left,top,right,bottom"
-        ) from None
-    return Box(top, left, bottom, right)
 
 
 class _Bar:

@@ -7,10 +7,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from freefill.errors import MaskError
 from freefill.image import Picture
 from freefill.inpainter import Inpainter, Progress
-from freefill.masks.region import parse_box
+from freefill.masks.region import mask_or_box
 from freefill.server.verbs.verb import Verb, VerbOptions
 from freefill.tasks.harmonise import LARGEST_BAND, harmonise
 from freefill.tasks.result import Result
@@ -37,11 +36,8 @@ def _run(
     progress: Progress,
     max_pixels: int,
 ) -> Result:
-    mask = pictures.get("mask")
-    if (mask is None) == (options.box is None):
-        raise MaskError("say what was pasted: either a file called 'mask', or the field 'box'")
-    region = mask if options.box is None else parse_box(options.box)
-    assert region is not None
+    missing = "say what was pasted: either a file called 'mask', or the field 'box'"
+    region = mask_or_box(pictures.get("mask"), options.box, missing)
     return harmonise(
         pictures["image"],
         region,

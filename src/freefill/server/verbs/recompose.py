@@ -7,10 +7,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from freefill.errors import MaskError
 from freefill.image import Picture
 from freefill.inpainter import LARGEST_GROWTH, Inpainter, Progress
-from freefill.masks.region import parse_box, parse_pair
+from freefill.masks.region import mask_or_box, parse_pair
 from freefill.server.verbs.verb import Verb, VerbOptions
 from freefill.tasks.recompose import LARGEST, SMALLEST, recompose
 from freefill.tasks.result import Result
@@ -49,16 +48,13 @@ def _run(
     progress: Progress,
     max_pixels: int,
 ) -> Result:
-    mask = pictures.get("mask")
-    if (mask is None) == (options.box is None):
-        raise MaskError("say what moves: either a file called 'mask', or the field 'box'")
-    region = mask if options.box is None else parse_box(options.box)
-    assert region is not None
+    missing = "say what moves: either a file called 'mask', or the field 'box'"
+    region = mask_or_box(pictures.get("mask"), options.box, missing)
     return recompose(
         pictures["image"],
         region,
-        by=None if options.by is None else parse_pair(options.by, "DX,DY"),
-        to=None if options.to is None else parse_pair(options.to, "X,Y"),
+        by=None if options.by is None else parse_pair(options.by, "by", "DX,DY"),
+        to=None if options.to is None else parse_pair(options.to, "to", "X,Y"),
         scale=options.scale,
         grow=options.grow,
         blend=options.blend,

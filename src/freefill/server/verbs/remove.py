@@ -9,8 +9,9 @@ from pydantic import Field
 
 from freefill.image import Picture
 from freefill.inpainter import LARGEST_GROWTH, Inpainter, Progress
+from freefill.masks.region import numbers
 from freefill.segmenters.choosing import Name
-from freefill.segmenters.prompt import MOST, numbers
+from freefill.segmenters.prompt import MOST
 from freefill.server.verbs.verb import Verb, VerbOptions
 from freefill.tasks.remove import remove
 from freefill.tasks.result import Result
@@ -59,7 +60,7 @@ class SegmentOptions(VerbOptions):
         return {
             "at": _points("at", self.at),
             "avoid": _points("avoid", self.avoid),
-            "box": None if self.box is None else numbers("box", self.box, 4),
+            "box": None if self.box is None else numbers("box", self.box, "L,T,R,B"),
             "subject": self.subject,
             "segmenter": self.segmenter,
             "grow": self.grow,
@@ -76,7 +77,7 @@ class MaskOptions(SegmentOptions):
 
 
 def _points(name: str, text: str | None) -> list[list[int]]:
-    return [numbers(name, part, 2) for part in text.split(";")] if text else []
+    return [numbers(name, part, "X,Y") for part in text.split(";")] if text else []
 
 
 def _segment(

@@ -11,7 +11,8 @@ from pydantic import Field
 
 from freefill.image import Picture
 from freefill.inpainter import Inpainter, Progress
-from freefill.overlays.finding import Kind, box_of
+from freefill.masks.region import parse_box
+from freefill.overlays.finding import Kind
 from freefill.server.verbs.verb import Verb, VerbOptions
 from freefill.tasks.result import Result
 from freefill.tasks.unmark import unmark
@@ -37,7 +38,7 @@ def _run(
     progress: Progress,
     max_pixels: int,
 ) -> Result:
-    box = None if options.box is None else box_of(options.box)
+    box = None if options.box is None else parse_box(options.box)
     result = unmark(
         pictures["image"],
         kind=options.kind,
