@@ -189,3 +189,11 @@ def test_a_jpeg_keeps_the_blocks_that_nothing_came_to(
     after = Picture.read(content).samples
     np.testing.assert_array_equal(after[180:, 260:], before.samples[180:, 260:])
     assert (after[40:100, 40:110] != before.samples[40:100, 40:110]).any()
+
+
+def test_a_mask_of_another_size_is_refused_without_a_choice_that_is_not_there(
+    inpainter: Inpainter,
+) -> None:
+    photo, mask = np.zeros((40, 60, 3), np.uint8), np.ones((40, 50), bool)
+    with pytest.raises(MaskError, match=r"mask is 50x40: resize the mask$"):
+        recompose(photo, mask, by=(5, 0), inpainter=inpainter)

@@ -31,7 +31,7 @@ def to_hole(
     picture: Picture,
     *,
     invert: bool = False,
-    fit: Fit = "exact",
+    fit: Fit | None = "exact",
     max_pixels: int = MAX_PIXELS,
 ) -> tuple[Hole, list[str]]:
     """Make any mask the hole of a picture.
@@ -41,7 +41,8 @@ def to_hole(
             word ``"alpha"``, for which the picture's transparent pixels are the hole.
         picture: The picture that it is for.
         invert: Swap fill and keep first.
-        fit: ``"exact"`` refuses a mask of another size; ``"resize"`` brings it to the picture's.
+        fit: ``"exact"`` refuses a mask of another size; ``"resize"`` brings it to the picture's;
+            ``None`` refuses it where whoever asks has no such choice, and so names none.
         max_pixels: The most that width times height of a mask's file may be.
 
     Returns:
@@ -56,7 +57,7 @@ def to_hole(
         array([[False, False,  True,  True]])
     """
     notices: list[str] = []
-    if fit not in get_args(Fit):
+    if fit is not None and fit not in get_args(Fit):
         raise MaskError(f"fit is {fit!r}; it must be one of {', '.join(get_args(Fit))}")
     if isinstance(mask, str) and mask == "alpha":
         try:
@@ -177,14 +178,14 @@ def _check_range(mask: NDArray[Any]) -> None:
         )
 
 
-def _fitted(hole: Hole, size: tuple[int, int], fit: Fit) -> Hole:
+def _fitted(hole: Hole, size: tuple[int, int], fit: Fit | None) -> Hole:
     if hole.shape == size:
         return hole
     (height, width), (rows, columns) = size, hole.shape
     if fit != "resize":
+        other = "" if fit is None else ', or pass fit="resize" (--fit resize)'
         raise MaskError(
-            f"image is {width}x{height} but mask is {columns}x{rows}: resize the mask, or pass "
-            'fit="resize" (--fit resize)'
+            f"image is {width}x{height} but mask is {columns}x{rows}: resize the mask{other}"
         )
     image = Image.fromarray(hole.astype(np.uint8) * 255)
     return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR)) > 127

@@ -50,11 +50,7 @@ def to_region(region: Source | Picture | Box, picture: Picture) -> tuple[Hole, B
         mask[region.window] = True
     else:
         source = region.to_pillow() if isinstance(region, Picture) else region
-        try:
-            mask = to_hole(source, picture)[0]
-        except MaskError as error:
-            # A part that is moved is not stretched first: there is no fit to pass.
-            raise MaskError(str(error).partition(", or pass fit")[0]) from None
+        mask = to_hole(source, picture, fit=None)[0]
     box = bounds(mask)
     if box is None:
         raise MaskError("the mask is empty: paint white what is meant")
