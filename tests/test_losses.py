@@ -50,6 +50,10 @@ class Recorder(nn.Module):
         return (a[0] - b[0]).abs().mean((1, 2, 3))
 
 
+def drawn(loss: losses.PerceptualLoss, batch: int, seed: int) -> Tensor:
+    return loss.draw(batch, torch.Generator().manual_seed(seed))
+
+
 def windows(side: int, calls: int = 40) -> list[tuple[Tensor, Tensor]]:
     recorder = Recorder()
     loss = losses.PerceptualLoss(recorder, size=32)  # type: ignore[arg-type]
@@ -57,7 +61,7 @@ def windows(side: int, calls: int = 40) -> list[tuple[Tensor, Tensor]]:
     picture = ramp.expand(2, 3, side, side).clone()
     generator = torch.Generator().manual_seed(0)
     for _ in range(calls):
-        loss(picture + 1, picture, torch.ones(2, 1, side, side), generator)
+        loss(picture + 1, picture, torch.ones(2, 1, side, side), loss.draw(2, generator))
     return recorder.seen
 
 
@@ -84,7 +88,7 @@ def test_windows_lie_around_the_hole(row: int) -> None:
     hole[..., row, 5] = 1
     target = torch.zeros(1, 3, 128, 128)
     for seed in range(10):
-        loss(target + hole, target, hole, torch.Generator().manual_seed(seed))
+        loss(target + hole, target, hole, drawn(loss, 1, seed))
     # The only pixel that differs is in every window, whatever its scale.
     assert all((a - b).abs().max() > 0 for a, b in recorder.seen)
 
@@ -92,10 +96,10 @@ def test_windows_lie_around_the_hole(row: int) -> None:
 def test_several_windows_of_each_picture() -> None:
     recorder = Recorder()
     loss = losses.PerceptualLoss(recorder, size=32, windows=3)  # type: ignore[arg-type]
-    target = torch.rand(2, 3, 128, 128)
-    hole = torch.zeros(2, 1, 128, 128)
-    hole[..., 30:90, 40:100] = 1
-    look = loss(target + hole, target, hole, torch.Generator().manual_seed(1))
+    target = torch.rand(2, 3, 256, 256)
+    hole = torch.zeros(2, 1, 256, 256)
+    hole[..., 60:180, 80:200] = 1
+    look = loss(target + hole, target, hole, drawn(loss, 2, 1))
     assert recorder.seen[0][0].shape == (6, 3, 32, 32)
     assert look.conditions.shape == (6, 1, 32, 32)
     # What differs is the hole, whatever the scale: each window has its own hole beside it.
@@ -109,7 +113,7 @@ def test_a_picture_without_a_hole_is_still_judged() -> None:
     loss = losses.PerceptualLoss(recorder, size=32)  # type: ignore[arg-type]
     ramp = (torch.arange(64 * 64.0).view(1, 1, 64, 64) / 4096).expand(1, 3, -1, -1)
     for seed in range(20):
-        loss(ramp, ramp, torch.zeros(1, 1, 64, 64), torch.Generator().manual_seed(seed))
+        loss(ramp, ramp, torch.zeros(1, 1, 64, 64), drawn(loss, 1, seed))
     seen = recorder.seen
     assert {a.shape for a, _ in seen} == {(1, 3, 32, 32)}
     assert len({float(a[0, 0, 0, 0]) for a, _ in seen}) > 5
@@ -131,12 +135,45 @@ def test_a_picture_smaller_than_the_window_is_enlarged() -> None:
     assert {a.shape for a, _ in windows(16, 3)} == {(2, 3, 32, 32)}
 
 
-def test_same_generator_state_same_loss() -> None:
+def test_same_draws_same_loss() -> None:
     loss = losses.PerceptualLoss(Recorder(), size=32)  # type: ignore[arg-type]
     a, b = torch.rand(2, 2, 3, 64, 64)
     hole = (torch.rand(2, 1, 64, 64) < 0.1).float()
-    first, second = (loss(a, b, hole, torch.Generator().manual_seed(7)) for _ in range(2))
+    first, second = (loss(a, b, hole, drawn(loss, 2, 7)) for _ in range(2))
     assert float(first.distance) == float(second.distance)
+
+
+def test_windows_of_shares_are_those_of_the_whole() -> None:
+    recorder = Recorder()
+    loss = losses.PerceptualLoss(recorder, size=32, windows=3)  # type: ignore[arg-type]
+    target, hole = torch.rand(4, 3, 128, 128), (torch.rand(4, 1, 128, 128) < 0.01).float()
+    draws = drawn(loss, 4, 3)
+    whole = loss(target + hole, target, hole, draws)
+    parts = []
+    for mine in (slice(0, 2), slice(2, 4)):
+        columns = torch.cat([draws[:, :1], draws[:, 1:][:, mine]], 1)
+        parts.append(loss(target[mine] + hole[mine], target[mine], hole[mine], columns))
+    both = torch.stack([part.distance for part in parts]).mean()
+    torch.testing.assert_close(both, whole.distance)
+    # Windows stand one after the other, each with all pictures.
+    for number in range(3):
+        first, second = (part.true[0].view(3, 2, 3, 32, 32)[number] for part in parts)
+        expected = whole.true[0].view(3, 4, 3, 32, 32)[number]
+        assert torch.equal(torch.cat([first, second]), expected)
+
+
+def test_edges_of_shares_are_those_of_the_whole() -> None:
+    pictures, true = torch.rand(2, 4, 3, 64, 64)
+    lines = torch.zeros(4, 1, 64, 64)
+    lines[0, :, 10, :40] = 1
+    lines[3, :, ::7, 20] = 1
+    whole = losses.edge_difference(pictures, true, lines)
+    shares = [slice(0, 2), slice(2, 4)]
+    near = torch.stack([losses.near_lines(lines[mine]) for mine in shares]).mean(0)
+    parts = [
+        losses.edge_difference(pictures[mine], true[mine], lines[mine], near) for mine in shares
+    ]
+    torch.testing.assert_close(torch.stack(parts).mean(), whole)
 
 
 def test_lines_of_a_sketch_stay_lines_in_every_window() -> None:
@@ -146,7 +183,7 @@ def test_lines_of_a_sketch_stay_lines_in_every_window() -> None:
     lines = torch.zeros(1, 1, 128, 128)
     lines[..., ::9, :] = 1
     conditions = torch.cat([hole, lines], 1)
-    look = loss(target, target, conditions, torch.Generator().manual_seed(2))
+    look = loss(target, target, conditions, drawn(loss, 1, 2))
     # In a window that is shrunk four times, too.
     assert set(look.conditions[:, 1].unique().tolist()) == {0.0, 1.0}
     assert (look.conditions[:, 0] == 1).all()

@@ -64,7 +64,14 @@ class DataConfig:
     colour: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Strength of the random change of brightness, contrast and channel balance."""
     weights: dict[str, float] = dataclasses.field(default_factory=dict)
-    """File name pattern to how often its photos are drawn; 1 where no pattern matches."""
+    """File name pattern to how often its photos come in an epoch, on average; 1 where no pattern
+    matches."""
+    window: Annotated[int, Field(ge=1)] = 8
+    """Shards whose photos are shuffled together."""
+    cache: Annotated[float, Field(gt=0)] = 20.0
+    """Gigabytes of disk that shards from a web server may take."""
+    workers: Annotated[int, Field(ge=1)] = 1
+    """Threads of each process that make batches; more where photos are decoded for each step."""
     masks: dict[str, float] = dataclasses.field(
         default_factory=lambda: {
             "free-form": 5.0,
@@ -170,6 +177,11 @@ class TrainConfig:
     def steps(self) -> int:
         """Number of optimizer steps in all stages."""
         return sum(stage.steps for stage in self.stages)
+
+    @property
+    def batches(self) -> int:
+        """Number of batches that a step takes."""
+        return 2 if self.separate_batches else 1
 
     def crops(self, steps: int) -> int:
         """Count the crops that the first ``steps`` steps see.

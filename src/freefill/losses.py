@@ -84,7 +84,9 @@ def hinge_generator(fake: Tensor) -> Tensor:
     return -fake.mean()
 
 
-def edge_difference(predicted: Tensor, target: Tensor, lines: Tensor) -> Tensor:
+def edge_difference(
+    predicted: Tensor, target: Tensor, lines: Tensor, near: Tensor | None = None
+) -> Tensor:
     """Tell how unlike the truth's edges a picture's are, along the lines of a sketch.
 
     Where nothing else foretells a line, l1 is content with a blur, and the perceptual loss with a
@@ -96,6 +98,8 @@ def edge_difference(predicted: Tensor, target: Tensor, lines: Tensor) -> Tensor:
         predicted: The network's picture, ``(B, 3, H, W)`` in [-1, 1]; H and W multiples of 4.
         target: The true picture.
         lines: ``(B, 1, H, W)``, 1 on lines.
+        near: What :func:`near_lines` gives for all lines, where these are a share of a batch: the
+            mean over the shares is then the loss of the batch.
 
     Returns:
         A scalar: the mean difference of steepness near lines, at two scales, over :data:`PLAIN`;
@@ -112,12 +116,28 @@ def edge_difference(predicted: Tensor, target: Tensor, lines: Tensor) -> Tensor:
         True
     """
     total = predicted.new_zeros(())
-    for factor in SCALES:
-        near = F.max_pool2d(F.max_pool2d(lines, factor), 2 * NEAR + 1, 1, NEAR)
+    areas = near_lines(lines) if near is None else near
+    for factor, area in zip(SCALES, areas, strict=True):
         difference = (_steepness(predicted, factor) - _steepness(target, factor)).abs().mean(1)
-        mean = (difference * near[:, 0]).sum() / near.sum().clamp(min=1)
+        mean = (difference * _near(lines, factor)[:, 0]).sum() / area.clamp(min=1)
         total = total + mean / PLAIN / len(SCALES)
     return total
+
+
+def near_lines(lines: Tensor) -> Tensor:
+    """Count the shrunken pixels near lines that :func:`edge_difference` takes a mean over.
+
+    Args:
+        lines: ``(B, 1, H, W)``, 1 on lines.
+
+    Returns:
+        ``(2,)``, one number a scale. Shares of a batch divide by the mean of theirs.
+    """
+    return torch.stack([_near(lines, factor).sum() for factor in SCALES])
+
+
+def _near(lines: Tensor, factor: int) -> Tensor:
+    return F.max_pool2d(F.max_pool2d(lines, factor), 2 * NEAR + 1, 1, NEAR)
 
 
 SCALES = (2, 4)
@@ -193,12 +213,25 @@ class PerceptualLoss(nn.Module):
         self.size = size
         self.windows = windows
 
+    def draw(self, batch: int, generator: torch.Generator) -> Tensor:
+        """Draw the windows of a batch.
+
+        Args:
+            batch: Number of pictures.
+            generator: Source of all randomness, on the CPU.
+
+        Returns:
+            ``(windows, 1 + batch)`` in [0, 1): the scale of a window, then its place in each
+            picture. Columns of a share of the pictures, with the first one, are its windows.
+        """
+        return torch.rand(self.windows, 1 + batch, generator=generator)
+
     def forward(
         self,
         predicted: Tensor,
         target: Tensor,
         conditions: Tensor,
-        generator: torch.Generator,
+        draws: Tensor,
     ) -> Look:
         """Give the mean distance of the windows, and the features it is made of.
 
@@ -206,7 +239,7 @@ class PerceptualLoss(nn.Module):
             predicted: Filled pictures, composited.
             target: True pictures.
             conditions: Where they differ, ``(B, 1, H, W)``, and any guidance after it.
-            generator: Source of the windows' places and scale, on the CPU.
+            draws: What :meth:`draw` gives for these pictures.
         """
         pair = torch.cat([predicted, target, conditions], 1)
         side = min(pair.shape[-2:])
@@ -215,10 +248,9 @@ class PerceptualLoss(nn.Module):
             pair = F.interpolate(pair, (self.size, self.size), mode="area")
             factors, side = [1], self.size
         cuts = []
-        for _ in range(self.windows):
-            factor = factors[int(torch.randint(len(factors), (), generator=generator))]
-            draws = torch.rand(pair.shape[0], generator=generator).tolist()
-            places = zip(pair, draws, strict=True)
+        for scale, *drawn in draws.tolist():
+            factor = factors[int(scale * len(factors))]
+            places = zip(pair, drawn, strict=True)
             whole = torch.stack([self._window(p, factor * self.size, draw) for p, draw in places])
             # A line of guidance is as strong in a small picture.
             small = [F.avg_pool2d(whole[:, :7], factor)]

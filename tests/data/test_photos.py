@@ -102,7 +102,7 @@ def test_split_depends_on_names_alone_and_is_stable() -> None:
 
 def test_sampling_weights() -> None:
     weights = sampling_weights(["x/a_1.jpg", "a_2.jpg", "b.jpg"], {"a_*": 4.5, "b*": 0})
-    np.testing.assert_allclose(weights, [0.5, 0.5, 0])
+    np.testing.assert_allclose(weights, [4.5, 4.5, 0])
     with pytest.raises(DataError, match="weight 0"):
         sampling_weights(["a.jpg"], {"*": 0})
 

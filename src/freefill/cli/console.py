@@ -10,12 +10,12 @@ from contextlib import contextmanager
 
 def print_error(message: str) -> None:
     """Print one line of error."""
-    print(f"freefill: error: {_line(message)}", file=sys.stderr)
+    print(f"freefill: {_process()}error: {_line(message)}", file=sys.stderr)
 
 
 def print_notice(message: str) -> None:
     """Print one line that is worth knowing."""
-    print(f"freefill: {_line(message)}", file=sys.stderr)
+    print(f"freefill: {_process()}{_line(message)}", file=sys.stderr)
 
 
 @contextmanager
@@ -47,6 +47,12 @@ def cleaned(text: str) -> str:
         a name\x1b[2J in é
     """
     return "".join(c if c.isprintable() or c == "\n" else _written_out(c) for c in text)
+
+
+def _process() -> str:
+    """Name this process where it is one of several that train together, and not their first."""
+    rank = os.environ.get("RANK", "0")
+    return "" if rank in ("", "0") else f"process {rank}: "
 
 
 def _written_out(character: str) -> str:

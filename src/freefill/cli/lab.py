@@ -27,8 +27,12 @@ NEEDED = (
 
 def train(
     data: Annotated[
-        Path,
-        typer.Option(help="Folder of photos, searched with its subfolders.", show_default=False),
+        str,
+        typer.Option(
+            help="Folder of photos, searched with its subfolders; or WebDataset shards, as "
+            "'freefill pack' makes them: their folder, shard-{000..099}.tar, or an http address.",
+            show_default=False,
+        ),
     ],
     out: Annotated[
         Path,
@@ -62,6 +66,10 @@ def train(
       freefill train --data photos/ --out runs/mine --config configs/finetune.toml --init-from light
 
       freefill train --data photos/ --out runs/mine --resume
+
+    On several processes or GPUs, which share each batch (add --nnodes for several machines):
+
+      torchrun --nproc-per-node 8 -m freefill train --data shards/ --out runs/mine
 
     Watch it with 'tensorboard --logdir runs', or look at runs/mine/previews. Every setting and its
     default is in runs/mine/config.toml.

@@ -1,15 +1,16 @@
-"""Crops with holes, made ahead of the network on a thread of their own.
+"""Crops with holes, made ahead of the network on threads of their own.
 
 Each sample is a pure function of the seed and its number: there is no state to save, and a run
-that is resumed at step n sees what it would have seen. Resizing releases the interpreter lock, so
-one thread is enough to stay ahead of the network on a CPU.
+that is resumed at step n sees what it would have seen. Several processes make the same batch
+together: each makes a share of its samples. Resizing releases the interpreter lock, so one thread
+is enough to stay ahead of the network on a CPU.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -19,8 +20,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from freefill.config import DataConfig, GuidanceConfig, StageConfig, TrainConfig
-from freefill.data.photos import PhotoStore, sampling_weights
+from freefill.config import Config, DataConfig
+from freefill.data.sources import Source
+from freefill.errors import ConfigError
 from freefill.guidance import samples
 from freefill.masks.presets import mixture
 
@@ -111,40 +113,47 @@ def recolour(
 
 
 class Batches:
-    """Makes the batch of any step.
+    """Makes the batch of any step, or one process's share of it.
 
     Args:
-        store: The photos.
-        indices: Which of them to draw from.
-        data: How to cut, change and mask them.
-        seed: Seed of the run.
-        guidance: How many samples have a sketch or strokes.
+        source: The photos.
+        config: How to cut, change and mask them, how many a step takes, and the seed of the run.
+        rank: Number of this process.
+        processes: How many there are; each makes an equal share of every batch.
+
+    Raises:
+        ConfigError: If a batch cannot be shared equally.
     """
 
-    def __init__(
-        self,
-        store: PhotoStore,
-        indices: Sequence[int],
-        data: DataConfig,
-        seed: int,
-        guidance: GuidanceConfig | None = None,
-    ) -> None:
-        views = store.views()
-        self.photos = [views[i] for i in indices]
-        chances = sampling_weights([store.names[i] for i in indices], data.weights)
-        self.cumulative = np.cumsum(chances)
-        self.data = data
-        self.seed = seed
-        self.guidance = guidance if guidance is not None and guidance.on else None
+    def __init__(self, source: Source, config: Config, rank: int = 0, processes: int = 1) -> None:
+        self.source = source
+        self.data, self.train = config.data, config.train
+        self.guidance = config.guidance if config.guidance.on else None
+        self.rank, self.processes = rank, processes
+        for number, stage in enumerate(self.train.stages):
+            if stage.batch % processes:
+                raise ConfigError(
+                    f"train.stages.{number}.batch is {stage.batch}, which {processes} processes "
+                    "cannot share equally"
+                )
 
     def sample(
-        self, step: int, number: int, side: int
+        self, step: int, number: int, side: int, photo: int
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32] | None]:
-        """Make a sample: a crop ``(S, S, 3)`` in [-1, 1], its hole, any guidance ``(S, S, 5)``."""
-        rng = np.random.default_rng([self.seed, step, number])
-        chosen = int(np.searchsorted(self.cumulative, rng.random(), side="right"))
-        photo = self.photos[min(chosen, len(self.photos) - 1)]
-        pixels = crop(photo, side, rng, self.data).astype(np.float32) / np.float32(255)
+        """Make a sample.
+
+        Args:
+            step: Number of the step, from 0.
+            number: Number of the sample in the step.
+            side: Side of the crop, in pixels.
+            photo: Number of the sample in the run, which its photo goes by.
+
+        Returns:
+            A crop ``(S, S, 3)`` in [-1, 1], its hole, any guidance ``(S, S, 5)``.
+        """
+        rng = np.random.default_rng([self.train.seed, step, number])
+        cut = crop(self.source.photo(photo), side, rng, self.data)
+        pixels = cut.astype(np.float32) / np.float32(255)
         pixels = recolour(pixels, rng, self.data.colour)
         hole = mixture(self.data.masks, side, side, rng)
         drawn = None
@@ -153,43 +162,52 @@ class Batches:
             pixels, drawn = samples.sample(pixels, hole, rng, **chances)
         return pixels * 2 - 1, hole, drawn
 
-    def batch(self, step: int, stage: StageConfig, number: int = 0) -> Batch:
-        """Make a batch of a step.
+    def batch(self, step: int, number: int = 0) -> Batch:
+        """Make a batch of a step, or this process's share of it.
 
         Args:
             step: Number of the step, from 0.
-            stage: Gives crop side and batch size.
             number: Which of the step's batches, from 0.
 
         Returns:
-            The batch; the same for the same seed, step, stage and number.
+            The batch; the same for the same photos, settings, step and number. The shares of all
+            processes, in the order of their ranks, are the batch of a single one.
         """
+        stage = self.train.stage_at(step)
+        share = stage.batch // self.processes
         first = number * stage.batch
-        made = [self.sample(step, first + i, stage.crop) for i in range(stage.batch)]
-        holes = [made[0][1] if self.data.shared_hole else hole for _, hole, _ in made]
-        hole = np.stack(holes)[:, None].astype(np.float32)
+        # Every batch takes the photos that follow those of the one before.
+        photos = self.train.crops(step) * self.train.batches
+        mine = range(first + self.rank * share, first + (self.rank + 1) * share)
+        made = [self.sample(step, i, stage.crop, photos + i) for i in mine]
+        holes = [hole for _, hole, _ in made]
+        if self.data.shared_hole:
+            shared = holes[0] if self.rank == 0 else self._hole(step, first, stage.crop, photos)
+            holes = [shared] * share
         drawn = [guidance for _, _, guidance in made if guidance is not None]
         return Batch(
             _planes([pixels for pixels, _, _ in made]),
-            torch.from_numpy(hole),
+            torch.from_numpy(np.stack(holes)[:, None].astype(np.float32)),
             _planes(drawn) if drawn else None,
         )
 
-    def ahead(self, first: int, train: TrainConfig) -> Iterator[list[Batch]]:
+    def _hole(self, step: int, first: int, side: int, photos: int) -> NDArray[np.bool_]:
+        return self.sample(step, first, side, photos + first)[1]
+
+    def ahead(self, first: int) -> Iterator[list[Batch]]:
         """Yield each step's batches, from ``first`` to the last, made ahead of their use.
 
         There is one for both networks, or one for the generator and one for the discriminator.
         """
-        numbers = range(2 if train.separate_batches else 1)
 
         def make(step: int) -> list[Batch]:
-            return [self.batch(step, train.stage_at(step), number) for number in numbers]
+            return [self.batch(step, number) for number in range(self.train.batches)]
 
-        with ThreadPoolExecutor(1) as pool:
+        with ThreadPoolExecutor(self.data.workers) as pool:
             waiting: deque[Future[list[Batch]]] = deque()
-            for step in range(first, train.steps):
+            for step in range(first, self.train.steps):
                 waiting.append(pool.submit(make, step))
-                if len(waiting) > AHEAD:
+                if len(waiting) > AHEAD * self.data.workers:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +25,11 @@ from freefill.errors import DataError
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif"}
 SHOWN = 5
+UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+"""What Pillow raises for photos that cannot be read."""
 
 
-def list_photos(folder: Path) -> list[Path]:
+def list_photos(folder: Path | str) -> list[Path]:
     """List the photos below a folder, sorted, so that the order is the same everywhere.
 
     Args:
@@ -84,7 +87,7 @@ class PhotoStore:
 
 
 def open_store(
-    folder: Path,
+    folder: Path | str,
     size: int,
     cache: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -160,21 +163,21 @@ def split(
 
 
 def sampling_weights(names: Sequence[str], patterns: Mapping[str, float]) -> NDArray[np.float64]:
-    """Give the probability of each photo.
+    """Give how often each photo comes in an epoch.
 
     Args:
         names: Names of the photos.
-        patterns: File name pattern (``cid22_*``) to relative weight; 1 where none matches.
+        patterns: File name pattern (``cid22_*``) to weight; 1 where none matches.
 
     Returns:
-        Probabilities that add up to 1.
+        The weights.
 
     Raises:
         DataError: If every weight is 0.
 
     Examples:
         >>> sampling_weights(["a_1.jpg", "b_1.jpg"], {"a_*": 3})
-        array([0.75, 0.25])
+        array([3., 1.])
     """
     weights = np.ones(len(names))
     for pattern, weight in patterns.items():
@@ -183,15 +186,14 @@ def sampling_weights(names: Sequence[str], patterns: Mapping[str, float]) -> NDA
                 weights[i] = weight
     if weights.sum() <= 0:
         raise DataError("data.weights gives every photo the weight 0")
-    chances: NDArray[np.float64] = weights / weights.sum()
-    return chances
+    return weights
 
 
-def decode(path: Path, size: int) -> NDArray[np.uint8]:
+def decode(path: Path | BinaryIO, size: int) -> NDArray[np.uint8]:
     """Read one photo for training.
 
     Args:
-        path: The file.
+        path: The file, or its content.
         size: Longest allowed shorter side, in pixels; 0 for any.
 
     Returns:
@@ -229,7 +231,7 @@ def _decode_all(
     def attempt(path: Path) -> NDArray[np.uint8] | str:
         try:
             return decode(path, size)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        except UNREADABLE as error:
             return f"{path}: {error}"
 
     content.parent.mkdir(parents=True, exist_ok=True)

@@ -9,9 +9,9 @@ from typing import TextIO
 from torch.utils.tensorboard import SummaryWriter
 
 COLUMNS = (
-    "step", "images", "minutes", "cpu_minutes", "img_s", "lr", "generator", "l1", "low", "coarse",
-    "match", "sketch", "perceptual", "adversarial", "discriminator", "score_real", "score_fake",
-    "r1", "val_l1",
+    "step", "images", "epoch", "minutes", "cpu_minutes", "img_s", "lr", "generator", "l1", "low",
+    "coarse", "match", "sketch", "perceptual", "adversarial", "discriminator", "score_real",
+    "score_fake", "r1", "val_l1",
 )  # fmt: skip
 
 

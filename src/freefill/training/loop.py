@@ -5,31 +5,33 @@ network (hinge SN-PatchGAN on the composite, one discriminator step to each gene
 the raw prediction); the perceptual loss, the moving average and the stages of crop size are
 additions. The two steps share one batch and its composites, so that the generator runs once, unless
 ``train.separate_batches`` is set.
+
+Several processes make each step together: every one computes its share of the batch, and gradients
+are averaged (DDP). A recipe's batch is that of all processes, so its learning rate needs no change.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from freefill import losses, references
-from freefill.config import Config, TrainConfig, from_dict
+from freefill import losses
+from freefill.config import Config, StageConfig, TrainConfig, from_dict
 from freefill.data.batches import Batch, Batches
-from freefill.data.photos import open_store, split
-from freefill.errors import CheckpointError, TrainingError
+from freefill.data.sources import open_source
+from freefill.errors import TrainingError
 from freefill.layers.copying import cell_means
 from freefill.models import build_discriminator, build_generator
 from freefill.models.feature_critic import FeatureCritic
-from freefill.models.lpips import Lpips
-from freefill.training import checkpoint, previews
+from freefill.training import checkpoint, previews, processes, start
 from freefill.training.ema import Ema
 from freefill.training.log import Log
 
@@ -47,7 +49,7 @@ class Progress:
 
 
 def train(
-    photos: Path,
+    data: Path | str,
     run: Path,
     config: Config,
     *,
@@ -60,10 +62,11 @@ def train(
     say: Callable[[str], None] = print,
     report: Callable[[Progress], None] = lambda _: None,
 ) -> Path:
-    """Train a generator on a folder of photos.
+    """Train a generator on photos.
 
     Args:
-        photos: Folder of photos, searched with its subfolders.
+        data: Folder of photos, searched with its subfolders; or WebDataset shards, see
+            :func:`freefill.data.shards.list_shards`.
         run: Folder of the run; made if needed, and refused if it holds a run already.
         config: All settings; a resumed run takes its own from its checkpoint.
         resume: Go on from the run's last checkpoint.
@@ -72,8 +75,8 @@ def train(
         source_card: The card of those: their licence and sources go with what is made of them.
         command: What a person typed, for the card.
         stop_at: Stop, with a checkpoint, after this many steps in all.
-        say: Called with lines for people.
-        report: Called with the progress of each logged step.
+        say: Called with lines for people, in the first process alone.
+        report: Called with the progress of each logged step, in the first process alone.
 
     Returns:
         The last checkpoint.
@@ -83,49 +86,55 @@ def train(
         CheckpointError: If the run exists and ``resume`` is not set, or cannot be resumed.
         TrainingError: If a loss is not a number.
     """
-    state = _prepare(run, resume)
+    # The settings of a resumed run lie in its checkpoint, which one process reads for all of them.
+    fabric = processes.launch("32-true")
+    alone = fabric.global_rank == 0
+    if not alone:
+        say, report = (lambda _: None), (lambda _: None)
+    state = processes.on_first(
+        fabric, lambda: start.prepare(run, resume or processes.restarted(run))
+    )
     if state:
         config = from_dict(state["config"])
         origin, command = state["started_from"], state["command"]
         source_card = state.get("source_card")
         say(f"resuming {run} at step {state['step']} of {config.train.steps}")
     settings, weights = config.train, config.loss
+    fabric = processes.launch(start.precision_of(settings))
 
-    # Photos first: a file that cannot be read is named before anything is made or computed.
-    store = open_store(photos, config.data.size, progress=_decoding(say))
-    run.mkdir(parents=True, exist_ok=True)
-    (run / "config.toml").write_text(config.to_toml())
-    used, held = split(store.names, config.data.holdout, config.data.holdout_first)
-    say(f"{len(used)} photos to train on, {len(held)} held out")
-    if state and state["photos"] != len(used):
+    # Photos first: a file that cannot be read is named before anything is made or computed. One
+    # process a machine decodes them.
+    photos = processes.once_a_machine(
+        fabric, lambda: open_source(str(data), config.data, settings.seed, say)
+    )
+    if alone:
+        run.mkdir(parents=True, exist_ok=True)
+        (run / "config.toml").write_text(config.to_toml())
+    say(f"{photos.photos} photos to train on, {len(photos.held)} to look at")
+    if state and state["photos"] != photos.photos:
         say(
             f"the checkpoint was trained on {state['photos']} photos: from here on the run differs "
             "from an uninterrupted one"
         )
-    batches = Batches(store, used, config.data, settings.seed, config.guidance)
-    preview = previews.Preview(store, held or used[:4], settings.stages[-1].crop)
+    batches = Batches(photos, config, fabric.global_rank, fabric.world_size)
+    say(_shares(settings, fabric.world_size))
+    preview = previews.Preview(photos.held, settings.stages[-1].crop)
 
-    fabric = Fabric(accelerator="auto", devices=1, precision=_precision(settings))
     torch.manual_seed(settings.seed)
     generator = build_generator(config.model)
     guided = config.model.guidance if config.guidance.on else 0
     discriminator = build_discriminator(config.model, settings.stages[-1].crop, guided)
     if init is not None:
-        _start_from(generator, init, say)
+        start.start_from(generator, init, say)
     if settings.channels_last:
-        _channels_last(generator)
-        _channels_last(discriminator)
+        start.channels_last(generator)
+        start.channels_last(discriminator)
     ema = Ema(generator, settings.ema)
     ema.network.to(fabric.device)
     say(f"generator {_millions(generator)}, discriminator {_millions(discriminator)} parameters")
-    perceptual = None
-    if weights.perceptual:
-        metric = Lpips.load(references.fetch("lpips_vgg", say), "vgg").to(fabric.device)
-        if settings.channels_last:
-            _channels_last(metric)
-        perceptual = losses.PerceptualLoss(
-            metric, weights.perceptual_size, weights.perceptual_windows
-        )
+    perceptual = processes.once_a_machine(
+        fabric, lambda: start.perceptual_loss(config, fabric.device, say)
+    )
 
     g_optimizer = torch.optim.Adam(generator.parameters(), settings.lr, settings.betas)
     d_optimizer = torch.optim.Adam(
@@ -139,12 +148,17 @@ def train(
         checkpoint.restore(ema.network, state["ema"], run)
         g_optimizer.load_state_dict(state["g_optimizer"])
         d_optimizer.load_state_dict(state["d_optimizer"])
+    if not guided and hasattr(generator, "guide"):
+        # Processes wait for the gradient of every parameter that could have one.
+        generator.guide.requires_grad_(False)
+    # These share their weights with what Fabric wraps. They are called where no gradients of theirs
+    # are wanted, which several processes would wait for.
     bare_generator, bare_discriminator = generator, discriminator
-    generator, g_optimizer = fabric.setup(generator, g_optimizer)
-    discriminator, d_optimizer = fabric.setup(discriminator, d_optimizer)
     if settings.compile:
         generator.compile()
         discriminator.compile()
+    generator, g_optimizer = fabric.setup(generator, g_optimizer)
+    discriminator, d_optimizer = fabric.setup(discriminator, d_optimizer)
 
     def keep(step: int) -> Path:
         return checkpoint.save(
@@ -153,7 +167,7 @@ def train(
                 "step": step,
                 "seconds": seconds,
                 "cpu_seconds": cpu,
-                "photos": len(used),
+                "photos": photos.photos,
                 "hardware": _hardware(fabric),
                 "started_from": origin,
                 "source_card": source_card,
@@ -170,58 +184,38 @@ def train(
     def discriminate(step: int, views: list[View]) -> dict[str, Tensor]:
         """Take the discriminator's step: true pictures above 1, filled ones below -1."""
         values: dict[str, Tensor] = {}
-        for fake, real, conditions in views:
+        for number, (fake, real, conditions) in enumerate(views, 1):
             penalise = weights.r1 > 0 and step % weights.r1_every == 0
             if penalise:
                 real = [r.detach().requires_grad_() for r in real]
             pairs = [torch.cat(pair) for pair in zip(real, fake, strict=True)]
-            scores = discriminator(*pairs, conditions.repeat(2, 1, 1, 1))
-            real_scores, fake_scores = scores.float().chunk(2)
-            d_loss = losses.hinge_discriminator(real_scores, fake_scores)
-            _add(values, "discriminator", d_loss, len(views))
-            _add(values, "score_real", real_scores.mean(), len(views))
-            _add(values, "score_fake", fake_scores.mean(), len(views))
-            if penalise:
-                penalty = losses.r1(real_scores, real)
-                _add(values, "r1", penalty, len(views))
-                d_loss = d_loss + weights.r1 / 2 * weights.r1_every * penalty
-            fabric.backward(d_loss / len(views))
+            with fabric.no_backward_sync(discriminator, number < len(views)):
+                scores = discriminator(*pairs, conditions.repeat(2, 1, 1, 1))
+                real_scores, fake_scores = scores.float().chunk(2)
+                d_loss = losses.hinge_discriminator(real_scores, fake_scores)
+                _add(values, "discriminator", d_loss, len(views))
+                _add(values, "score_real", real_scores.mean(), len(views))
+                _add(values, "score_fake", fake_scores.mean(), len(views))
+                if penalise:
+                    penalty = losses.r1(real_scores, real)
+                    _add(values, "r1", penalty, len(views))
+                    d_loss = d_loss + weights.r1 / 2 * weights.r1_every * penalty
+                fabric.backward(d_loss / len(views))
         d_optimizer.step()
         d_optimizer.zero_grad(set_to_none=True)
         return values
 
-    log = Log(run, first)
-    last = min(settings.steps, stop_at or settings.steps)
-    clock, cpu_clock, marked, step = time.monotonic(), time.process_time(), first, first
-    sums: dict[str, Tensor] = {}
-    counts: dict[str, int] = {}
-    path = run / checkpoint.NAME
-    source = batches.ahead(first, settings)
-    try:
-        for step in range(first, last):
-            stage = settings.stage_at(step)
-            batch, *own = [made.to(fabric.device) for made in next(source)]
-            rate = _rate(step, settings)
-            for optimizer, base in (
-                (g_optimizer, settings.lr),
-                (d_optimizer, settings.discriminator_lr),
-            ):
-                for group in optimizer.param_groups:
-                    group["lr"] = base * rate
-            # The windows of the perceptual loss depend on the step alone: nothing to save.
-            windows = torch.Generator().manual_seed(settings.seed * 1_000_003 + step)
-            values: dict[str, Tensor] = {}
-            parts = batch.parts(settings.accumulate)
+    def generate(
+        stage: StageConfig, parts: list[Batch], windows: Sequence[Tensor], near: Tensor | None
+    ) -> tuple[dict[str, Tensor], list[View]]:
+        """Take the generator's step: l1 on the prediction, the other losses on the composite.
 
-            if own and stage.adversarial:
-                with torch.no_grad():
-                    views = [_view(generator, part) for part in own[0].parts(len(parts))]
-                _add_all(values, discriminate(step, views))
-
-            # Generator: l1 on the prediction, the other losses on the composite. What the
-            # discriminator looks at, filled and true, is kept for its own step, if that is to come.
-            views = []
-            for part in parts:
+        What the discriminator looks at, filled and true, is kept for its own step.
+        """
+        values: dict[str, Tensor] = {}
+        views: list[View] = []
+        for number, part in enumerate(parts):
+            with fabric.no_backward_sync(generator, number + 1 < len(parts)):
                 output = _output(generator, part)
                 predicted = output["filled"].float()
                 filled = composite(predicted, part)
@@ -243,12 +237,13 @@ def train(
                     g_loss = g_loss + weights.match * output["match"]
                     _add(values, "match", output["match"], len(parts))
                 if weights.sketch and part.guidance is not None:
-                    error = losses.edge_difference(predicted, part.image, part.guidance[:, :1])
+                    lines = part.guidance[:, :1]
+                    error = losses.edge_difference(predicted, part.image, lines, near)
                     g_loss = g_loss + weights.sketch * error
                     _add(values, "sketch", error, len(parts))
                 if perceptual is not None:
                     with fabric.autocast():
-                        look = perceptual(filled, part.image, part.conditions, windows)
+                        look = perceptual(filled, part.image, part.conditions, windows[number])
                     g_loss = g_loss + weights.perceptual * look.distance
                     _add(values, "perceptual", look.distance, len(parts))
                     if isinstance(bare_discriminator, FeatureCritic):
@@ -256,17 +251,57 @@ def train(
                         filled_view, true_view = look.filled[1:], look.true[1:]
                         conditions = look.conditions
                 if stage.adversarial:
-                    discriminator.requires_grad_(False)
-                    score = losses.hinge_generator(discriminator(*filled_view, conditions).float())
-                    discriminator.requires_grad_(True)
+                    bare_discriminator.requires_grad_(False)
+                    with fabric.autocast():
+                        scores = bare_discriminator(*filled_view, conditions)
+                    bare_discriminator.requires_grad_(True)
+                    score = losses.hinge_generator(scores.float())
                     g_loss = g_loss + stage.adversarial * score
                     _add(values, "adversarial", score, len(parts))
                 views.append(([v.detach() for v in filled_view], true_view, conditions))
                 _add(values, "generator", g_loss, len(parts))
                 fabric.backward(g_loss / len(parts))
-            g_optimizer.step()
-            g_optimizer.zero_grad(set_to_none=True)
+        g_optimizer.step()
+        g_optimizer.zero_grad(set_to_none=True)
+        return values, views
 
+    log = Log(run, first) if alone else None
+    last = min(settings.steps, stop_at or settings.steps)
+    clock, cpu_clock, marked, step = time.monotonic(), time.process_time(), first, first
+    sums: dict[str, Tensor] = {}
+    counts: dict[str, int] = {}
+    path = run / checkpoint.NAME
+    source = batches.ahead(first)
+    try:
+        for step in range(first, last):
+            stage = settings.stage_at(step)
+            batch, *own = [made.to(fabric.device) for made in next(source)]
+            rate = _rate(step, settings)
+            for optimizer, base in (
+                (g_optimizer, settings.lr),
+                (d_optimizer, settings.discriminator_lr),
+            ):
+                for group in optimizer.param_groups:
+                    group["lr"] = base * rate
+            values: dict[str, Tensor] = {}
+            parts = batch.parts(settings.accumulate)
+            windows: Sequence[Tensor] = ()
+            near = None
+            if perceptual is not None:
+                windows = _windows(perceptual, step, settings, fabric)
+            if weights.sketch and batch.guidance is not None:
+                # Shares and parts of a batch have more or fewer lines.
+                near = fabric.all_reduce(losses.near_lines(batch.guidance[:, :1])) / len(parts)
+
+            if own and stage.adversarial:
+                with torch.no_grad():
+                    views = [
+                        _view(bare_generator, fabric, part) for part in own[0].parts(len(parts))
+                    ]
+                _add_all(values, discriminate(step, views))
+
+            made, views = generate(stage, parts, windows, near)
+            _add_all(values, made)
             if stage.adversarial and not own:
                 _add_all(values, discriminate(step, views))
             ema.update(bare_generator, step)
@@ -277,25 +312,28 @@ def train(
             done = step + 1
             if done % settings.log_every == 0 or done == last:
                 now, cpu_now = time.monotonic(), time.process_time()
+                spent = torch.tensor(cpu_now - cpu_clock, device=fabric.device)
+                seconds += now - clock
+                cpu += float(fabric.all_reduce(spent, reduce_op="sum"))
                 speed = (done - marked) * stage.batch / max(now - clock, 1e-9)
-                seconds, cpu = seconds + now - clock, cpu + cpu_now - cpu_clock
-                clock, cpu_clock, marked = now, cpu_now, done
-                means = {name: float(total) / counts[name] for name, total in sums.items()}
-                sums, counts = {}, {}
+                means = _means(fabric, sums, counts)
+                sums, counts, marked = {}, {}, done
                 _check_finite(means, done, path)
                 row: dict[str, float] = {
-                    "step": done, "images": settings.crops(done), "minutes": seconds / 60,
-                    "cpu_minutes": cpu / 60, "img_s": speed, "lr": settings.lr * rate, **means,
+                    "step": done, "images": settings.crops(done),
+                    "epoch": settings.crops(done) * settings.batches / photos.epoch,
+                    "minutes": seconds / 60, "cpu_minutes": cpu / 60, "img_s": speed,
+                    "lr": settings.lr * rate, **means,
                 }  # fmt: skip
-                if done % settings.preview_every == 0 or done == settings.steps:
-                    row["val_l1"] = preview.write(ema.network, run / "previews", done)
-                log.write(row)
-                left = settings.pixels(last) - settings.pixels(done)
-                eta = left / (speed * stage.crop**2)
-                report(Progress(done, last, speed, eta, row))
+                if log is not None:
+                    if done % settings.preview_every == 0 or done == settings.steps:
+                        row["val_l1"] = preview.write(ema.network, run / "previews", done)
+                    log.write(row)
+                    left = settings.pixels(last) - settings.pixels(done)
+                    report(Progress(done, last, speed, left / (speed * stage.crop**2), row))
                 clock, cpu_clock = time.monotonic(), time.process_time()
             if done % settings.save_every == 0 or done == last:
-                path = keep(done)
+                path = keep(done) if alone else path
     except KeyboardInterrupt:
         # The step that was cut off is not counted; the weights are those of the last whole one only
         # at a checkpoint, so nothing is written here.
@@ -303,7 +341,9 @@ def train(
         raise
     finally:
         source.close()  # type: ignore[attr-defined]
-        log.close()
+        if log is not None:
+            log.close()
+    processes.leave()
     return path
 
 
@@ -317,8 +357,24 @@ def _output(generator: nn.Module, batch: Batch) -> dict[str, Tensor]:
     return {"filled": output} if isinstance(output, Tensor) else output
 
 
-def _view(generator: nn.Module, batch: Batch) -> View:
-    return [composite(_output(generator, batch)["filled"], batch)], [batch.image], batch.conditions
+def _view(generator: nn.Module, fabric: Fabric, batch: Batch) -> View:
+    with fabric.autocast():
+        filled = _output(generator, batch)["filled"]
+    return [composite(filled, batch)], [batch.image], batch.conditions
+
+
+def _windows(
+    perceptual: losses.PerceptualLoss, step: int, settings: TrainConfig, fabric: Fabric
+) -> list[Tensor]:
+    """Draw the windows of a step, and give those of this process's share, part by part.
+
+    They depend on the step alone: there is nothing to save.
+    """
+    source = torch.Generator().manual_seed(settings.seed * 1_000_003 + step)
+    batch = settings.stage_at(step).batch
+    drawn = perceptual.draw(batch, source)
+    mine = drawn[:, 1:].chunk(fabric.world_size, 1)[fabric.global_rank]
+    return [torch.cat([drawn[:, :1], part], 1) for part in mine.chunk(settings.accumulate, 1)]
 
 
 def composite(predicted: Tensor, batch: Batch) -> Tensor:
@@ -326,61 +382,28 @@ def composite(predicted: Tensor, batch: Batch) -> Tensor:
     return predicted.float() * batch.hole + batch.image * (1 - batch.hole)
 
 
-def _prepare(run: Path, resume: bool) -> dict[str, Any] | None:
-    if resume:
-        if run.is_file():
-            raise CheckpointError(f"{run} is a file: --out names the folder of the run")
-        return checkpoint.load(run)
-    if (run / checkpoint.NAME).exists():
-        raise CheckpointError(f"{run} holds a run already: add --resume, or choose another --out")
-    if run.exists() and not run.is_dir():
-        raise CheckpointError(f"{run} is a file: --out names the folder of the run")
-    return None
+def _shares(settings: TrainConfig, world: int) -> str:
+    """Say how large a step is and how it is shared: what a recipe's learning rate goes with."""
+    batches = "/".join(str(batch) for batch in dict.fromkeys(s.batch for s in settings.stages))
+    shared = f" shared by {world} processes" if world > 1 else ""
+    parts = f", each in {settings.accumulate} parts" if settings.accumulate > 1 else ""
+    return (
+        f"batch {batches}{shared}{parts}; learning rate {settings.lr:g}, "
+        f"discriminator {settings.discriminator_lr:g}"
+    )
 
 
-def _decoding(say: Callable[[str], None]) -> Callable[[int, int], None]:
-    def progress(done: int, total: int) -> None:
-        if done == total or done % 512 == 0:
-            say(f"decoded {done} of {total} photos")
-
-    return progress
-
-
-def _precision(settings: TrainConfig) -> Any:
-    if settings.precision != "auto":
-        return settings.precision
-    if torch.cuda.is_available():
-        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
-    return "bf16-mixed" if torch.ops.mkldnn._is_mkldnn_bf16_supported() else "32-true"
-
-
-def _channels_last(module: nn.Module) -> None:
-    # The annotation of Module.to knows no memory_format alone.
-    cast(Any, module).to(memory_format=torch.channels_last)
+def _means(fabric: Fabric, sums: dict[str, Tensor], counts: dict[str, int]) -> dict[str, float]:
+    """Give the mean of each loss since the last row, over the shares of all processes."""
+    stacked = torch.stack([total / counts[name] for name, total in sums.items()])
+    return dict(zip(sums, fabric.all_reduce(stacked).tolist(), strict=True))
 
 
 def _hardware(fabric: Fabric) -> str:
+    one = f"CPU, {torch.get_num_threads()} threads"
     if fabric.device.type == "cuda":
-        return torch.cuda.get_device_name(fabric.device)
-    return f"CPU, {torch.get_num_threads()} threads"
-
-
-def _start_from(generator: nn.Module, init: dict[str, Tensor], say: Callable[[str], None]) -> None:
-    own = generator.state_dict()
-    fitting = {k: v.float() for k, v in init.items() if k in own and own[k].shape == v.shape}
-    taken = sum(v.numel() for v in fitting.values())
-    # An unguided file has no guidance branch, which starts at zero anyway.
-    total = sum(v.numel() for k, v in own.items() if not k.startswith("guide."))
-    if 2 * taken < total:
-        raise CheckpointError(
-            f"the weights to start from do not fit this network: {len(fitting)} of its {len(own)} "
-            f"tensors are in them with the same shape, {taken:,} of {total:,} parameters"
-        )
-    generator.load_state_dict(own | fitting)
-    fresh = sorted(k for k in own if k not in fitting and not k.startswith("guide."))
-    say(f"starting from {taken:,} given parameters of {total:,}")
-    if fresh:
-        say(f"{len(fresh)} tensors start fresh, not given in this shape: {fresh[0]} first")
+        one = torch.cuda.get_device_name(fabric.device)
+    return f"{fabric.world_size} x {one}" if fabric.world_size > 1 else one
 
 
 def _rate(step: int, settings: TrainConfig) -> float:

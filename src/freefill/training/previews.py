@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
 from freefill.config import DataConfig
 from freefill.data.batches import crop
-from freefill.data.photos import PhotoStore
 from freefill.masks.presets import free_form
 
 SHOWN = 8
@@ -22,18 +22,16 @@ class Preview:
     """A fixed set of photos and holes.
 
     Args:
-        store: The photos.
-        indices: Which of them to use.
+        photos: ``(H, W, 3)`` uint8 RGB, at least one.
         side: Side of the crops, in pixels.
     """
 
-    def __init__(self, store: PhotoStore, indices: Sequence[int], side: int) -> None:
-        views = store.views()
+    def __init__(self, photos: Sequence[NDArray[np.uint8]], side: int) -> None:
         whole = DataConfig(min_scale=1.0, flip=False)
         images, holes = [], []
-        for number, index in enumerate(indices):
+        for number, photo in enumerate(photos):
             rng = np.random.default_rng(number)
-            images.append(crop(views[index], side, rng, whole))
+            images.append(crop(photo, side, rng, whole))
             holes.append(free_form(side, side, rng))
         self.pixels = np.stack(images)
         self.holes = np.stack(holes)

@@ -17,7 +17,7 @@ from email.message import Message
 from http.client import HTTPException, InvalidURL
 from pathlib import Path
 from ssl import SSLCertVerificationError
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 from urllib.error import HTTPError, URLError
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
@@ -25,6 +25,7 @@ from freefill import __version__
 from freefill.errors import WeightsError
 from freefill.weights.addresses import check_address
 
+T = TypeVar("T")
 Progress = Callable[[int, int], None]
 """Told the bytes that are there and the bytes there will be."""
 
@@ -72,30 +73,63 @@ def discard(partial: Path) -> None:
     state_of(partial).unlink(missing_ok=True)
 
 
-def read(url: str) -> bytes:
-    """Read a small file, a card.
+def size_of(url: str) -> int:
+    """Ask for the size of a file.
 
     Args:
         url: Its https, http or file address.
 
     Returns:
+        Its bytes.
+
+    Raises:
+        WeightsError: If it cannot be had, or the server does not say.
+    """
+    check_address(url)
+
+    def ask() -> str:
+        with _open(url, {}, "HEAD") as response:
+            return str(response.headers.get("Content-Length", ""))
+
+    length = _attempts(url, ask)
+    if not length.isdecimal():
+        raise WeightsError(f"{url}: the server does not say how large the file is")
+    return int(length)
+
+
+def read(url: str, limit: int = LARGEST_CARD) -> bytes:
+    """Read a small file: a card, an index.
+
+    Args:
+        url: Its https, http or file address.
+        limit: Bytes that it may have.
+
+    Returns:
         Its content.
 
     Raises:
-        WeightsError: If it cannot be had, or is larger than 1 MB.
+        WeightsError: If it cannot be had, or is larger than that.
     """
     check_address(url)
+
+    def ask() -> bytes:
+        with _open(url, {}) as response, _network(url):
+            content: bytes = response.read(limit + 1)
+            return content
+
+    content = _attempts(url, ask)
+    if len(content) > limit:
+        raise WeightsError(f"{url} has more than {limit:,} bytes: that is another file")
+    return content
+
+
+def _attempts(url: str, ask: Callable[[], T]) -> T:
     for attempt in range(ATTEMPTS):
         try:
-            with _open(url, {}) as response, _network(url):
-                content: bytes = response.read(LARGEST_CARD + 1)
+            return ask()
         except _BrokenError as error:
             reason = str(error)
             time.sleep(PAUSE * 2**attempt)
-            continue
-        if len(content) > LARGEST_CARD:
-            raise WeightsError(f"{url} has more than {LARGEST_CARD:,} bytes: that is no card")
-        return content
     raise WeightsError(f"{url} cannot be fetched: {reason}")
 
 
@@ -191,8 +225,7 @@ def _attempt(url: str, partial: Path, size: int, sha256: str, progress: Progress
 
 def _wrong_size(url: str, found: str, size: int) -> WeightsError:
     return WeightsError(
-        f"{url} has {found} bytes where the registry says {size:,}: it is another file, or not "
-        "whole"
+        f"{url} has {found} bytes where {size:,} are expected: it is another file, or not whole"
     )
 
 
@@ -207,8 +240,9 @@ def _place(status: int, headers: Message) -> tuple[int, int | None]:
     return 0, int(length) if length.isdecimal() else None
 
 
-def _open(url: str, headers: dict[str, str]) -> Any:
-    request = Request(url, headers={"User-Agent": f"freefill/{__version__}", **headers})  # noqa: S310 checked
+def _open(url: str, headers: dict[str, str], method: str = "GET") -> Any:
+    headers = {"User-Agent": f"freefill/{__version__}", **headers}
+    request = Request(url, headers=headers, method=method)  # noqa: S310 checked
     with _network(url):
         return build_opener(_Redirects).open(request, timeout=TIMEOUT)
 
