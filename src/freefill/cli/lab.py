@@ -77,6 +77,7 @@ def train(
     need_lab()
     from freefill import config as settings
     from freefill.export.export import initial_weights, source_card
+    from freefill.training import processes
     from freefill.training.loop import train as run_training
 
     if resume and (config or set_ or init_from):
@@ -103,8 +104,10 @@ def train(
         )
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
+    processes.leave()
     following = shlex.join(["freefill", "export", str(out), "--out", f"{out}/weights.onnx"])
-    typer.echo(f"{path}: done. Next: {following}")
+    if processes.is_first():
+        typer.echo(f"{path}: done. Next: {following}")
 
 
 def _check_variant(base: dict[str, Any], model: ModelConfig) -> None:

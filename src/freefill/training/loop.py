@@ -64,6 +64,9 @@ def train(
 ) -> Path:
     """Train a generator on photos.
 
+    Processes that were started together train together; they part by
+    :func:`freefill.training.processes.leave`.
+
     Args:
         data: Folder of photos, searched with its subfolders; or WebDataset shards, see
             :func:`freefill.data.shards.list_shards`.
@@ -343,7 +346,6 @@ def train(
         source.close()  # type: ignore[attr-defined]
         if log is not None:
             log.close()
-    processes.leave()
     return path
 
 

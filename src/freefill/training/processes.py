@@ -7,7 +7,9 @@ one process.
 
 from __future__ import annotations
 
+import gc
 import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,12 +18,16 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments import TorchElasticEnvironment
 from lightning_fabric.strategies import DDPStrategy
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 from freefill.engines.onnx import available_cores
 from freefill.errors import ConfigError, FreefillError
 from freefill.training import checkpoint
 
 T = TypeVar("T")
+NOISE = ("`broadcast_buffers` is deprecated", "Grad strides do not match bucket view strides")
+"""Warnings of torch's that nobody can act on: the name before 2.13, and of 1x1 convolutions."""
 
 
 def launch(precision: Any) -> Fabric:
@@ -60,12 +66,35 @@ def launch(precision: Any) -> Fabric:
         strategy=strategy,
         precision=precision,
     )
+    _connect(fabric.device)
     fabric.launch()
     return fabric
 
 
+def _connect(device: torch.device) -> None:
+    """Meet the others, before Fabric would.
+
+    Processes that torchrun starts anew after a failure share a store with those before them, and
+    would look for their neighbours at the addresses of the dead (pytorch/pytorch#135712).
+    """
+    if torch.distributed.is_initialized():
+        return
+    attempt = _number("TORCHELASTIC_RESTART_COUNT", 0)
+    store, rank, world = next(rendezvous("env://"))
+    torch.distributed.init_process_group(
+        "gloo" if device.type == "cpu" else "nccl",
+        store=PrefixStore(f"attempt {attempt}", store),
+        rank=rank,
+        world_size=world,
+        device_id=None if device.type == "cpu" else device,
+    )
+
+
 def leave() -> None:
-    """Part from the other processes."""
+    """Part from the other processes, when training is done."""
+    # What averages gradients must be gone before the connection is: gloo's threads deadlock with
+    # an interpreter that drops both at once (torch 2.13).
+    gc.collect()
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 
@@ -132,6 +161,11 @@ def once_a_machine(fabric: Fabric, make: Callable[[], T]) -> T:
         if total:
             raise SystemExit(2)
     return made  # type: ignore[return-value]
+
+
+def is_first() -> bool:
+    """Tell whether this is the first process, or the only one."""
+    return _number("RANK", 0) == 0
 
 
 def restarted(run: Path) -> bool:
