@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,9 @@ from subprocess import CompletedProcess
 
 import pytest
 from PIL import Image
+
+from freefill.cli.pack import lines_of_progress
+from freefill.data.packing import Progress
 
 Run = Callable[..., "CompletedProcess[str]"]
 
@@ -141,6 +145,41 @@ def test_summary_broken_files_and_a_second_call(
     assert other.returncode == 2
     (line,) = other.stderr.splitlines()
     assert "--size 512, not --size 256" in line
+
+
+def test_a_bar_is_drawn_on_a_terminal(
+    command: Run, examples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "100")
+    ran = command("pack", examples, tmp_path / "out", "--workers", 1)
+    assert ran.returncode == 0, ran.stderr
+    assert "packing" in ran.stderr
+    found = re.sub("\x1b\\[[0-9;?]*[A-Za-z]", "", ran.stderr)
+    assert "12/12" in found
+    assert "0 duplicates" in found
+
+
+def test_lines_of_progress_tell_speed_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    said: list[str] = []
+    show, listing = lines_of_progress(0, said.append)
+    listing(10_000)
+    now = 40
+    listing(20_000)
+    now = 50
+    for done in range(1000, 12_000, 1000):
+        # Ten seconds for a thousand files.
+        show(Progress(done, 13_000, 1000, done - 30, 20, 10, 1000))
+        now += 10
+    assert said == [
+        "listing: 20000 photos so far",
+        "going on from 1000 of 13000 files",
+        "3000/13000 files  2970 packed  20 duplicates  10 broken  100 photos/s  ETA 1:40",
+        "6000/13000 files  5970 packed  20 duplicates  10 broken  100 photos/s  ETA 1:10",
+        "9000/13000 files  8970 packed  20 duplicates  10 broken  100 photos/s  ETA 0:40",
+    ]
 
 
 @pytest.mark.parametrize(

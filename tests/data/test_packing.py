@@ -23,6 +23,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
+from freefill.data import packing_workers
 from freefill.data.packing import Options, Progress, Summary, pack
 from freefill.data.packing_sources import find_sources
 from freefill.data.packing_workers import Broken, Ready, Recipe, Workers, make_ready
@@ -359,6 +360,23 @@ def test_a_file_that_crashes_the_decoder_stops_nothing_else(tmp_path: Path, once
     ]
 
 
+class DeadlyToAll:
+    """A folder in which every file ends the process that opens it."""
+
+    def __truediv__(self, name: str) -> Path:
+        os._exit(3)
+
+
+def test_workers_that_only_die_stop_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packing_workers, "DEATHS", 0)
+    names = [f"{number}.png" for number in range(60)]
+    with (
+        pytest.raises(DataError, match=r"exit code 3.*fewer --workers"),
+        Workers(DeadlyToAll(), names, Recipe(64, 92, 64, 10**8), 1) as workers,  # type: ignore[arg-type]
+    ):
+        list(workers.results(0))
+
+
 def test_a_disk_that_goes_away_is_no_list_of_broken_files(photos: Path, tmp_path: Path) -> None:
     shutil.move(photos, tmp_path / "kept")
     shutil.copytree(tmp_path / "kept", photos)
@@ -409,8 +427,22 @@ def test_shards_that_were_changed_are_noticed(photos: Path, tmp_path: Path) -> N
     with pytest.raises(DataError, match=r"shard-000001\.tar is gone"):
         pack(photos, out, SMALL)
     pack(photos, out, SMALL, overwrite=True)
-    (out / "report.csv").unlink()
-    with pytest.raises(DataError, match=r"report\.csv was changed"):
+    text = (out / "report.csv").read_text()
+    for changed in (
+        None,
+        "",
+        "something else\n",
+        text + "one cell\n",
+        text.replace("packed,0", "x,0"),
+    ):
+        (out / "report.csv").unlink()
+        if changed is not None:
+            (out / "report.csv").write_text(changed)
+        with pytest.raises(DataError, match=r"report\.csv was changed"):
+            pack(photos, out, SMALL)
+        (out / "report.csv").write_text(text)
+    (out / "pack.json").write_text("{")
+    with pytest.raises(DataError, match=r"pack\.json is damaged"):
         pack(photos, out, SMALL)
 
 

@@ -41,7 +41,7 @@ def pack(
     ] = 512,
     quality: Annotated[int, typer.Option(help="Of the JPEGs.", min=1, max=100)] = 92,
     per_shard: Annotated[
-        int, typer.Option(help="Photos a shard; three shards fit into memory.", min=1)
+        int, typer.Option(help="Photos a shard. Memory holds two shards at a time.", min=1)
     ] = 1000,
     distance: Annotated[
         int,
@@ -147,7 +147,7 @@ def _shown() -> Iterator[Shown]:
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield _lines(time.monotonic(), print_notice)
+        yield lines_of_progress(time.monotonic(), print_notice)
         return
     columns = (*Bar.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
     with Bar(*columns, TextColumn("{task.fields[more]}"), console=console) as bar:
@@ -168,7 +168,16 @@ def _shown() -> Iterator[Shown]:
         yield show, lambda count: bar.update(task, completed=count)
 
 
-def _lines(start: float, say: Callable[[str], None]) -> Shown:
+def lines_of_progress(start: float, say: Callable[[str], None]) -> Shown:
+    """Tell of progress in lines, one every 30 seconds: for logs.
+
+    Args:
+        start: When the work began, by ``time.monotonic``.
+        say: Prints a line.
+
+    Returns:
+        What is called while photos are packed, and while they are listed.
+    """
     told = start
 
     def due() -> bool:

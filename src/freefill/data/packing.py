@@ -143,7 +143,8 @@ def pack(
         src: Folder of photos, searched with its subfolders.
         dst: Folder of the shards: new, or one that was begun with the same options and photos.
         options: How.
-        workers: Processes that decode; 0 does everything in this one. The bytes are the same.
+        workers: Processes that decode; 0 does everything in this one. The bytes are the same. A
+            script that asks for workers needs ``if __name__ == "__main__":`` around the call.
         overwrite: Delete the shards of an earlier call first.
         progress: Called now and then.
         listing: Called with the number of photos found so far.

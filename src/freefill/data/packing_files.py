@@ -105,13 +105,18 @@ class Destination:
             return
         with path.open("rb") as file:
             packed = 0
-            for number, cells in enumerate(csv.reader(self._lines(file))):
-                if len(cells) != len(COLUMNS) or (number == 0 and tuple(cells) != COLUMNS):
+            cells = csv.reader(self._lines(file))
+            try:
+                if tuple(next(cells, COLUMNS)) != COLUMNS:
                     raise DataError(changed)
-                if number:
-                    row = Row(*cells)
-                    packed += row.state == "packed"
+                for values in cells:
+                    row = Row(*values)
+                    if row.state == "packed":
+                        int(row.phash, 16)
+                        packed += 1
                     yield row
+            except (csv.Error, TypeError, ValueError):
+                raise DataError(changed) from None
         if packed != self.photos:
             raise DataError(changed)
 
@@ -209,8 +214,7 @@ class Destination:
             left.unlink()
         index, progress = self.folder / INDEX, self.folder / PROGRESS
         if index.exists():
-            found = json.loads(index.read_bytes())["shards"]
-            self.shards = [Shard(**entry) for entry in found]
+            self.shards = [Shard(**entry) for entry in _read(index)["shards"]]
             self.finished = True
             progress.unlink(missing_ok=True)
         elif progress.exists():
@@ -265,7 +269,7 @@ def opened(folder: Path, settings: dict[str, Any], *, overwrite: bool) -> Iterat
             if overwrite and path.exists():
                 _clear(folder)
             if path.exists():
-                _compare(folder, json.loads(path.read_bytes()), settings)
+                _compare(folder, _read(path), settings)
             else:
                 _write(path, [json.dumps(settings, indent=1).encode() + b"\n"])
             destination = Destination(folder, settings)
@@ -340,6 +344,14 @@ def _option(name: str, value: object) -> str:
     if name == "distance" and value is None:
         return "--keep-duplicates"
     return f"--{name.replace('_', '-')} {value}"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(path.read_bytes())
+    except ValueError:
+        raise DataError(f"{path} is damaged: --overwrite packs anew") from None
+    return found
 
 
 def _clear(folder: Path) -> None:

@@ -6,7 +6,7 @@ import hashlib
 import os
 from array import array
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +33,7 @@ class Sources:
 
     folder: Path
     digest: str
-    _names: bytes
+    _names: bytearray
     _ends: NDArray[np.uint64]
     _order: NDArray[np.uint32]
 
@@ -45,7 +45,7 @@ class Sources:
         """Give the name, relative to the folder and with ``/``, at a place in the order."""
         number = int(self._order[position])
         start = int(self._ends[number - 1]) if number else 0
-        return os.fsdecode(self._names[start : int(self._ends[number])])
+        return os.fsdecode(bytes(self._names[start : int(self._ends[number])]))
 
 
 def find_sources(folder: Path, progress: Callable[[int], None] | None = None) -> Sources:
@@ -77,13 +77,13 @@ def find_sources(folder: Path, progress: Callable[[int], None] | None = None) ->
     if not ends:
         kinds = ", ".join(sorted(SUFFIXES))
         raise DataError(f"{folder} holds no photos (looked for {kinds} in it and below)")
-    halves = np.frombuffer(bytes(keys), ">u8").reshape(-1, 2)
+    halves = np.frombuffer(keys, ">u8").reshape(-1, 2)
     order = np.lexsort((halves[:, 1], halves[:, 0])).astype(np.uint32)
-    sources = Sources(folder, "", bytes(names), np.frombuffer(ends, np.uint64), order)
+    sources = Sources(folder, "", names, np.frombuffer(ends, np.uint64), order)
     digest = hashlib.sha256()
-    for position, number in enumerate(order.tolist()):
-        digest.update(os.fsencode(sources[position]) + b"\0%d\0" % sizes[number])
-    return Sources(folder, digest.hexdigest(), sources._names, sources._ends, order)
+    for position in range(len(sources)):
+        digest.update(os.fsencode(sources[position]) + b"\0%d\0" % sizes[order[position]])
+    return replace(sources, digest=digest.hexdigest())
 
 
 def _walk(folder: str, below: bytes) -> Iterator[tuple[bytes, int]]:

@@ -33,6 +33,8 @@ QUEUED = 2
 """Photos that a worker has been given at a time: the one it is at, and the next."""
 AHEAD = 64
 """Photos a worker that may be finished before their turn, while another one takes long."""
+DEATHS = 10
+"""So many processes, and two more for each worker, may end in a row: then it is not the files."""
 STARTLESS = 1
 """Exit code of an interpreter that ended with a traceback: in a worker, before its first photo."""
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -146,6 +148,7 @@ class Workers:
         self.folder, self.names, self.recipe, self.count = folder, names, recipe, count
         self._workers: list[_Worker] = []
         self._crashed: set[int] = set()
+        self._deaths = 0
 
     def __enter__(self) -> Workers:
         """Start nothing yet: the first photo that is asked for does."""
@@ -167,14 +170,14 @@ class Workers:
             first: The place to begin at.
 
         Raises:
-            DataError: If the processes cannot be started.
+            DataError: If processes end without making a photo ready, again and again.
         """
         if not self.count:
             for position in range(first, len(self.names)):
                 yield make_ready(self.folder / self.names[position], self.recipe)
             return
         total = len(self.names)
-        count = min(self.count, max(total - first, 1))
+        count = min(self.count, total - first)
         self._workers = [self._started() for _ in range(count)]
         done: dict[int, Made] = {}
         following = first
@@ -200,21 +203,26 @@ class Workers:
             except (EOFError, OSError):
                 self._replace(worker, done)
             else:
+                self._deaths = 0
                 done[worker.given.popleft()] = made
 
     def _replace(self, worker: _Worker, done: dict[int, Made]) -> None:
         worker.pipe.close()
         worker.process.join()
         code = worker.process.exitcode or 0
+        end = f"signal {-code}" if code < 0 else f"exit code {code}"
+        self._deaths += 1
+        if code == STARTLESS or self._deaths > DEATHS + 2 * self.count:
+            raise DataError(
+                f"worker processes end before they have made one photo ready ({end}); if memory "
+                "is short, take fewer --workers. The same command goes on from the last shard"
+            )
         culprit = worker.given[0]
         if culprit in self._crashed:
             self._crashed.discard(culprit)
-            end = f"signal {-code}" if code < 0 else f"exit code {code}"
             done[worker.given.popleft()] = Broken(f"the decoder crashed on it ({end})")
         else:
             self._crashed.add(culprit)
-        if code == STARTLESS:
-            raise DataError("the worker processes cannot be started: see the error above")
         fresh = self._started()
         self._workers[self._workers.index(worker)] = fresh
         for position in worker.given:
