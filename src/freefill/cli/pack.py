@@ -121,7 +121,7 @@ def pack(
             f"stopped: {last.done} of {last.total} files done, {last.kept} of them in finished "
             "shards; the same command goes on from there"
             if last.total
-            else "stopped: nothing was packed yet"
+            else "stopped while the photos were listed: the same command begins there again"
         )
         raise typer.Exit(130) from None
     if not summary.fresh:
