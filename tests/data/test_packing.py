@@ -211,6 +211,10 @@ def test_broken_files_say_why(tmp_path: Path) -> None:
     made = make_ready(path, recipe)
     assert isinstance(made, Broken)
     assert "--max-pixels 1100000" in made.reason
+    Image.new("1", (70_000, 64)).save(path.with_suffix(".png"))
+    made = make_ready(path.with_suffix(".png"), replace(recipe, max_pixels=10**8))
+    assert isinstance(made, Broken)
+    assert "70000x64 when shrunk, and a JPEG has at most 65500" in made.reason
     gone = make_ready(tmp_path / "gone.jpg", recipe)
     assert isinstance(gone, Broken)
     assert gone.unread

@@ -22,13 +22,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from freefill.data.duplicates import MOST, NearHashes
+from freefill.data.packing_disk import key_of
 from freefill.data.packing_files import (
     FORMAT,
     REPORT,
     Batch,
     Destination,
     Row,
-    key_of,
     opened,
     shard_name,
 )

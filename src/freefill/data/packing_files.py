@@ -12,14 +12,13 @@ import csv
 import hashlib
 import io
 import json
-import os
-import tarfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from freefill.data.packing_disk import append, tar_of, write
 from freefill.data.packing_workers import Ready
 from freefill.errors import DataError
 from freefill.weights.lock import alone
@@ -32,8 +31,6 @@ COLUMNS = (
 )  # fmt: skip
 OPTIONS = ("size", "quality", "per_shard", "distance", "smallest", "max_pixels")
 GOES_ON = "; finished shards are kept, and the same command goes on from there"
-BLOCK, RECORD = 512, 10240
-"""Bytes: members of a tar are filled up to the first, a whole tar to the second."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +140,7 @@ class Destination:
             sources = self.sources + len(batch.rows)
             entry = asdict(shard) | {"sources": sources, "report": report_end}
             line = (json.dumps(entry) + "\n").encode()
-            _append(self.folder / PROGRESS, self._progress_end, line)
+            append(self.folder / PROGRESS, self._progress_end, line)
         self.shards.append(shard)
         self.sources, self._report_end = sources, report_end
         self._progress_end += len(line)
@@ -174,7 +171,7 @@ class Destination:
                 "bytes": sum(shard.bytes for shard in shards),
                 "shards": [asdict(shard) for shard in shards],
             }
-            _write(self.folder / INDEX, [json.dumps(index, indent=1).encode() + b"\n"])
+            write(self.folder / INDEX, [json.dumps(index, indent=1).encode() + b"\n"])
             (self.folder / PROGRESS).unlink(missing_ok=True)
         self.shards, self.finished = shards, True
         self.sources += len(batch.rows)
@@ -185,12 +182,12 @@ class Destination:
 
         def content() -> Iterator[bytes]:
             nonlocal size
-            for piece in _tar(self.photos, batch.photos):
+            for piece in tar_of(self.photos, batch.photos):
                 digest.update(piece)
                 size += len(piece)
                 yield piece
 
-        _write(self.folder / name, content())
+        write(self.folder / name, content())
         return Shard(name, len(batch.photos), size, digest.hexdigest())
 
     def _append_rows(self, rows: Sequence[Row]) -> int:
@@ -201,7 +198,7 @@ class Destination:
         for row in rows:
             writer.writerow([getattr(row, column) for column in COLUMNS])
         content = text.getvalue().encode("utf-8", "surrogateescape")
-        _append(self.folder / REPORT, self._report_end, content)
+        append(self.folder / REPORT, self._report_end, content)
         return self._report_end + len(content)
 
     def load(self) -> None:
@@ -271,7 +268,7 @@ def opened(folder: Path, settings: dict[str, Any], *, overwrite: bool) -> Iterat
             if path.exists():
                 _compare(folder, _read(path), settings)
             else:
-                _write(path, [json.dumps(settings, indent=1).encode() + b"\n"])
+                write(path, [json.dumps(settings, indent=1).encode() + b"\n"])
             destination = Destination(folder, settings)
             destination.load()
         yield destination
@@ -285,36 +282,6 @@ def shard_name(number: int) -> str:
         'shard-000012.tar'
     """
     return f"shard-{number:06}.tar"
-
-
-def key_of(number: int) -> str:
-    """Name a photo.
-
-    Examples:
-        >>> key_of(12)
-        '00000012'
-    """
-    return f"{number:08}"
-
-
-def _tar(first: int, photos: Sequence[tuple[str, Ready]]) -> Iterator[bytes]:
-    """Make a tar that depends on nothing but the photos: no times, no owners."""
-    size = 0
-    for number, (name, ready) in enumerate(photos, first):
-        facts = {
-            "name": name,
-            "width": ready.width,
-            "height": ready.height,
-            "phash": f"{ready.phash:016x}",
-        }
-        for ending, content in (("jpg", ready.jpeg), ("json", json.dumps(facts).encode())):
-            member = tarfile.TarInfo(f"{key_of(number)}.{ending}")
-            member.size, member.mode = len(content), 0o644
-            piece = member.tobuf(tarfile.USTAR_FORMAT) + content + bytes(-len(content) % BLOCK)
-            size += len(piece)
-            yield piece
-    end = size + 2 * BLOCK
-    yield bytes(2 * BLOCK + -end % RECORD)
 
 
 def _compare(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
@@ -361,37 +328,6 @@ def _clear(folder: Path) -> None:
     for shard in folder.glob("shard-*.tar"):
         shard.unlink()
     (folder / SETTINGS).unlink()
-
-
-def _write(path: Path, pieces: Iterator[bytes] | Sequence[bytes]) -> None:
-    """Write a file that is there whole, also after the power fails, or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with partial.open("wb") as file:
-            for piece in pieces:
-                file.write(piece)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    # The name is on the disk when the folder is; Windows has no such thing.
-    with suppress(OSError):
-        handle = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def _append(path: Path, end: int, content: bytes) -> None:
-    """Write behind what is known to be whole, in the place of whatever else there is."""
-    with path.open("r+b" if path.exists() else "w+b") as file:
-        file.truncate(end)
-        file.seek(end)
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 @contextmanager

@@ -33,6 +33,7 @@ QUEUED = 2
 """Photos that a worker has been given at a time: the one it is at, and the next."""
 AHEAD = 64
 """Photos a worker that may be finished before their turn, while another one takes long."""
+MOST_A_SIDE = 65_500
 DEATHS = 10
 """So many processes, and two more for each worker, may end in a row: then it is not the files."""
 STARTLESS = 1
@@ -105,6 +106,11 @@ def make_ready(path: Path, recipe: Recipe) -> Made:
             # What Pillow thinks of a damaged tag is no line that a person can act on.
             warnings.simplefilter("ignore")
             small = Image.fromarray(decode(path, recipe.size))
+        if max(small.size) > MOST_A_SIDE:
+            return Broken(
+                f"it is {small.width}x{small.height} when shrunk, and a JPEG has at most "
+                f"{MOST_A_SIDE} pixels a side"
+            )
         out = io.BytesIO()
         small.save(out, "JPEG", quality=recipe.quality, subsampling=0, optimize=True)
         return Ready(out.getvalue(), small.width, small.height, perceptual_hash(small))
