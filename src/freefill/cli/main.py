@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from freefill import __version__
-from freefill.cli import doctor, evaluate, fill, guidance, lab, references, serve, weights
+from freefill.cli import doctor, evaluate, fill, guidance, lab, pack, references, serve, weights
 from freefill.cli.console import print_error
 from freefill.cli.verbs import (
     harmonise,
@@ -67,6 +67,7 @@ app.add_typer(weights.app, name="weights")
 app.command(rich_help_panel="In the browser (needs freefill\\[serve])")(serve.studio)
 app.command(rich_help_panel="In the browser (needs freefill\\[serve])")(serve.serve)
 app.command()(doctor.doctor)
+app.command()(pack.pack)
 app.command(rich_help_panel="Lab (needs freefill\\[lab])")(lab.train)
 app.command(rich_help_panel="Lab (needs freefill\\[lab])")(lab.export)
 app.command()(references.references)
