@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
-from freefill.data.duplicates import (
+from freefill.data.packing.duplicates import (
     NearHashes,
     count_bits,
     count_bits_by_sums,

@@ -23,10 +23,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
-from freefill.data import packing_workers
-from freefill.data.packing import Options, Progress, Summary, pack
-from freefill.data.packing_sources import find_sources
-from freefill.data.packing_workers import Broken, Ready, Recipe, Workers, make_ready
+from freefill.data.packing import workers as worker_module
+from freefill.data.packing.run import Options, Progress, Summary, pack
+from freefill.data.packing.sources import find_sources
+from freefill.data.packing.workers import Broken, Ready, Recipe, Workers, make_ready
 from freefill.data.photos import list_photos
 from freefill.errors import DataError
 
@@ -372,7 +372,7 @@ class DeadlyToAll:
 
 
 def test_workers_that_only_die_stop_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packing_workers, "DEATHS", 0)
+    monkeypatch.setattr(worker_module, "DEATHS", 0)
     names = [f"{number}.png" for number in range(60)]
     with (
         pytest.raises(DataError, match=r"exit code 3.*fewer --workers"),

@@ -15,7 +15,7 @@ from freefill.cli.console import print_notice
 from freefill.files import MAX_PIXELS
 
 if TYPE_CHECKING:
-    from freefill.data.packing import Progress
+    from freefill.data.packing.run import Progress
 
 EVERY = 30
 """Seconds between two lines of progress where there is no terminal to draw a bar on."""
@@ -89,8 +89,8 @@ def pack(
     Stopped or killed, the same command goes on from the last finished shard, and the result is the
     same, byte for byte.
     """
-    from freefill.data.packing import Options, Progress
-    from freefill.data.packing import pack as run_packing
+    from freefill.data.packing.run import Options, Progress
+    from freefill.data.packing.run import pack as run_packing
     from freefill.errors import DataError
 
     if smallest > size:

@@ -13,8 +13,8 @@ import json
 import os
 import re
 import tarfile
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import urljoin
 
@@ -158,32 +158,6 @@ def expand(pattern: str) -> list[str]:
     numbers = range(int(first), int(last) + 1)
     head, tail = pattern[: found.start()], pattern[found.end() :]
     return [name for n in numbers for name in expand(f"{head}{n:0{len(first)}}{tail}")]
-
-
-def write_index(path: Path, size: int, shards: Sequence[Shard]) -> None:
-    """Write the index of a folder of shards, whole or not at all.
-
-    Args:
-        path: The file, beside the shards.
-        size: Shorter side that photos were shrunk to, in pixels.
-        shards: In order; their addresses are names in the same folder.
-    """
-    entries = [{"name": s.address, **asdict(s)} for s in shards]
-    for entry in entries:
-        del entry["address"]
-    content = {
-        "format": FORMAT,
-        "size": size,
-        "photos": sum(shard.photos for shard in shards),
-        "bytes": sum(shard.bytes for shard in shards),
-        "shards": entries,
-    }
-    partial = path.with_name(f"{path.name}.partial")
-    with partial.open("w") as file:
-        json.dump(content, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
 
 
 def _from_index(address: str, content: bytes) -> list[Shard]:

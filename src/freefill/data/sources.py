@@ -6,7 +6,7 @@ how many processes there are, and not of where the run was interrupted.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from io import BytesIO
 from threading import Thread
@@ -122,8 +122,7 @@ class Shards:
         self.plan = lru_cache(3)(self._plan)
         self.bounds = lru_cache(2)(self._bounds)
         first = self.opened(0)
-        held = self.out.tolist() or range(min(4, len(first)))
-        self.held = [self._decoded(first, index) for index in held]
+        self.held = self._readable(first, self.out.tolist() or range(min(4, len(first))))
 
     def photo(self, number: int) -> Pixels:
         """Give the photo of a sample; one that cannot be read is replaced by the next, and named.
@@ -138,6 +137,17 @@ class Shards:
             except DataError as error:
                 self.say(f"{error}: passed over")
         raise DataError(f"{NEIGHBOURS} photos in a row cannot be read, the last one in {file.path}")
+
+    def _readable(self, file: ShardFile, members: Iterable[int]) -> list[Pixels]:
+        found = []
+        for index in members:
+            try:
+                found.append(self._decoded(file, index))
+            except DataError as error:
+                self.say(f"{error}: passed over")
+        if not found:
+            raise DataError(f"none of the first photos of {file.path} can be read")
+        return found
 
     def _place(self, number: int) -> tuple[ShardFile, int]:
         epoch, place = divmod(number, self.epoch)

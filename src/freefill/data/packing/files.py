@@ -18,13 +18,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from freefill.data.packing_disk import append, tar_of, write
-from freefill.data.packing_workers import Ready
+from freefill.data.packing.disk import append, tar_of, write
+from freefill.data.packing.workers import Ready
+from freefill.data.shards import FORMAT, INDEX
 from freefill.errors import DataError
 from freefill.weights.lock import alone
 
-FORMAT = 1
-INDEX, REPORT, SETTINGS, PROGRESS = "index.json", "report.csv", "pack.json", "progress.jsonl"
+REPORT, SETTINGS, PROGRESS = "report.csv", "pack.json", "progress.jsonl"
 LOCK = ".pack.lock"
 COLUMNS = (
     "source", "state", "key", "shard", "phash", "duplicate_of", "distance", "reason",

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from freefill.data.packing_workers import Ready
+from freefill.data.packing.workers import Ready
 
 BLOCK, RECORD = 512, 10240
 """Bytes: members of a tar are filled up to the first, a whole tar to the second."""

@@ -24,7 +24,7 @@ from typing import Protocol
 
 from PIL import Image, UnidentifiedImageError
 
-from freefill.data.duplicates import perceptual_hash
+from freefill.data.packing.duplicates import perceptual_hash
 from freefill.data.photos import decode
 from freefill.errors import DataError
 from freefill.files import limits

@@ -21,10 +21,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from freefill.data.duplicates import MOST, NearHashes
-from freefill.data.packing_disk import key_of
-from freefill.data.packing_files import (
-    FORMAT,
+from freefill.data.packing.disk import key_of
+from freefill.data.packing.duplicates import MOST, NearHashes
+from freefill.data.packing.files import (
     REPORT,
     Batch,
     Destination,
@@ -32,8 +31,9 @@ from freefill.data.packing_files import (
     opened,
     shard_name,
 )
-from freefill.data.packing_sources import Sources, find_sources
-from freefill.data.packing_workers import Broken, Made, Recipe, Workers
+from freefill.data.packing.sources import Sources, find_sources
+from freefill.data.packing.workers import Broken, Made, Recipe, Workers
+from freefill.data.shards import FORMAT
 from freefill.errors import DataError
 from freefill.files import MAX_PIXELS
 
