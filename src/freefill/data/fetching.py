@@ -7,7 +7,9 @@ for the longest goes first; a process that has a shard open keeps it until it is
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from filelock import FileLock
@@ -33,29 +35,36 @@ class Cache:
         self.limit = limit
         self.folder = folder or default_cache().parent / "shards"
 
-    def fetch(self, shard: Shard) -> Path:
-        """Give a shard's file, fetching it first if it is not there.
+    def open(self, shard: Shard) -> ShardFile:
+        """Open a shard, fetching it first if it is not here.
 
         Args:
             shard: Any; one on disk is where it is.
 
         Returns:
-            Its path. It may be dropped when others are fetched: open it at once.
+            Its file.
 
         Raises:
             DataError: If it cannot be had, or is not what its index says.
         """
         if not shard.remote:
-            return Path(shard.address)
+            try:
+                return ShardFile(Path(shard.address))
+            except FileNotFoundError:
+                raise DataError(f"{shard.address} does not exist") from None
         self.folder.mkdir(parents=True, exist_ok=True)
         named = hashlib.sha256(f"{shard.address} {shard.sha256} {shard.bytes}".encode())
         path = self.folder / f"{named.hexdigest()[:24]}.tar"
-        with FileLock(f"{path}.lock"):
-            if not path.exists():
-                self._make_room(shard.bytes)
-                self._download(shard, path)
-            path.touch()
-        return path
+        while True:
+            with FileLock(f"{path}.lock"):
+                if not path.exists():
+                    self._download(shard, path)
+                    self._make_room(path)
+                # Where there is room for few, another process may have dropped it meanwhile.
+                with suppress(FileNotFoundError):
+                    file = ShardFile(path)
+                    os.utime(path)
+                    return file
 
     def measure(self, addresses: Sequence[str], say: Callable[[str], None]) -> list[Shard]:
         """Count the photos of shards that no index tells of.
@@ -77,8 +86,7 @@ class Cache:
                 size = download.size_of(address) if shard.remote else Path(address).stat().st_size
             except WeightsError as error:
                 raise DataError(str(error)) from None
-            path = self.fetch(Shard(address, 0, size))
-            shards.append(Shard(address, len(ShardFile(path)), size))
+            shards.append(Shard(address, len(self.open(Shard(address, 0, size))), size))
             if number % 100 == 0 or (shard.remote and number % 10 == 0):
                 say(f"counted the photos of {number} of {len(addresses)} shards")
         return shards
@@ -97,15 +105,15 @@ class Cache:
         download.state_of(partial).unlink(missing_ok=True)
         partial.replace(path)
 
-    def _make_room(self, wanted: int) -> None:
-        """Drop what was not asked for the longest, until there is room."""
-        found = sorted(self.folder.glob("*.tar"), key=lambda path: path.stat().st_mtime)
-        taken = sum(path.stat().st_size for path in found)
-        for path in found:
-            if taken + wanted <= self.limit:
-                break
-            taken -= path.stat().st_size
-            path.unlink(missing_ok=True)
+    def _make_room(self, kept: Path) -> None:
+        """Drop what was not asked for the longest, until the rest has room."""
+        with FileLock(str(self.folder / "room.lock")):
+            found = sorted(self.folder.glob("*.tar"), key=lambda path: path.stat().st_mtime)
+            taken = sum(path.stat().st_size for path in found)
+            for path in found:
+                if taken > self.limit and path != kept:
+                    taken -= path.stat().st_size
+                    path.unlink()
 
 
 def read(address: str) -> bytes:

@@ -55,6 +55,7 @@ class ShardFile:
         path: The file; compressed ones cannot be read at any place.
 
     Raises:
+        FileNotFoundError: If there is none.
         DataError: If it cannot be read as a plain tar.
     """
 
@@ -69,6 +70,8 @@ class ShardFile:
                     if member.isfile() and is_photo(member.name):
                         self.names.append(member.name)
                         self.places.append((member.offset_data, member.size))
+        except FileNotFoundError:
+            raise
         except (OSError, tarfile.TarError) as error:
             raise DataError(f"{path} cannot be read as a plain tar: {error}") from None
 

@@ -190,7 +190,7 @@ class Shards:
 
     def _open(self, number: int) -> ShardFile:
         shard = self.shards[number]
-        file = ShardFile(self.cache.fetch(shard))
+        file = self.cache.open(shard)
         if len(file) != shard.photos:
             raise DataError(
                 f"{shard.address} holds {len(file)} photos where its index says {shard.photos}"
