@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -46,8 +47,9 @@ def launch(precision: Any) -> Fabric:
     if world == 1:
         return Fabric(accelerator="auto", devices=1, precision=precision)
     # What one process a pod leaves out.
-    os.environ.setdefault("LOCAL_RANK", "0")
-    os.environ.setdefault("GROUP_RANK", str(_number("RANK", 0) // here))
+    rank = _number("RANK", 0)
+    os.environ.setdefault("LOCAL_RANK", str(rank % here))
+    os.environ.setdefault("GROUP_RANK", str(rank // here))
     if world % here:
         raise ConfigError(
             f"WORLD_SIZE is {world} and LOCAL_WORLD_SIZE {here}: every machine must run as many "
@@ -56,6 +58,8 @@ def launch(precision: Any) -> Fabric:
     if not torch.cuda.is_available():
         # torchrun leaves each process one thread, whatever the number of cores.
         torch.set_num_threads(max(1, available_cores() // here))
+    for harmless in NOISE:
+        warnings.filterwarnings("ignore", harmless)
     # No buffers to broadcast: all processes make the same steps of the power iteration.
     strategy = DDPStrategy(cluster_environment=TorchElasticEnvironment(), broadcast_buffers=False)
     fabric = Fabric(
