@@ -10,7 +10,7 @@ from uuid import UUID
 
 from starlette.requests import Request
 
-from freefill.engines.onnx import available_cores
+from freefill.engines.cores import available_cores
 from freefill.errors import FreefillError
 from freefill.server import fills, schemas
 from freefill.server.guard import drain
