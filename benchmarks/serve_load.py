@@ -28,6 +28,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from freefill.engines.cores import available_cores
@@ -116,16 +117,17 @@ def bodies_of(width: int, height: int, count: int, folder: Path) -> list[bytes]:
 
 def closed(server: Server, bodies: list[bytes], clients: int) -> dict[str, float]:
     """Have clients ask, each as soon as it has its answer."""
-    before, start = server.processor(), time.perf_counter()
+    before = marks(server)
     with ThreadPoolExecutor(clients) as pool:
         answers = list(pool.map(server.ask, bodies))
-    return summary(server, bodies, answers, before, start)
+    return summary(server, bodies, answers, before)
 
 
 def opened(server: Server, bodies: list[bytes], rate: float, seed: int) -> dict[str, float]:
     """Have requests come at random, whatever becomes of those before them."""
     due = np.cumsum(np.random.default_rng(seed).exponential(1 / rate, len(bodies)))
-    before, start = server.processor(), time.perf_counter()
+    before = marks(server)
+    start = time.perf_counter()
 
     def ask(at: float, body: bytes) -> tuple[float, int]:
         time.sleep(max(0.0, start + at - time.perf_counter()))
@@ -134,24 +136,32 @@ def opened(server: Server, bodies: list[bytes], rate: float, seed: int) -> dict[
 
     with ThreadPoolExecutor(len(bodies)) as pool:
         answers = list(pool.map(ask, due, bodies))
-    return summary(server, bodies, answers, before, start) | {"asked_per_second": rate}
+    return summary(server, bodies, answers, before) | {"asked_per_second": rate}
+
+
+def marks(server: Server) -> NDArray[np.float64]:
+    """Give the time, and the processor's seconds of the server, of this process, and of all."""
+    ticks = [int(one) for one in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+    used = (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")
+    return np.array([time.perf_counter(), server.processor(), time.process_time(), used])
 
 
 def summary(
     server: Server,
     bodies: list[bytes],
     answers: list[tuple[float, int]],
-    before: float,
-    start: float,
+    before: NDArray[np.float64],
 ) -> dict[str, float]:
     """Give what became of one load."""
-    took = time.perf_counter() - start
+    took, processor, own, all_of_it = marks(server) - before
     seconds = [one for one, _ in answers]
     return {
         "photos_per_second": len(bodies) / took,
         "p50": float(np.percentile(seconds, 50)),
         "p95": float(np.percentile(seconds, 95)),
-        "processor_seconds": (server.processor() - before) / len(bodies),
+        "processor_seconds": processor / len(bodies),
+        # What else the machine did meanwhile: with more than a little, rates say little.
+        "other_cores": (all_of_it - processor - own) / took,
         "bytes_in": float(np.mean([len(body) for body in bodies])),
         "bytes_out": float(np.mean([size for _, size in answers])),
         "peak_mb": server.peak(),
@@ -221,7 +231,8 @@ def line(size: str, load: str, rounds: list[dict[str, float]]) -> str:
         f"p50 {spread(rounds, 'p50', 1000)} ms, p95 {spread(rounds, 'p95', 1000)} ms, "
         f"processor {spread(rounds, 'processor_seconds', 1000)} ms a photo, "
         f"{rounds[0]['bytes_in'] / 1000:.0f} kB in, {rounds[0]['bytes_out'] / 1000:.0f} kB out, "
-        f"peak {max(one['peak_mb'] for one in rounds):.0f} MB"
+        f"peak {max(one['peak_mb'] for one in rounds):.0f} MB; "
+        f"others {spread(rounds, 'other_cores')} cores"
     )
 
 
