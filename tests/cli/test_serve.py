@@ -88,6 +88,56 @@ def test_stopping_loses_nothing_that_had_begun(
     assert {answer.content for answer in answers} == {filled.encode("JPEG")[0]}
 
 
+def test_between_sigterm_and_the_end_it_answers_and_is_not_ready(
+    start: Any, examples: Path
+) -> None:
+    server = start("serve", "--port", 0, "--drain", 600)
+    files = {
+        "image": ("a.jpg", (examples / "bee.jpg").read_bytes()),
+        "mask": ("m.png", (examples / "bee_mask.png").read_bytes()),
+    }
+    with httpx.Client(base_url=server.url, timeout=60) as kept:
+        assert kept.get("readyz").status_code == 200
+        server.process.send_signal(signal.SIGTERM)
+        until = time.monotonic() + 30
+        while (unready := kept.get("readyz")).status_code == 200:
+            assert time.monotonic() < until
+        assert unready.status_code == 503
+        assert unready.json()["detail"] == "this server is about to stop: ask another"
+        # Balancers that have not noticed yet lose nothing.
+        assert kept.post("v1/fill", files=files).status_code == 200
+        assert kept.get("healthz").status_code == 200
+    # A second signal means now.
+    code, told = server.stop()
+    assert code == 0
+    assert "stopped" in told
+    assert "Traceback" not in told
+
+
+def test_it_stops_by_itself_once_the_balancers_know(start: Any) -> None:
+    server = start("serve", "--port", 0, "--drain", 0.5)
+    code, told = server.stop()
+    assert code == 0
+    assert "stopped" in told
+
+
+def test_ctrl_c_does_not_wait_for_balancers(start: Any) -> None:
+    server = start("serve", "--port", 0, "--drain", 600)
+    assert server.stop(signal.SIGINT)[0] == 0
+
+
+def test_the_host_may_come_from_the_environment(
+    command: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FREEFILL_HOST", "0.0.0.0")
+    monkeypatch.delenv("FREEFILL_TOKEN", raising=False)
+    # What Kubernetes sets beside a service of this name.
+    monkeypatch.setenv("FREEFILL_PORT", "tcp://10.0.0.1:8080")
+    ran = command("serve")
+    assert ran.returncode == 2
+    assert ran.stderr.startswith("freefill: error: --host 0.0.0.0 lets other machines in")
+
+
 def _metric(url: str, name: str) -> float:
     text = httpx.get(f"{url}metrics").text
     found = re.search(rf"^freefill_{name} (\S+)$", text, re.MULTILINE)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import uvicorn
 
 from freefill.server.app import build
@@ -80,3 +83,20 @@ def form(image: bytes | Path, mask: bytes | Path | None = None) -> dict[str, Any
         for name, part in parts.items()
         if part is not None
     }
+
+
+def run(test: Callable[[httpx.AsyncClient], Awaitable[Any]], url: str) -> Any:
+    async def session() -> Any:
+        limits = httpx.Limits(max_connections=None)
+        async with httpx.AsyncClient(base_url=url, timeout=60, limits=limits) as client:
+            return await test(client)
+
+    # Playwright's loop may still run in this thread, where no second one can.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, session()).result()
+
+
+async def until(true: Callable[[], object]) -> None:
+    async with asyncio.timeout(30):
+        while not true():
+            await asyncio.sleep(0.01)

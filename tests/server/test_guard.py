@@ -36,11 +36,37 @@ def _client(settings: Settings) -> TestClient:
         ("", 421),
     ],
 )
-@pytest.mark.parametrize("path", ["/", "/healthz", "/v1/models"])
+@pytest.mark.parametrize("path", ["/", "/healthz", "/readyz", "/v1/models"])
 def test_names_that_others_gave_it_are_not_its_own(
     client: TestClient, host: str, status: int, path: str
 ) -> None:
     assert client.get(path, headers={"Host": host}).status_code == status
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("10.1.2.3:8080", 200),
+        ("10.1.2.3", 200),
+        ("[fd00::5]:8080", 200),
+        ("fill.example:8080", 200),
+        ("evil.example:8080", 421),
+        ("10.1.2.3.evil.example:8080", 421),
+        ("10.1.2:8080", 421),
+        ("", 421),
+    ],
+)
+def test_probes_call_it_by_an_address_and_all_others_by_its_name(
+    path: str, host: str, status: int
+) -> None:
+    settings = Settings(host="0.0.0.0", token=TOKEN, allow_hosts=("fill.example",))
+    with _client(settings) as client:
+        assert client.get(path, headers={"Host": host}).status_code == status
+        # No other path is let in by an address, with the token or without.
+        headers = {"Host": host, "Authorization": f"Bearer {TOKEN}"}
+        expected = 200 if host.startswith("fill.") else 421
+        assert client.get("/v1/models", headers=headers).status_code == expected
 
 
 @pytest.mark.parametrize(
@@ -138,6 +164,7 @@ def test_the_page_and_the_health_need_no_token_and_a_preflight_cannot_have_one(
     assert guarded.get("/app.js").status_code == 200
     # From another machine it has whatever name that machine knows it by.
     assert guarded.get("/healthz", headers={"Host": "workstation.lan"}).status_code == 200
+    assert guarded.get("/readyz", headers={"Host": "workstation.lan"}).status_code == 200
     asked = {"Origin": "https://a.example", "Access-Control-Request-Method": "POST"}
     assert guarded.options("/v1/fill", headers=asked).status_code == 200
     refused = guarded.post("/v1/fill", headers={"Origin": "https://a.example"})
@@ -146,7 +173,7 @@ def test_the_page_and_the_health_need_no_token_and_a_preflight_cannot_have_one(
     assert refused.headers["access-control-allow-origin"] == "https://a.example"
 
 
-@pytest.mark.parametrize("path", ["/", "/app.js", "/healthz", "/v1/nothing", "/v1/fill"])
+@pytest.mark.parametrize("path", ["/", "/app.js", "/healthz", "/readyz", "/v1/nothing", "/v1/fill"])
 def test_every_answer_has_the_headers(client: TestClient, path: str) -> None:
     headers = client.get(path).headers
     policy = headers["content-security-policy"]

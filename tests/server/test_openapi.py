@@ -72,6 +72,7 @@ def test_it_describes_all_that_there_is(api: Live) -> None:
         "/v1/view",
         "/v1/models",
         "/healthz",
+        "/readyz",
         "/metrics",
     }
     assert "HTTPValidationError" not in str(found)

@@ -6,13 +6,12 @@ import asyncio
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
-from live import Gate, Live, form, live
+from live import Gate, Live, form, live, run, until
 
 from freefill.server import fills
 from freefill.server.settings import Settings
@@ -29,23 +28,6 @@ def held(gate: Gate) -> Iterator[Live]:
         gate.opened.set()
 
 
-def _run(test: Callable[[httpx.AsyncClient], Awaitable[Any]], url: str) -> Any:
-    async def session() -> Any:
-        limits = httpx.Limits(max_connections=None)
-        async with httpx.AsyncClient(base_url=url, timeout=60, limits=limits) as client:
-            return await test(client)
-
-    # Playwright's loop may still run in this thread, where no second one can.
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, session()).result()
-
-
-async def _until(true: Callable[[], object]) -> None:
-    async with asyncio.timeout(30):
-        while not true():
-            await asyncio.sleep(0.01)
-
-
 @pytest.mark.parametrize("padding", [0, 6_000_000], ids=["small", "large"])
 def test_at_twice_the_capacity_those_beyond_it_are_told_so_and_no_others(
     held: Live, gate: Gate, image: bytes, mask: bytes, padding: int
@@ -56,11 +38,11 @@ def test_at_twice_the_capacity_those_beyond_it_are_told_so_and_no_others(
     async def test(client: httpx.AsyncClient) -> list[httpx.Response]:
         asked = [asyncio.ensure_future(client.post("/v1/fill", files=files)) for _ in range(10)]
         # Only when the others have their answer are the fills let go.
-        await _until(lambda: sum(one.done() for one in asked) == 2 * CAPACITY - CAPACITY)
+        await until(lambda: sum(one.done() for one in asked) == 2 * CAPACITY - CAPACITY)
         gate.opened.set()
         return await asyncio.gather(*asked)
 
-    answers = _run(test, held.url)
+    answers = run(test, held.url)
     assert Counter(a.status_code for a in answers) == {200: CAPACITY, 429: CAPACITY}
     for answer in answers:
         if answer.status_code == 429:
@@ -86,10 +68,10 @@ def test_progress_tells_who_waits_and_who_is_filled(
             headers = {"Fill-Id": name}
             sent = client.post("/v1/fill", files=form(image, mask), headers=headers)
             asked.append(asyncio.ensure_future(sent))
-            await _until(lambda count=count: len(held.server.work.tickets) == count)
-        await _until(lambda: gate.begun == WORKERS)
+            await until(lambda count=count: len(held.server.work.tickets) == count)
+        await until(lambda: gate.begun == WORKERS)
         for name in names[:WORKERS]:
-            await _until(lambda name=name: held.server.work.named[uuid.UUID(name)].total == 4)
+            await until(lambda name=name: held.server.work.named[uuid.UUID(name)].total == 4)
             assert await progress(name) == {"state": "filling", "ahead": 0, "done": 1, "total": 4}
         for ahead, name in enumerate(names[WORKERS:]):
             waiting = {"state": "waiting", "ahead": ahead, "done": 0, "total": 0}
@@ -100,7 +82,7 @@ def test_progress_tells_who_waits_and_who_is_filled(
         assert {a.status_code for a in await asyncio.gather(*asked)} == {200}
         assert (await progress(names[0]))["state"] == "unknown"
 
-    _run(test, held.url)
+    run(test, held.url)
 
 
 def test_an_id_that_is_in_use(held: Live, gate: Gate, image: bytes, mask: bytes) -> None:
@@ -109,7 +91,7 @@ def test_an_id_that_is_in_use(held: Live, gate: Gate, image: bytes, mask: bytes)
     async def test(client: httpx.AsyncClient) -> None:
         sent = client.post("/v1/fill", files=form(image, mask), headers=headers)
         first = asyncio.ensure_future(sent)
-        await _until(lambda: gate.begun == 1)
+        await until(lambda: gate.begun == 1)
         second = await client.post("/v1/fill", files=form(image, mask), headers=headers)
         assert second.status_code == 409
         gate.opened.set()
@@ -118,7 +100,7 @@ def test_an_id_that_is_in_use(held: Live, gate: Gate, image: bytes, mask: bytes)
         third = await client.post("/v1/fill", files=form(image, mask), headers=headers)
         assert third.status_code == 200
 
-    _run(test, held.url)
+    run(test, held.url)
 
 
 def test_a_client_that_goes_stops_its_own_work_and_no_other(
@@ -130,17 +112,17 @@ def test_a_client_that_goes_stops_its_own_work_and_no_other(
         asked = []
         for count in range(1, 4):
             asked.append(asyncio.ensure_future(client.post("/v1/fill", files=form(image, mask))))
-            await _until(lambda count=count: len(work.tickets) == count)
-        await _until(lambda: gate.begun == WORKERS)
+            await until(lambda count=count: len(work.tickets) == count)
+        await until(lambda: gate.begun == WORKERS)
         asked[2].cancel()  # waits
-        await _until(lambda: len(work.tickets) == 2)
+        await until(lambda: len(work.tickets) == 2)
         asked[0].cancel()  # is being filled
-        await _until(lambda: gate.stopped == 1)
-        await _until(lambda: len(work.tickets) == 1)
+        await until(lambda: gate.stopped == 1)
+        await until(lambda: len(work.tickets) == 1)
         gate.opened.set()
         assert (await asked[1]).status_code == 200
 
-    _run(test, held.url)
+    run(test, held.url)
     assert gate.begun == WORKERS
     assert held.server.metrics.outcomes.labels("cancelled")._value.get() == 2
     assert held.server.metrics.outcomes.labels("filled")._value.get() == 1
@@ -163,16 +145,16 @@ def test_a_place_is_kept_until_its_thread_is_done(
 
         async def test(client: httpx.AsyncClient) -> None:
             sent = asyncio.ensure_future(client.post("/v1/fill", files=form(image, mask)))
-            await _until(begun.is_set)
+            await until(begun.is_set)
             sent.cancel()
             cancelled = server.server.metrics.outcomes.labels("cancelled")._value
-            await _until(lambda: cancelled.get() == 1)
+            await until(lambda: cancelled.get() == 1)
             busy = await client.post("/v1/fill", files=form(image, mask))
             assert busy.status_code == 429
             release.set()
-            await _until(lambda: server.server.work.tickets == {})
+            await until(lambda: server.server.work.tickets == {})
 
-        _run(test, server.url)
+        run(test, server.url)
 
 
 def test_the_time_limit_ends_those_that_wait_and_those_in_work(
@@ -186,10 +168,10 @@ def test_the_time_limit_ends_those_that_wait_and_those_in_work(
                 assert answer.status_code == 503
                 assert answer.headers["retry-after"]
                 assert "0.3 s" in answer.json()["detail"]
-            await _until(lambda: gate.stopped == gate.begun >= 1)
-            await _until(lambda: server.server.work.tickets == {})
+            await until(lambda: gate.stopped == gate.begun >= 1)
+            await until(lambda: server.server.work.tickets == {})
 
-        _run(test, server.url)
+        run(test, server.url)
         assert server.server.metrics.outcomes.labels("timed_out")._value.get() == 2
 
 
@@ -211,7 +193,7 @@ def test_a_body_that_does_not_come_gives_its_place_back(image: bytes) -> None:
             health = await client.get("/healthz")
             assert health.json()["status"] == "ok"
 
-        _run(test, server.url)
+        run(test, server.url)
 
 
 def test_metrics_count_what_became_of_requests(image: bytes, mask: bytes) -> None:

@@ -138,7 +138,7 @@ def fill(
       freefill fill photo.jpg --mask mask.png --sketch lines.png --out filled.png
     """
     from freefill import jobs
-    from freefill.engines.onnx import available_cores
+    from freefill.engines.cores import available_cores
     from freefill.errors import ImageError
     from freefill.image import format_of
     from freefill.inpainter import Inpainter

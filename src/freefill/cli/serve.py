@@ -23,7 +23,11 @@ def serve(
     port: Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535)] = 8080,
     host: Annotated[
         str,
-        typer.Option(help="Address to listen on. Any but this machine's own needs --token."),
+        typer.Option(
+            help="Address to listen on. Any but this machine's own needs --token.",
+            # No FREEFILL_PORT: Kubernetes sets that for a service of this name, to a URL.
+            envvar="FREEFILL_HOST",
+        ),
     ] = "127.0.0.1",
     token: Annotated[
         str | None,
@@ -44,7 +48,11 @@ def serve(
     ] = None,
     workers: Annotated[
         int | None,
-        typer.Option(help="Photos at a time; one a core by default.", min=1, show_default=False),
+        typer.Option(
+            help="Photos at a time; one a core (or one a CPU of a container's limit) by default.",
+            min=1,
+            show_default=False,
+        ),
     ] = None,
     queue: Annotated[
         int, typer.Option(help="Requests that may wait; beyond them the answer is 429.", min=0)
@@ -52,6 +60,14 @@ def serve(
     timeout: Annotated[
         float, typer.Option(help="Seconds that a request may take, waiting included.", min=0.1)
     ] = 60,
+    drain: Annotated[
+        float,
+        typer.Option(
+            help="Seconds that it still answers after SIGTERM while /readyz says 503, so that load "
+            "balancers notice.",
+            min=0,
+        ),
+    ] = 0,
     max_body: Annotated[int, typer.Option(help="Megabytes of a request.", min=1)] = 128,
     max_pixels: Annotated[
         int,
@@ -79,6 +95,10 @@ def serve(
       curl -F image=@photo.jpg -F mask=@mask.png localhost:8080/v1/fill > new.jpg
 
     localhost:8080/openapi.json describes the API; IOPaint's clients are answered, too.
+
+    Behind a load balancer, with /healthz and /readyz for its probes:
+
+      FREEFILL_TOKEN=... freefill serve --host 0.0.0.0 --workers 2 --drain 5
     """
     _check_extra()
     from freefill.server.settings import Settings
@@ -91,6 +111,7 @@ def serve(
         workers=workers,
         queue=queue,
         timeout=timeout,
+        drain=drain,
         max_body=max_body * MEGA,
         max_pixels=max_pixels,
         allow_hosts=tuple(allow_host or ()),

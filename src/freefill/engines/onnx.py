@@ -9,6 +9,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from freefill.engines.cores import available_cores
 from freefill.errors import WeightsError
 from freefill.guidance.sketch import CHANNELS
 
@@ -81,10 +82,3 @@ def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
         )
     except Exception as error:  # its own exception types share no public base
         raise WeightsError(f"{path} cannot be loaded by ONNX Runtime: {error}") from None
-
-
-def available_cores() -> int:
-    """Count the cores that this process may use (a container often has fewer than the machine)."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0)) or 1
-    return os.cpu_count() or 1

@@ -23,7 +23,7 @@ import jinja2
 from PIL import Image
 
 from freefill import __version__
-from freefill.engines.onnx import available_cores
+from freefill.engines.cores import available_cores
 from freefill.evaluation import gallery
 from freefill.evaluation.grids import Grid, grids
 from freefill.evaluation.protocol import Manifest

@@ -136,7 +136,7 @@ def migan(path: Path) -> Fill:
     """
     import onnxruntime
 
-    from freefill.engines.onnx import available_cores
+    from freefill.engines.cores import available_cores
 
     # The options of freefill's own session.
     options = onnxruntime.SessionOptions()

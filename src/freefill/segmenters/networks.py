@@ -9,7 +9,8 @@ import numpy as np
 import onnxruntime
 
 from freefill import references
-from freefill.engines.onnx import available_cores, open_session
+from freefill.engines.cores import available_cores
+from freefill.engines.onnx import open_session
 from freefill.segmenters.view import Rgb
 
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)

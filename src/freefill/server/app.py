@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -26,12 +27,18 @@ GONE = 499
 """What nginx calls a client that went away; nobody is there to read it."""
 
 
-def build(settings: Settings, photo: tuple[str, bytes] | None = None) -> ASGIApp:
+def build(
+    settings: Settings,
+    photo: tuple[str, bytes] | None = None,
+    leaving: threading.Event | None = None,
+) -> ASGIApp:
     """Make the application.
 
     Args:
         settings: Permissions and limits.
         photo: Name and content of the file that the page is to open.
+        leaving: Set it once the process is about to stop: it is not ready any more then, and ends
+            each connection after an answer.
 
     Returns:
         An ASGI application.
@@ -39,7 +46,8 @@ def build(settings: Settings, photo: tuple[str, bytes] | None = None) -> ASGIApp
     Raises:
         WeightsError: If the models cannot be loaded.
     """
-    server = Server(settings, photo)
+    leaving = leaving or threading.Event()
+    server = Server(settings, photo, leaving)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -69,7 +77,7 @@ def build(settings: Settings, photo: tuple[str, bytes] | None = None) -> ASGIApp
             allow_headers=["Authorization", "Content-Type", "Fill-Id"],
             expose_headers=["Fill-Details", "View-Size", "Retry-After", "X-Seed"],
         )
-    return Guard(app, settings)
+    return Guard(app, settings, leaving)
 
 
 def _add_errors(app: FastAPI) -> None:

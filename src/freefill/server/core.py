@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
@@ -10,7 +11,7 @@ from uuid import UUID
 
 from starlette.requests import Request
 
-from freefill.engines.onnx import available_cores
+from freefill.engines.cores import available_cores
 from freefill.errors import FreefillError
 from freefill.server import fills, schemas
 from freefill.server.guard import drain
@@ -29,19 +30,35 @@ class Server:
     Args:
         settings: Permissions and limits.
         photo: Name and content of the file that the page is to open.
+        leaving: Set once the process is about to stop.
 
     Raises:
         WeightsError: If the models cannot be loaded.
     """
 
-    def __init__(self, settings: Settings, photo: tuple[str, bytes] | None = None) -> None:
+    def __init__(
+        self, settings: Settings, photo: tuple[str, bytes] | None, leaving: threading.Event
+    ) -> None:
         self.settings = settings
         self.photo = photo
+        self.leaving = leaving
         workers = settings.workers or available_cores()
         # One core a photo: decoding and encoding then have as many cores as the network.
         self.models = Served(settings.models, 1 if workers > 1 else None)
         self.metrics = Metrics()
         self.work = Work(workers, settings.queue, settings.timeout, self.metrics)
+
+    def ready(self) -> schemas.Readiness:
+        """Tell whether the next request would find a place; the models are loaded before this is.
+
+        Raises:
+            ProblemError: 503 if there is no place, or the process is about to stop.
+        """
+        if self.leaving.is_set():
+            raise ProblemError(503, "leaving", "this server is about to stop: ask another")
+        if self.work.free == 0:
+            raise self.work.busy(503)
+        return schemas.Readiness(free=self.work.free)
 
     @asynccontextmanager
     async def place(self, request: Request, name: UUID | None = None) -> AsyncIterator[Ticket]:

@@ -8,7 +8,9 @@ as plain ASGI: Starlette's ``BaseHTTPMiddleware`` hides from a route that its cl
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import secrets
+import threading
 from contextlib import suppress
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -18,7 +20,8 @@ from freefill.server.problems import ProblemError, too_large
 from freefill.server.settings import Settings
 
 HERE = ("127.0.0.1", "localhost", "[::1]")
-OPEN = ("/healthz",)
+PROBES = ("/healthz", "/readyz")
+"""What orchestrators and load balancers ask, without a token: no path of the API."""
 API = ("/v1/", "/api/", "/metrics", "/studio/", "/openapi.json")
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
@@ -40,11 +43,13 @@ class Guard:
     Args:
         app: What comes after.
         settings: Permissions and limits.
+        leaving: Set once the process is about to stop.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, leaving: threading.Event) -> None:
         self.app = app
         self.settings = settings
+        self.leaving = leaving
         self.hosts = {*HERE, f"[{settings.host}]" if ":" in settings.host else settings.host}
         self.hosts |= {name.lower() for name in settings.allow_hosts}
 
@@ -60,7 +65,11 @@ class Guard:
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self._add_headers(MutableHeaders(scope=message), headers.get("origin"))
+                sent = MutableHeaders(scope=message)
+                self._add_headers(sent, headers.get("origin"))
+                if self.leaving.is_set():
+                    # Who keeps connections open opens the next one elsewhere.
+                    sent["Connection"] = "close"
             await send(message)
 
         try:
@@ -73,7 +82,7 @@ class Guard:
         await self.app(scope, self._counted(receive), answer)
 
     def _check(self, scope: Scope, headers: Headers) -> None:
-        self._check_host(headers)
+        self._check_host(scope, headers)
         listed = self._check_origin(scope, headers)
         preflight = scope["method"] == "OPTIONS" and listed
         if not preflight:
@@ -82,7 +91,7 @@ class Guard:
         if length.isdigit() and int(length) > self.settings.max_body:
             raise too_large(int(length), self.settings.max_body)
 
-    def _check_host(self, headers: Headers) -> None:
+    def _check_host(self, scope: Scope, headers: Headers) -> None:
         # From other machines it has names that nobody here can know; there the token protects.
         if not self.settings.is_local and not self.settings.allow_hosts:
             return
@@ -90,7 +99,9 @@ class Guard:
         name, colon, port = host.rpartition(":")
         if not colon or not port.isdigit() or name.endswith(":"):
             name = host
-        if name not in self.hosts:
+        # A probe calls it by its address, which nobody can list. Nobody leads a browser here with
+        # an address either: that takes a name.
+        if name not in self.hosts and not (scope["path"] in PROBES and _is_address(name)):
             raise ProblemError(
                 421, "host", f"this server is not called {host!r}: --allow-host adds a name"
             )
@@ -111,7 +122,7 @@ class Guard:
 
     def _check_token(self, scope: Scope, headers: Headers) -> None:
         token = self.settings.token
-        if token is None or scope["path"] in OPEN or not scope["path"].startswith(API):
+        if token is None or not scope["path"].startswith(API):
             return
         scheme, _, given = headers.get("authorization", "").partition(" ")
         right = secrets.compare_digest(given.strip().encode("utf-8", "replace"), token.encode())
@@ -152,6 +163,14 @@ class Guard:
             return message
 
         return counted
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return False
+    return True
 
 
 async def drain(receive: Receive, most: int, seconds: float) -> None:

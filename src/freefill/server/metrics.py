@@ -45,8 +45,17 @@ class Metrics:
             buckets=(0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60),
             registry=self.registry,
         )
+        self.answer = Histogram(
+            "freefill_answer_seconds",
+            "Seconds from the end of a request's body to its result, waiting included",
+            buckets=(0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60),
+            registry=self.registry,
+        )
         self.body = Counter(
             "freefill_body_bytes", "Bytes of photos and masks", registry=self.registry
+        )
+        self.workers = Gauge(
+            "freefill_workers", "Requests that can be worked on at a time", registry=self.registry
         )
         self.waiting = Gauge("freefill_waiting", "Requests that wait", registry=self.registry)
         self.in_work = Gauge(

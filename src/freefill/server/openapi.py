@@ -159,6 +159,8 @@ IGNORED: dict[str, Any] = {
 SWITCH: dict[str, Any] = {"responses": _problems(400, 422)}
 PROGRESS: dict[str, Any] = {"responses": _problems(422)}
 PLAIN: dict[str, Any] = {"responses": _problems()}
+READY: dict[str, Any] = {"responses": _problems(503)}
+READY["responses"][503]["description"] = "There is no room, or it is about to stop"
 METRICS: dict[str, Any] = {
     "response_class": Response,
     "responses": {

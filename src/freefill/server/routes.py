@@ -88,8 +88,13 @@ def add(app: FastAPI, server: Server) -> None:
 
     @app.get("/healthz", **openapi.PLAIN)
     async def healthz() -> schemas.Health:
-        """Tell that the server answers."""
+        """Tell that the server answers, however much it has to do."""
         return schemas.Health(version=__version__)
+
+    @app.get("/readyz", **openapi.READY)
+    async def readyz() -> schemas.Readiness:
+        """Tell that the next request would find a place here."""
+        return server.ready()
 
     @app.get("/metrics", **openapi.METRICS)
     async def metrics_text() -> Response:

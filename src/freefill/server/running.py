@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import signal
 import socket
+import sys
+import threading
 from collections.abc import Callable
+from types import FrameType
 
 import uvicorn
 
@@ -24,6 +28,10 @@ def serve(
 ) -> None:
     """Serve until Ctrl-C or SIGTERM; then finish what is waiting or in work.
 
+    SIGTERM first makes it unready, and keeps it answering for ``settings.drain`` seconds, in which
+    load balancers find out; a second signal cuts that short. Ctrl-C comes from a person, who does
+    not wait for balancers.
+
     Args:
         settings: Permissions and limits.
         photo: Name and content of the file that the page is to open.
@@ -33,7 +41,10 @@ def serve(
         ConfigError: If the port cannot be had.
         WeightsError: If the models cannot be loaded.
     """
-    app = build(settings, photo)
+    # The first process of a container has no action of its own for SIGTERM, not even to end.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    leaving = threading.Event()
+    app = build(settings, photo, leaving)
     listener = _listen(settings)
     port = listener.getsockname()[1]
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
@@ -43,23 +54,65 @@ def serve(
         access_log=False,
         server_header=False,
         timeout_keep_alive=IDLE,
-        timeout_graceful_shutdown=int(settings.timeout) + 5,
+        # A body that is on its way may take its time, too.
+        timeout_graceful_shutdown=int(settings.timeout + settings.body_seconds) + 5,
     )
-    # Uvicorn raises the signals that ended it again, for whoever started it: there is nobody.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: None)
-    _Announcing(config, lambda: ready(f"http://{host}:{port}/")).run(sockets=[listener])
+
+    def announce() -> None:
+        ready(f"http://{host}:{port}/")
+
+    _Stopping(config, announce, settings.drain, leaving).run(sockets=[listener])
 
 
-class _Announcing(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+class _Stopping(uvicorn.Server):
+    """Uvicorn that tells when it is ready, and leaves in two steps.
+
+    Args:
+        config: Uvicorn's.
+        ready: Called once requests are answered.
+        drain: Seconds from SIGTERM to the end of listening.
+        leaving: Is set at their beginning.
+    """
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        ready: Callable[[], None],
+        drain: float,
+        leaving: threading.Event,
+    ) -> None:
         super().__init__(config)
         self.ready = ready
+        self.drain = drain
+        self.leaving = leaving
+        self.loop: asyncio.AbstractEventLoop | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self.loop = asyncio.get_running_loop()
         await super().startup(sockets)
         if self.started:
             self.ready()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        # Uvicorn's own would raise the signal again at the end, for whoever started it: nobody.
+        if self.loop is None:
+            self.should_exit = True
+        else:
+            # A signal comes in the middle of anything; the loop's turn is a safe place.
+            self.loop.call_soon_threadsafe(self._leave, sig)
+
+    def _leave(self, sig: int) -> None:
+        if self.should_exit and sig == signal.SIGINT:
+            self.force_exit = True
+        first = not self.leaving.is_set()
+        self.leaving.set()
+        if first and sig == signal.SIGTERM and self.loop is not None:
+            self.loop.call_later(self.drain, self._stop)
+        else:
+            self._stop()
+
+    def _stop(self) -> None:
+        self.should_exit = True
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -160,6 +160,13 @@ class Health(BaseModel):
     version: str
 
 
+class Readiness(BaseModel):
+    """That the server takes requests."""
+
+    status: Literal["ready"] = "ready"
+    free: Annotated[int, Field(ge=1, description="Places, of workers and queue together.")]
+
+
 class Problem(BaseModel):
     """An error, as RFC 9457 has it."""
 

@@ -24,6 +24,7 @@ class Settings:
         workers: Photos that are worked on at a time; ``None``: one a core.
         queue: Requests that may wait beyond those.
         timeout: Seconds from the end of a request's body to its answer.
+        drain: Seconds between SIGTERM and the end of listening, for load balancers to notice.
         body_seconds: Seconds that a request's body may take.
         max_body: Bytes of a request.
         max_pixels: The most that width times height of a photo or mask may be.
@@ -41,6 +42,7 @@ class Settings:
     workers: int | None = None
     queue: int = 32
     timeout: float = 60.0
+    drain: float = 0.0
     body_seconds: float = 30.0
     max_body: int = 128_000_000
     max_pixels: int = MAX_PIXELS

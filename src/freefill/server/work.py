@@ -78,6 +78,7 @@ class Work:
         self.named: dict[UUID, Ticket] = {}
         self.numbers = itertools.count()
         self.seconds = 0.2  # of a fill, lately
+        metrics.workers.set(workers)
         metrics.waiting.set_function(lambda: sum(t.state == "waiting" for t in self.all()))
         metrics.in_work.set_function(lambda: sum(t.state != "waiting" for t in self.all()))
 
@@ -91,6 +92,22 @@ class Work:
             return 0
         return sum(t.state == "waiting" and t.number < ticket.number for t in self.all())
 
+    @property
+    def free(self) -> int:
+        """Places that nobody has."""
+        return max(0, self.capacity - len(self.tickets))
+
+    def busy(self, status: int) -> ProblemError:
+        """Give the answer where there is no place."""
+        seconds = math.ceil(self.seconds * self.capacity / self.workers)
+        return ProblemError(
+            status,
+            "busy",
+            f"{len(self.tickets)} requests are here already, of {self.capacity} that there is "
+            f"room for (--queue): ask again in {seconds} s",
+            {"Retry-After": str(seconds)},
+        )
+
     @contextmanager
     def admitted(self, name: UUID | None) -> Iterator[Ticket]:
         """Take a place; it is given back at the end unless :meth:`run` still needs it.
@@ -101,16 +118,9 @@ class Work:
         Raises:
             ProblemError: 429 if there is no place, 409 if the name is taken.
         """
-        if len(self.tickets) >= self.capacity:
+        if self.free == 0:
             self.metrics.count("rejected")
-            seconds = math.ceil(self.seconds * self.capacity / self.workers)
-            raise ProblemError(
-                429,
-                "busy",
-                f"{len(self.tickets)} requests are here already, of {self.capacity} that there is "
-                f"room for (--queue): ask again in {seconds} s",
-                {"Retry-After": str(seconds)},
-            )
+            raise self.busy(429)
         if name is not None and name in self.named:
             raise ProblemError(409, "fill-id", f"a fill with the id {name} is being worked on")
         ticket = Ticket(next(self.numbers))
@@ -144,6 +154,7 @@ class Work:
             StoppedError: If the client has gone.
         """
         loop = asyncio.get_running_loop()
+        asked = time.perf_counter()
 
         def work() -> T:
             start = time.perf_counter()
@@ -161,7 +172,9 @@ class Work:
             waiting: set[asyncio.Future[Any]] = {future, leaving}
             await asyncio.wait(waiting, timeout=self.timeout, return_when=asyncio.FIRST_COMPLETED)
             if future.done():
-                return future.result()
+                result = future.result()
+                self.metrics.answer.observe(time.perf_counter() - asked)
+                return result
             self.metrics.count("cancelled" if leaving.done() else "timed_out")
             if leaving.done():
                 raise StoppedError
