@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from freefill.engines.onnx import available_cores
+from freefill.engines.cores import available_cores
 
 CONFIG = Path(__file__).parents[1] / "configs/light.toml"
 EVERY, ROWS = 5, 4

@@ -21,7 +21,7 @@ from lightning_fabric.strategies import DDPStrategy
 from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
-from freefill.engines.onnx import available_cores
+from freefill.engines.cores import available_cores
 from freefill.errors import ConfigError, FreefillError
 from freefill.training import checkpoint
 
