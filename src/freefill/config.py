@@ -70,8 +70,8 @@ class DataConfig:
     """Shards whose photos are shuffled together."""
     cache: Annotated[float, Field(gt=0)] = 20.0
     """Gigabytes of disk that shards from a web server may take."""
-    workers: Annotated[int, Field(ge=1)] = 1
-    """Threads of each process that make batches; more where photos are decoded for each step."""
+    workers: Annotated[int, Field(ge=0)] = 0
+    """Processes that make batches for each process that trains; 0: a thread of its own."""
     masks: dict[str, float] = dataclasses.field(
         default_factory=lambda: {
             "free-form": 5.0,

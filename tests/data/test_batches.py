@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from freefill.config import Config, DataConfig, GuidanceConfig, StageConfig, TrainConfig
-from freefill.data.batches import Batch, Batches, crop, recolour
+from freefill.data.batches import Batch, Batches, Steps, crop, recolour
 from freefill.data.photos import PhotoStore, open_store
-from freefill.data.sources import Folder
+from freefill.data.sources import Folder, open_source
 from freefill.errors import ConfigError
 from freefill.guidance.sketch import CHANNELS
 
@@ -180,6 +180,20 @@ def test_shares_of_all_processes_are_the_batch(
 def test_a_batch_that_cannot_be_shared_is_refused(store: PhotoStore) -> None:
     with pytest.raises(ConfigError, match=r"stages\.1\.batch is 6, which 4 processes"):
         batches(store, StageConfig(1, 32, 8), StageConfig(1, 32, 6), processes=4)
+
+
+def test_worker_processes_make_the_same_batches(
+    examples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    data = DataConfig(size=64, holdout=2, workers=2)
+    train = TrainConfig(stages=(StageConfig(4, 32, 4), StageConfig(3, 64, 2)))
+    config = Config(data=data, train=train)
+    own = Batches(open_source(str(examples), data, 0, lambda _: None), config, 1, 2)
+    made = list(Steps(str(examples), config, 1, 2).ahead(2))
+    assert len(made) == 5
+    for (mine,), (theirs,) in zip(own.ahead(2), made, strict=True):
+        assert same(mine, theirs)
 
 
 class Counting:

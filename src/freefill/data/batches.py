@@ -2,13 +2,14 @@
 
 Each sample is a pure function of the seed and its number: there is no state to save, and a run
 that is resumed at step n sees what it would have seen. Several processes make the same batch
-together: each makes a share of its samples. Resizing releases the interpreter lock, so one thread
-is enough to stay ahead of the network on a CPU.
+together: each makes a share of its samples. On a CPU one thread stays ahead of the network; a GPU
+is waited for by worker processes, as more threads would wait for the interpreter.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,9 +20,10 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 from freefill.config import Config, DataConfig
-from freefill.data.sources import Source
+from freefill.data.sources import Source, open_source
 from freefill.errors import ConfigError
 from freefill.guidance import samples
 from freefill.masks.presets import mixture
@@ -194,23 +196,63 @@ class Batches:
     def _hole(self, step: int, first: int, side: int, photos: int) -> NDArray[np.bool_]:
         return self.sample(step, first, side, photos + first)[1]
 
+    def step(self, step: int) -> list[Batch]:
+        """Make a step's batches: one for both networks, or one for each."""
+        return [self.batch(step, number) for number in range(self.train.batches)]
+
     def ahead(self, first: int) -> Iterator[list[Batch]]:
-        """Yield each step's batches, from ``first`` to the last, made ahead of their use.
-
-        There is one for both networks, or one for the generator and one for the discriminator.
-        """
-
-        def make(step: int) -> list[Batch]:
-            return [self.batch(step, number) for number in range(self.train.batches)]
-
-        with ThreadPoolExecutor(self.data.workers) as pool:
+        """Yield each step's batches, from ``first`` to the last, made ahead of their use."""
+        with ThreadPoolExecutor(1) as pool:
             waiting: deque[Future[list[Batch]]] = deque()
             for step in range(first, self.train.steps):
-                waiting.append(pool.submit(make, step))
-                if len(waiting) > AHEAD * self.data.workers:
+                waiting.append(pool.submit(self.step, step))
+                if len(waiting) > AHEAD:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
+
+
+class Steps(Dataset[list[Batch]]):
+    """The same for worker processes, each of which opens the photos for itself.
+
+    Args:
+        data: What ``--data`` names.
+        config: As of :class:`Batches`.
+        rank: As of :class:`Batches`.
+        processes: As of :class:`Batches`.
+    """
+
+    def __init__(self, data: str, config: Config, rank: int, processes: int) -> None:
+        self.data, self.config, self.rank, self.processes = data, config, rank, processes
+        self.batches: Batches | None = None
+
+    def __getitem__(self, step: int) -> list[Batch]:
+        """Make a step's batches."""
+        if self.batches is None:
+            source = open_source(self.data, self.config.data, self.config.train.seed, _print)
+            self.batches = Batches(source, self.config, self.rank, self.processes)
+        return self.batches.step(step)
+
+    def ahead(self, first: int) -> Iterator[list[Batch]]:
+        """Yield each step's batches, from ``first`` to the last, made ahead of their use."""
+        loader = DataLoader(
+            self,
+            batch_size=None,
+            sampler=range(first, self.config.train.steps),
+            num_workers=self.config.data.workers,
+            prefetch_factor=AHEAD // 2,
+            collate_fn=_as_it_is,
+            multiprocessing_context="spawn",
+        )
+        yield from loader
+
+
+def _print(line: str) -> None:
+    print(f"freefill: {line}", file=sys.stderr)
+
+
+def _as_it_is(made: list[Batch]) -> list[Batch]:
+    return made
 
 
 def _planes(arrays: list[NDArray[np.float32]]) -> Tensor:

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from freefill import losses
 from freefill.config import Config, StageConfig, TrainConfig, from_dict
-from freefill.data.batches import Batch, Batches
+from freefill.data.batches import Batch, Batches, Steps
 from freefill.data.sources import open_source
 from freefill.errors import TrainingError
 from freefill.layers.copying import cell_means
@@ -275,6 +275,8 @@ def train(
     counts: dict[str, int] = {}
     path = run / checkpoint.NAME
     source = batches.ahead(first)
+    if config.data.workers:
+        source = Steps(str(data), config, fabric.global_rank, fabric.world_size).ahead(first)
     try:
         for step in range(first, last):
             stage = settings.stage_at(step)
