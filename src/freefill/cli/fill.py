@@ -138,6 +138,7 @@ def fill(
       freefill fill photo.jpg --mask mask.png --sketch lines.png --out filled.png
     """
     from freefill import jobs
+    from freefill.engines.blas import use_one_thread
     from freefill.engines.onnx import available_cores
     from freefill.errors import ImageError
     from freefill.image import format_of
@@ -164,6 +165,8 @@ def fill(
     else:
         workers = min(threads or available_cores(), len(work))
         # One core a photo: decoding and encoding then have as many cores as the network.
+        if workers > 1:
+            use_one_thread()
         inpainter = Inpainter(model, threads=1 if workers > 1 else threads)
         outcomes = _fill_many(inpainter, work, options, workers)
     if sheet is not None:
