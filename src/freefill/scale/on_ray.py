@@ -148,6 +148,7 @@ def _connect(ray: Any, address: str | None, cores: int) -> None:
 def _quiet() -> None:
     """Keep Ray from telling the network, and the terminal, what it does."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"ray\.")
 

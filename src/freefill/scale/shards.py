@@ -6,6 +6,7 @@ import tarfile
 import zlib
 from collections.abc import Iterator
 from pathlib import PurePosixPath
+from typing import Any, Self
 
 from freefill.pairing import ALPHA, SUFFIXES
 from freefill.scale import files
@@ -14,6 +15,19 @@ from freefill.scale.blocks import Batch, Block, Item
 DAMAGED = (tarfile.TarError, EOFError, zlib.error)
 MOST = 2**30
 """Bytes of a member: what is longer is no photo."""
+
+
+class Member(tarfile.TarInfo):
+    """A member; it finds out whether the archive has an end, which ``tarfile`` does not tell."""
+
+    @classmethod
+    def fromtarfile(cls, archive: Any) -> Self:
+        """Read the next member."""
+        try:
+            return super().fromtarfile(archive)
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
+            archive.ended = True
+            raise
 
 
 def samples(batch: Batch, block: Block) -> Iterator[Item]:
@@ -38,7 +52,7 @@ def samples(batch: Batch, block: Block) -> Iterator[Item]:
     key, members = "", dict[str, bytes]()
     with (
         files.opened(block.location) as stream,
-        tarfile.open(fileobj=stream, mode="r|*") as archive,
+        tarfile.open(fileobj=stream, mode="r|*", tarinfo=Member) as archive,
     ):
         for member in archive:
             path = PurePosixPath(member.name)
@@ -53,6 +67,9 @@ def samples(batch: Batch, block: Block) -> Iterator[Item]:
             if f".{ending.removeprefix('mask.')}" in SUFFIXES:
                 file = archive.extractfile(member) if member.size <= MOST else None
                 members[ending] = b"" if file is None else file.read()
+        if not getattr(archive, "ended", False):
+            # Its last sample may lack a member, which would look like a missing mask.
+            raise tarfile.ReadError(f"it is cut off after {len(seen)} samples")
         yield from _sample(batch, block, key, members, seen)
 
 
