@@ -186,3 +186,10 @@ def upload(folder: Path, root: str) -> None:
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             files.write(root, path.relative_to(folder).as_posix(), path.read_bytes())
+
+
+def kill_worker(driver: int) -> None:
+    """Kill one of a batch's processes as the system would that has run out of memory."""
+    found = [pid for pid, line in below(driver).items() if line.startswith("ray::MapWorker")]
+    assert found, below(driver)
+    os.kill(found[0], signal.SIGKILL)

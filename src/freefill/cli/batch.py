@@ -238,7 +238,12 @@ def _blocks(
         from freefill.scale import on_ray
 
         for done in on_ray.run(
-            work.batch, work.blocks, cores=cores, workers=workers, address=address
+            work.batch,
+            work.blocks,
+            cores=cores,
+            workers=workers,
+            address=address,
+            told=print_notice,
         ):
             advance(done.filled + done.failed)
             yield done

@@ -9,14 +9,14 @@ from __future__ import annotations
 import logging
 import os
 import pickle
-import warnings
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 from freefill import __version__
 from freefill.engines.onnx import available_cores
 from freefill.errors import ConfigError, FreefillError
 from freefill.scale.blocks import Batch, Block, Done
+from freefill.scale.quiet import quiet
 from freefill.scale.worker import Filler
 
 STORE = 200_000_000
@@ -68,6 +68,7 @@ def run(
     cores: int,
     workers: int | None,
     address: str | None,
+    told: Callable[[str], None],
 ) -> Generator[Done]:
     """Fill blocks in processes of Ray.
 
@@ -78,6 +79,7 @@ def run(
         workers: Processes; by default as many as the machines have cores for.
         address: Of a cluster, ``auto`` for the one of this machine; ``None`` starts a Ray here that
             ends with this call.
+        told: Called with a line when a process has died.
 
     Yields:
         What became of each block, as they are done.
@@ -86,23 +88,28 @@ def run(
         ConfigError: If there is no such cluster, or none of its machines has so many cores.
         FreefillError: If a process cannot go on.
     """
-    _quiet()
+    with quiet(told):
+        yield from _run(batch, blocks, cores, workers, address)
+
+
+def _run(
+    batch: Batch, blocks: Sequence[Block], cores: int, workers: int | None, address: str | None
+) -> Generator[Done]:
     import ray
     from ray.data import ActorPoolStrategy, DataContext
 
-    _connect(ray, address, cores * (workers or 1))
     try:
+        # An interrupt may come while it starts: what has started is stopped.
+        _connect(ray, address, cores * (workers or 1))
         fitting = sum(
             int(node["Resources"].get("CPU", 0)) // cores for node in ray.nodes() if node["Alive"]
         )
         if not fitting:
             raise ConfigError(f"no machine of the cluster has {cores} cores: --cores takes fewer")
-        count = min(workers or fitting, fitting, len(blocks))
         context = DataContext.get_current()
         context.enable_progress_bars = False
         context.print_on_execution_start = False
         context.execution_options.preserve_order = False
-        logging.getLogger("ray.data").setLevel(logging.ERROR)
         environment = {
             name: value for name, value in os.environ.items() if name.startswith(ENVIRONMENT)
         }
@@ -115,7 +122,7 @@ def run(
             zero_copy_batch=True,
             fn_constructor_args=(batch, cores, environment),
             compute=ActorPoolStrategy(
-                size=count,
+                size=min(workers or fitting, fitting, len(blocks)),
                 max_concurrent_calls_per_actor=CALLS,
                 max_tasks_in_flight_per_actor=CALLS,
                 enable_true_multi_threading=True,
@@ -143,14 +150,6 @@ def _connect(ray: Any, address: str | None, cores: int) -> None:
             f"--address {address}: no Ray answers there ({str(error).splitlines()[0]}); start one "
             "with: ray start --head"
         ) from None
-
-
-def _quiet() -> None:
-    """Keep Ray from telling the network, and the terminal, what it does."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    warnings.filterwarnings("ignore", category=FutureWarning, module=r"ray\.")
 
 
 def _check_node(batch: Batch) -> None:
