@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +129,19 @@ def gone(pids: dict[int, str]) -> bool:
         if state != "Z":
             return False
     return True
+
+
+def killed(process: Any) -> None:
+    """Kill a batch, and wait until none of its workers is left that could write anything."""
+    children = below(process.pid)
+    process.kill()
+    process.communicate()
+    until(lambda: gone({pid: line for pid, line in children.items() if "MapWorker" in line}))
+    # Ray's agents, which write nothing, look a minute for their dead head before they end.
+    for pid, line in below(1).items():
+        if pid in children and children[pid] == line:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 @contextmanager

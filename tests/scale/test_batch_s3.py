@@ -139,11 +139,7 @@ def test_kill_9_of_the_driver_loses_nothing(
     work = (f"{s3}/photos", f"{s3}/out", "--block", 2, "--runner", runner)
     process = started(*work)
     until(lambda: len(parts(f"{s3}/out")) >= 2, process)
-    children = batches.below(process.pid)
-    process.kill()
-    process.communicate()
-    # Ray's processes end by themselves; what they have committed until then counts.
-    until(lambda: batches.gone(children))
+    batches.killed(process)
     before, told = batches.changed(f"{s3}/out"), manifest.rows(f"{s3}/out")
     assert 0 < len(told) < 24
     second: Any = started(*work)
