@@ -19,6 +19,7 @@ from batches import check_whole, content, parts, started, until
 from PIL import Image
 from pyarrow import parquet
 
+from freefill.errors import WeightsError
 from freefill.inpainter import Inpainter
 from freefill.scale import manifest
 from freefill.scale.blocks import Row
@@ -287,6 +288,24 @@ def test_what_is_another_batch_is_refused(command: Run, folder: Path, tmp_path: 
         assert len(ran.stderr.splitlines()) == 1
     assert batches.changed(str(out)) == before
     assert not (tmp_path / "x").exists()
+
+
+def test_a_batch_that_has_done_nothing_binds_nobody(
+    command: Run, folder: Path, expected: dict[str, bytes], tmp_path: Path
+) -> None:
+    ran = command("batch", folder, tmp_path / "out", "--device", "cuda")
+    assert ran.returncode == 2
+    assert "pip install onnxruntime-gpu" in ran.stderr
+    assert command("batch", folder, tmp_path / "out").returncode == 0
+    assert content(str(tmp_path / "out")) == expected
+
+
+def test_a_gpu_that_does_not_answer_is_no_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Where it is built for one, ONNX Runtime only warns, and computes on the CPU.
+    there = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: there)
+    with pytest.raises(WeightsError, match="found no cuda that it can use"):
+        Inpainter(device="cuda")
 
 
 def test_photos_and_shards_in_one_folder_are_told_apart(command: Run, tmp_path: Path) -> None:

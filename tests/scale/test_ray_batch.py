@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from pathlib import Path
 
 import batches
@@ -136,7 +137,10 @@ def test_matrix_products_can_be_held_to_one_thread() -> None:
 
 
 def test_no_cluster_is_said_in_a_line(folder: Path, tmp_path: Path) -> None:
-    process = started(folder, tmp_path / "out", "--runner", "ray", "--address", "auto")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    process = started(folder, tmp_path / "out", "--runner", "ray", "--address", address)
     _, error = process.communicate(timeout=120)
     assert process.returncode == 2
     assert len(error.splitlines()) == 1

@@ -23,6 +23,13 @@ SHOWN = 20
 """Errors that are printed; the manifest has all of them."""
 
 
+class DeviceChoice(StrEnum):
+    """What computes."""
+
+    cpu = "cpu"
+    cuda = "cuda"
+
+
 class Runner(StrEnum):
     """What runs a batch."""
 
@@ -113,6 +120,13 @@ def batch(
         ),
     ] = None,
     cores: Annotated[int, typer.Option(help="Cores of each process (ray).", min=1)] = 1,
+    device: Annotated[
+        DeviceChoice,
+        typer.Option(
+            help="What runs the network: 'cuda' needs onnxruntime-gpu, and gives each process of "
+            "ray a GPU of its own."
+        ),
+    ] = DeviceChoice.cpu,
     block: Annotated[
         int,
         typer.Option(
@@ -161,6 +175,7 @@ def batch(
         options=options,
         ending=ending,
         model=model,
+        device=device.value,
         image_column=image_column,
         mask_column=mask_column,
     )

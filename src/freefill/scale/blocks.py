@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from freefill.engines.onnx import Device
 from freefill.filling import Options
 
 Kind = Literal["photos", "shards", "rows"]
@@ -34,6 +35,8 @@ class Batch:
     """The sha256 of the weights."""
     version: str = ""
     """Freefill's."""
+    device: Device = "cpu"
+    """What computes: another rounds otherwise."""
     image_column: str = "image"
     mask_column: str = "mask"
 
@@ -49,6 +52,7 @@ class Batch:
             **{name.replace("_", "-"): value for name, value in options.items()},
             "format": self.ending,
             "weights": self.weights,
+            "device": self.device,
             "freefill": self.version,
             **(columns if self.kind == "rows" else {}),
         }

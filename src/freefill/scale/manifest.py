@@ -52,6 +52,9 @@ def check(batch: Batch) -> bool:
     except ValueError:
         raise ConfigError(f"{batch.to}/{JOB} is damaged: it is not JSON") from None
     names = [name for name in {**before, **wanted} if before.get(name) != wanted.get(name)]
+    if names and {JOB} >= set(files.listing(batch.to)) - {LOCK}:
+        # It was begun and nothing was done: that binds nobody.
+        return False
     if names:
         told = ", ".join(
             f"{name} was {_told(before.get(name))} and is {_told(wanted.get(name))}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import socket
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
@@ -23,6 +24,8 @@ STORE = 200_000_000
 """Bytes of shared memory for a Ray that is started here: photos do not go through it."""
 CALLS = 2
 """Blocks that a process works on at a time, so that it does not wait at the end of each."""
+ANSWER = 10.0
+"""Seconds in which a cluster has to answer."""
 ENVIRONMENT = "AWS_"
 """Variables that begin so go to the processes: where S3 is and who asks."""
 
@@ -85,7 +88,7 @@ def run(
         What became of each block, as they are done.
 
     Raises:
-        ConfigError: If there is no such cluster, or none of its machines has so many cores.
+        ConfigError: If there is no such cluster, or none of its machines has what a process needs.
         FreefillError: If a process cannot go on.
     """
     with quiet(told):
@@ -101,11 +104,13 @@ def _run(
     try:
         # An interrupt may come while it starts: what has started is stopped.
         _connect(ray, address, cores * (workers or 1))
+        gpus = int(batch.device == "cuda")
         fitting = sum(
-            int(node["Resources"].get("CPU", 0)) // cores for node in ray.nodes() if node["Alive"]
+            _fitting(node["Resources"], cores, gpus) for node in ray.nodes() if node["Alive"]
         )
         if not fitting:
-            raise ConfigError(f"no machine of the cluster has {cores} cores: --cores takes fewer")
+            wanted = f"{cores} cores" + (" and a GPU" if gpus else "")
+            raise ConfigError(f"no machine of the cluster has {wanted} for a process")
         context = DataContext.get_current()
         context.enable_progress_bars = False
         context.print_on_execution_start = False
@@ -128,6 +133,7 @@ def _run(
                 enable_true_multi_threading=True,
             ),
             num_cpus=cores,
+            num_gpus=gpus,
         )
         for row in done.iter_rows():
             if row["trouble"] is not None:
@@ -144,18 +150,27 @@ def _connect(ray: Any, address: str | None, cores: int) -> None:
         ray.init(num_cpus=here, include_dashboard=False, object_store_memory=STORE, **quiet)
         return
     try:
+        host, colon, port = address.rpartition(":")
+        if colon and port.isdigit() and "/" not in host:
+            # Ray itself would try for ten minutes.
+            socket.create_connection((host.strip("[]"), int(port)), ANSWER).close()
         ray.init(address=address, **quiet)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise ConfigError(
             f"--address {address}: no Ray answers there ({str(error).splitlines()[0]}); start one "
             "with: ray start --head"
         ) from None
 
 
+def _fitting(resources: dict[str, float], cores: int, gpus: int) -> int:
+    """Give how many processes a machine has room for."""
+    fitting = int(resources.get("CPU", 0)) // cores
+    return min(fitting, int(resources.get("GPU", 0)) // gpus) if gpus else fitting
+
+
 def _check_node(batch: Batch) -> None:
     """Refuse to fill otherwise than the machine does where the batch was started."""
     import hashlib
-    import socket
 
     from freefill.weights import registry
 

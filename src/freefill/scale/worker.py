@@ -39,12 +39,13 @@ class Filler:
 
     Raises:
         WeightsError: If the weights cannot be loaded.
+        ExtraMissingError: If the engine cannot use the device.
     """
 
     def __init__(self, batch: Batch, cores: int) -> None:
         self.batch = batch
         use_one_thread()
-        self.inpainter = Inpainter(batch.model, threads=1)
+        self.inpainter = Inpainter(batch.model, threads=1, device=batch.device)
         self.bench = Bench(cores, IN_WORK)
         self.threads = cores + min(WAITING * cores, MOST_WAITING)
 
