@@ -147,7 +147,14 @@ def _connect(ray: Any, address: str | None, cores: int) -> None:
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address is None:
         here = max(available_cores(), cores)
-        ray.init(num_cpus=here, include_dashboard=False, object_store_memory=STORE, **quiet)
+        # "local": not a cluster that this machine happens to be part of.
+        ray.init(
+            "local",
+            num_cpus=here,
+            include_dashboard=False,
+            object_store_memory=STORE,
+            **quiet,
+        )
         return
     try:
         host, colon, port = address.rpartition(":")
