@@ -6,6 +6,7 @@ import io
 import shutil
 import signal
 import subprocess
+import sys
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -198,6 +199,9 @@ def test_a_bad_photo_costs_a_row_and_can_be_tried_again(
     assert "2 failed" in ran.stdout
     rows = check_whole(str(out), inputs(folder))
     assert "004.jpg" in rows["004.jpg"]["error"]
+    # The folder is one table to readers.
+    failed = parquet.read_table(out / "_manifest", filters=[("error", "!=", "")])
+    assert sorted(failed["input"].to_pylist()) == ["004.jpg", "007.jpg"]
     assert rows["004.jpg"]["output"] is None
     assert "007_mask.png is not an image" in rows["007.jpg"]["error"]
 
@@ -399,12 +403,29 @@ sys.modules["pyarrow"] = None
 import freefill.cli
 freefill.cli.main()
 """
-    import sys
-
     command = [sys.executable, "-c", code, "batch", str(folder), str(tmp_path / "out")]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert ran.returncode == 2
     assert ran.stderr == ("freefill: error: pyarrow is missing: pip install 'freefill[scale]'\n")
+
+
+def test_help_loads_nothing_heavy_and_filling_here_no_ray(folder: Path, tmp_path: Path) -> None:
+    code = """
+import sys, freefill.cli
+try:
+    freefill.cli.main()
+except SystemExit as stop:
+    assert not stop.code
+print([name for name in ("numpy", "pyarrow", "ray") if name in sys.modules])
+"""
+
+    def loaded(*arguments: object) -> str:
+        command = [sys.executable, "-c", code, "batch", *map(str, arguments)]
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+        return ran.stdout.splitlines()[-1]
+
+    assert loaded("--help") == "[]"
+    assert loaded(f"{folder}/00[01].jpg", tmp_path / "out") == "['numpy', 'pyarrow']"
 
 
 def test_names_that_begin_alike_are_not_written_over_each_other(

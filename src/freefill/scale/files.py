@@ -21,7 +21,7 @@ from freefill.errors import ConfigError, StorageError
 REMOTE = "s3://"
 PRIVATE = "_manifest"
 """The folder of a batch's destination in which there are no results."""
-PARTIAL = f"{PRIVATE}/partial"
+PARTIAL = f"{PRIVATE}/_partial"
 """Where files lie until they are whole."""
 UNFIT = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EINVAL)
 """Why one name cannot be written where others can."""

@@ -18,8 +18,9 @@ from freefill.scale import files
 from freefill.scale.blocks import Batch, Block, Row
 from freefill.scale.files import PRIVATE
 
-JOB = f"{PRIVATE}/job.json"
-LOCK = f"{PRIVATE}/lock.json"
+# Readers of Parquet leave out what begins with an underscore: the folder is one table to them.
+JOB = f"{PRIVATE}/_job.json"
+LOCK = f"{PRIVATE}/_lock.json"
 READERS = 16
 """Parts that are read at a time: in S3 each takes a while, and no core."""
 

@@ -49,13 +49,17 @@ def find(source: str, to: str, mask: str | None) -> Found:
         ImageError: If there is nothing.
         ConfigError: If there are photos and shards, or shards and tables.
     """
-    if any(sign in source for sign in MAGIC):
+    is_kind = files.kind(source)
+    # A folder may be called photos[1]: what is there is meant.
+    if is_kind is None and any(sign in source for sign in MAGIC):
         root = source[: min(source.index(sign) for sign in MAGIC if sign in source)]
         root = root.rpartition("/")[0] or "/"
+        if files.is_remote(source) and not files.is_remote(root):
+            raise ConfigError(f"{source}: the name of a bucket has to be written out")
         names = files.listing(root)
         pattern = glob(source[len(root) :].lstrip("/"))
         chosen: Sequence[str] = [name for name in names if pattern.fullmatch(name)]
-    elif files.kind(source) == "file":
+    elif is_kind == "file":
         root, _, name = source.rpartition("/")
         # The mask beside a photo is looked for among the other files.
         names = files.listing(root, deep=False) if pairing.is_photo(name) else [name]
