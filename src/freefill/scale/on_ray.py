@@ -17,6 +17,7 @@ from freefill import __version__
 from freefill.engines.onnx import available_cores
 from freefill.errors import ConfigError, FreefillError
 from freefill.scale.blocks import Batch, Block, Done
+from freefill.scale.files import is_remote
 from freefill.scale.quiet import quiet
 from freefill.scale.worker import Filler
 
@@ -92,11 +93,16 @@ def run(
         FreefillError: If a process cannot go on.
     """
     with quiet(told):
-        yield from _run(batch, blocks, cores, workers, address)
+        yield from _run(batch, blocks, cores, workers, address, told)
 
 
 def _run(
-    batch: Batch, blocks: Sequence[Block], cores: int, workers: int | None, address: str | None
+    batch: Batch,
+    blocks: Sequence[Block],
+    cores: int,
+    workers: int | None,
+    address: str | None,
+    told: Callable[[str], None],
 ) -> Generator[Done]:
     import ray
     from ray.data import ActorPoolStrategy, DataContext
@@ -105,12 +111,14 @@ def _run(
         # An interrupt may come while it starts: what has started is stopped.
         _connect(ray, address, cores * (workers or 1))
         gpus = int(batch.device == "cuda")
-        fitting = sum(
-            _fitting(node["Resources"], cores, gpus) for node in ray.nodes() if node["Alive"]
-        )
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        fitting = sum(_fitting(node, cores, gpus) for node in nodes)
         if not fitting:
             wanted = f"{cores} cores" + (" and a GPU" if gpus else "")
             raise ConfigError(f"no machine of the cluster has {wanted} for a process")
+        here = [place for place in (batch.source, batch.to) if not is_remote(place)]
+        if len(nodes) > 1 and here:
+            told(f"{here[0]} has to be the same folder on all {len(nodes)} machines")
         context = DataContext.get_current()
         context.enable_progress_bars = False
         context.print_on_execution_start = False
@@ -137,8 +145,14 @@ def _run(
         )
         for row in done.iter_rows():
             if row["trouble"] is not None:
-                raise ConfigError(row["trouble"])
+                raise FreefillError(row["trouble"])
             yield pickle.loads(row["done"])  # noqa: S301
+    except ray.exceptions.RayError as error:
+        # Its last line is what was raised on the node: no freefill there, no machine left.
+        raise FreefillError(
+            f"Ray has stopped the batch: {str(error).strip().splitlines()[-1]}; what was committed "
+            "stays, and the same command goes on from there"
+        ) from None
     finally:
         ray.shutdown()
 
