@@ -304,6 +304,7 @@ def test_a_batch_that_has_done_nothing_binds_nobody(
     assert content(str(tmp_path / "out")) == expected
 
 
+@pytest.mark.filterwarnings("ignore:Specified provider")
 def test_a_gpu_that_does_not_answer_is_no_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     # Where it is built for one, ONNX Runtime only warns, and computes on the CPU.
     there = ["CUDAExecutionProvider", "CPUExecutionProvider"]

@@ -127,7 +127,7 @@ def part_of(names: Iterable[str]) -> str:
 
     Examples:
         >>> part_of(["a.jpg", "b.jpg"])
-        'part-3b95be2c70fcce2f'
+        'part-beb61a1070128f73'
     """
     digest = hashlib.sha256()
     for name in names:
