@@ -152,6 +152,50 @@ def test_shards(command: Run, folder: Path, expected: dict[str, bytes], tmp_path
     }
 
 
+def test_samples_that_are_not_clear_cost_a_row(
+    command: Run, folder: Path, expected: dict[str, bytes], tmp_path: Path
+) -> None:
+    photo, mask = ((folder / f"000{end}").read_bytes() for end in (".jpg", "_mask.png"))
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as shard:
+        for name, found in (
+            *(("one.jpg", photo), ("one.mask.png", mask), ("text.txt", b"no photo")),
+            *(("two.jpg", photo), ("two.png", photo), ("two.mask.png", mask)),
+            *(("one.JPG", photo), ("one.mask.png", mask)),
+        ):
+            _add(shard, name, found)
+    out = tmp_path / "out"
+    ran = command("batch", tmp_path / "a.tar.gz", out)
+    assert "1 filled" in ran.stdout
+    rows = check_whole(str(out), ["a.tar.gz#one", "a.tar.gz#two", "a.tar.gz#one (2)"])
+    assert content(str(out)) == {"a/one.jpg": expected["000.jpg"]}
+    assert "2 photos (jpg, png)" in rows["a.tar.gz#two"]["error"]
+    assert "another sample of this key" in rows["a.tar.gz#one (2)"]["error"]
+    # One mask for all samples, and none of their own.
+    ran = command("batch", tmp_path / "a.tar.gz", tmp_path / "b", "-m", folder / "000_mask.png")
+    assert content(str(tmp_path / "b")) == {"a/one.jpg": expected["000.jpg"]}
+    ran = command("batch", tmp_path / "a.tar.gz", tmp_path / "c", "-m", folder)
+    assert ran.returncode == 2
+    assert "samples of shards and tables carry their masks" in ran.stderr
+
+
+def test_a_manifest_that_is_damaged_is_named(command: Run, folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert command("batch", folder, out).returncode == 0
+    (part,) = parts(str(out))
+    whole = (out / "_manifest" / part).read_bytes()
+    (out / "_manifest" / part).write_bytes(whole[:50])
+    ran = command("batch", folder, out)
+    assert ran.returncode == 2
+    assert f"{part} is damaged" in ran.stderr
+    # As it says: without it, its photos are filled again.
+    (out / "_manifest" / part).unlink()
+    assert "10 filled" in command("batch", folder, out).stdout
+    (out / "_manifest/_job.json").write_text("{")
+    ran = command("batch", folder, out)
+    assert ran.returncode == 2
+    assert "_job.json is damaged" in ran.stderr
+
+
 def _add(shard: tarfile.TarFile, name: str, found: bytes) -> None:
     member = tarfile.TarInfo(name)
     member.size = len(found)

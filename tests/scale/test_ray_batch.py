@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import os
+import pickle
+import shutil
 import signal
 import socket
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import batches
@@ -12,13 +17,14 @@ import pytest
 from batches import check_whole, content, parts, started, until
 
 from freefill.engines.blas import use_one_thread
-from freefill.errors import ConfigError
 from freefill.scale import manifest
 from freefill.scale.blocks import Batch
 from freefill.scale.on_ray import Blocks
 from freefill.scale.prepare import batch_of, prepared
+from freefill.scale.quiet import quiet
 from freefill.scale.worker import Filler
 
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
 COUNT = 30
 NAMES = [f"{number:03}.jpg" for number in range(COUNT)]
 
@@ -42,25 +48,49 @@ def expected(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     return content(str(to))
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:ray")
 def test_ray_gives_the_local_runners_bytes(
-    folder: Path, expected: dict[str, bytes], tmp_path: Path
+    command: Run, folder: Path, expected: dict[str, bytes], tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    process = started(folder, out, "--runner", "ray", "--block", 4)
-    until(lambda: len(parts(str(out))) > 0, process)
-    children = batches.below(process.pid)
-    told, error = process.communicate(timeout=120)
+    ran = command("batch", folder, out, "--runner", "ray", "--block", 4)
     # One bad photo costs a row, and nothing of what Ray has to say reaches the terminal.
-    assert error.splitlines() == [
+    assert ran.stderr.splitlines() == [
         "freefill: error: 007.jpg is not an image in a format that can be read"
     ]
-    assert process.returncode == 1
-    assert f"{COUNT - 1} filled in" in told
-    assert "1 failed" in told
+    assert ran.returncode == 1
+    assert f"{COUNT - 1} filled in" in ran.stdout
+    assert "1 failed" in ran.stdout
+    assert len(ran.stdout.splitlines()) == 1
     assert content(str(out)) == expected
     rows = check_whole(str(out), NAMES)
     assert rows["007.jpg"]["error"]
-    until(lambda: batches.gone(children))
+    # Nothing is left to do: Ray is not even started, and none of it runs any more.
+    until(lambda: not [line for line in batches.below(os.getpid()).values() if "ray::" in line])
+    again = command("batch", folder, out, "--runner", "ray", "--block", 4)
+    assert "0 filled" in again.stdout
+    assert f"{COUNT - 1} done before" in again.stdout
+
+
+def test_a_worker_does_the_blocks_it_is_given(
+    folder: Path, expected: dict[str, bytes], tmp_path: Path
+) -> None:
+    import pyarrow as pa
+
+    batch, found = batch_of(str(folder), str(tmp_path / "out"), None)
+    with prepared(batch, found, 10) as work:
+        worker = Blocks(batch, 1, {})
+        for block in work.blocks[:2]:
+            answer = worker(pa.table({"block": [pickle.dumps(block)]}))
+            done = pickle.loads(answer["done"][0].as_py())
+            assert done.part == block.part
+            assert answer["trouble"][0].as_py() is None
+        # What cannot be written is told of, for the driver to stop.
+        shutil.rmtree(tmp_path / "out")
+        (tmp_path / "out").touch()
+        answer = worker(pa.table({"block": [pickle.dumps(work.blocks[2])]}))
+        assert "cannot be written" in answer["trouble"][0].as_py()
+        (tmp_path / "out").unlink()
 
 
 @pytest.mark.slow
@@ -136,13 +166,25 @@ def test_matrix_products_can_be_held_to_one_thread() -> None:
     assert use_one_thread(), "NumPy's wheels come with OpenBLAS"
 
 
-def test_no_cluster_is_said_in_a_line(folder: Path, tmp_path: Path) -> None:
+def test_no_cluster_is_said_in_a_line(command: Run, folder: Path, tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    process = started(folder, tmp_path / "out", "--runner", "ray", "--address", address)
-    _, error = process.communicate(timeout=120)
-    assert process.returncode == 2
-    assert len(error.splitlines()) == 1
-    assert "ray start --head" in error
-    assert ConfigError.__name__ not in error
+    ran = command("batch", folder, tmp_path / "out", "--runner", "ray", "--address", address)
+    assert ran.returncode == 2
+    assert len(ran.stderr.splitlines()) == 1
+    assert "ray start --head" in ran.stderr
+
+
+def test_what_ray_says_is_hushed_but_for_the_dead(capfd: pytest.CaptureFixture[str]) -> None:
+    told: list[str] = []
+    with quiet(told.append):
+        os.write(2, b"logging.cc: something\n")
+        print("(raylet) Task failed. There are infinite retries remaining")
+        print("(raylet) A worker died or was killed while executing a task")
+        print("seen", file=sys.stderr)
+    print("after")
+    out, error = capfd.readouterr()
+    assert out == "after\n"
+    assert error == "seen\n"
+    assert told == ["a process of Ray has died: what it had not committed is done again"]

@@ -11,8 +11,15 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import (
+    AbstractContextManager,
+    contextmanager,
+    nullcontext,
+    redirect_stderr,
+    redirect_stdout,
+)
 from io import TextIOBase
+from typing import TextIO
 
 DIED = "worker died or was killed"
 
@@ -45,12 +52,10 @@ def quiet(told: Callable[[str], None]) -> Iterator[None]:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     logging.getLogger("ray").setLevel(logging.ERROR)
     logging.getLogger("ray.data").setLevel(logging.ERROR)
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
         with (
-            os.fdopen(os.dup(kept), "w", buffering=1, errors="backslashreplace") as errors,
+            _on(kept) as errors,
             redirect_stderr(errors),
             redirect_stdout(Listener(told)),
             warnings.catch_warnings(),
@@ -62,3 +67,15 @@ def quiet(told: Callable[[str], None]) -> Iterator[None]:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(nowhere)
+
+
+def _on(place: int) -> AbstractContextManager[TextIO]:
+    """Give what ``sys.stderr`` is to be while place 2 of the process leads nowhere."""
+    sys.stderr.flush()
+    try:
+        there = sys.stderr.fileno() == 2
+    except OSError:
+        there = False
+    if not there:
+        return nullcontext(sys.stderr)
+    return os.fdopen(os.dup(place), "w", buffering=1, errors="backslashreplace")
