@@ -60,7 +60,9 @@ def filling(photos: float) -> list[str]:
     row("photos a day and core, at 90 %", lambda s: f"{DAY * UTILISATION / busy[s]:,.0f}")
     row("**cores**", lambda s: f"**{cores[s]:.1f}**")
     row("core-hours a day", lambda s: f"{cores[s] * 24:,.0f}")
-    row("memory of as many workers", lambda s: f"{-(-cores[s] // 1) * WORKER_BYTES[s] / 1e9:.1f} GB")
+    row(
+        "memory of as many workers", lambda s: f"{-(-cores[s] // 1) * WORKER_BYTES[s] / 1e9:.1f} GB"
+    )
     row("read a day", lambda s: f"{photos * BYTES_IN[s] / 1e9:,.0f} GB")
     row("written a day", lambda s: f"{photos * BYTES_OUT[s] / 1e9:,.0f} GB")
     row(
@@ -69,7 +71,9 @@ def filling(photos: float) -> list[str]:
     )
     row(
         "network of a machine of 64 such cores",
-        lambda s: f"{64 * UTILISATION / busy[s] * (BYTES_IN[s] + BYTES_OUT[s]) * 8 / 1e9:.2f} Gbit/s",
+        lambda s: (
+            f"{64 * UTILISATION / busy[s] * (BYTES_IN[s] + BYTES_OUT[s]) * 8 / 1e9:.2f} Gbit/s"
+        ),
     )
     row("S3 requests a day: HEAD and GET; PUT", lambda s: f"{photos * 4:,.0f}; {photos:,.0f}")
     row("manifest a day", lambda s: f"{photos * MANIFEST_BYTES / 1e6:,.0f} MB")
@@ -82,7 +86,10 @@ def filling(photos: float) -> list[str]:
 
 def packing() -> list[str]:
     """Give the table of packing the photos of a training."""
-    lines = ["| source | core-hours | on 64 cores | read | written |", "| --- | --- | --- | --- | --- |"]
+    lines = [
+        "| source | core-hours | on 64 cores | read | written |",
+        "| --- | --- | --- | --- | --- |",
+    ]
     for name, seconds in PACK_CORE_SECONDS.items():
         hours = PHOTOS * seconds / 3600
         wall = max(hours / 64, PHOTOS * PACK_MAIN_SECONDS / 3600)

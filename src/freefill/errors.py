@@ -57,3 +57,7 @@ class ReferenceMissingError(FreefillError, LookupError):
 
 class ExtraMissingError(FreefillError, ImportError):
     """An optional part of freefill is not installed; the message is the pip command."""
+
+
+class StorageError(FreefillError, OSError):
+    """A folder or a bucket cannot be listed, read or written, or somebody else works in it."""

@@ -8,6 +8,7 @@ network wants it, float32 RGB in [0, 1], exists only for crops.
 from __future__ import annotations
 
 import os
+import threading
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -27,6 +28,23 @@ from freefill.files.writing import eight_bits, encode, pillow_image
 from freefill.samples import Layout, Rgb, Samples
 
 Source = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]
+
+
+class Named(bytes):
+    """The bytes of a file that is not on this disk, and what errors call it.
+
+    Args:
+        content: The bytes.
+        name: The name.
+    """
+
+    name: str
+
+    def __new__(cls, content: bytes, name: str) -> Named:
+        """Make bytes that know their name."""
+        named = super().__new__(cls, content)
+        named.name = name
+        return named
 
 
 class Box(NamedTuple):
@@ -112,7 +130,8 @@ class Picture:
                 )
             return cls._of(found, "pil")
         if isinstance(source, bytes):
-            name = f"the image of {len(source)} bytes"
+            unnamed = f"the image of {len(source)} bytes"
+            name = source.name if isinstance(source, Named) else unnamed
             return cls._open(BytesIO(source), "bytes", name, max_pixels)
         if isinstance(source, str | os.PathLike):
             try:
@@ -410,7 +429,9 @@ def write_atomically(path: Path, content: bytes) -> None:
         ImageError: If the folder is missing or cannot be written to.
     """
     # Short, so that a name of the greatest legal length still has room for the ending.
-    partial = path.with_name(f".{path.name[:40]}.{os.getpid()}.partial")
+    # Of this process and thread: names that begin alike are written at the same time.
+    owner = f"{os.getpid()}-{threading.get_ident()}"
+    partial = path.with_name(f".{path.name[:40]}.{owner}.partial")
     try:
         try:
             partial.write_bytes(content)

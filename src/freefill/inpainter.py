@@ -16,7 +16,7 @@ import numpy as np
 from freefill import detail
 from freefill.blending import Share, blend
 from freefill.engines.base import Engine
-from freefill.engines.onnx import OnnxEngine
+from freefill.engines.onnx import Device, OnnxEngine
 from freefill.errors import FreefillWarning, GuidanceError, MaskError
 from freefill.files import MAX_PIXELS
 from freefill.guidance.sketch import Guidance
@@ -42,9 +42,11 @@ class Inpainter:
     Args:
         model: Name of bundled weights, or the path of an ONNX file.
         threads: Threads of the engine; by default every core that the process may use.
+        device: ``"cpu"``, or ``"cuda"`` where onnxruntime-gpu is installed.
 
     Raises:
         WeightsError: If there are no such weights or they cannot be loaded.
+        ExtraMissingError: If the engine cannot use the device.
 
     Examples:
         >>> inpainter = Inpainter()
@@ -56,9 +58,15 @@ class Inpainter:
         ((64, 64, 3), dtype('uint8'), True)
     """
 
-    def __init__(self, model: str | Path = registry.DEFAULT, *, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        model: str | Path = registry.DEFAULT,
+        *,
+        threads: int | None = None,
+        device: Device = "cpu",
+    ) -> None:
         self.weights = registry.find(model)
-        self.engine: Engine = OnnxEngine(self.weights.path, threads)
+        self.engine: Engine = OnnxEngine(self.weights.path, threads, device)
 
     def __call__(
         self,

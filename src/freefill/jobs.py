@@ -7,41 +7,34 @@ and a result that is there already is left alone.
 from __future__ import annotations
 
 import os
-import threading
 import time
-from collections import deque
 from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from freefill import filling, pairing
 from freefill.errors import FreefillError, GuidanceError, ImageError, MaskError
-from freefill.files import MAX_PIXELS, limits
-from freefill.guidance.sketch import Guidance
+from freefill.files import limits
+from freefill.filling import Options, fill_photo, reason_of
 from freefill.image import Picture, format_of, write_atomically
 from freefill.inpainter import Inpainter
-from freefill.masks.convert import Fit, Hole, to_hole
-from freefill.masks.shape import grow as grow_hole
-from freefill.planning import explain, plan
+from freefill.masks.convert import Hole
+from freefill.pairing import ALPHA, SUFFIXES
+from freefill.pool import IN_WORK, Bench, Room, in_order
 
-SUFFIXES = (
-    ".png",
-    ".jpg",
-    ".jpeg",
-    ".webp",
-    ".tif",
-    ".tiff",
-    ".bmp",
-    ".gif",
-    ".avif",
-    ".heic",
-    ".heif",
-)
-ALPHA = "alpha"
-IN_WORK = 2**26
-"""Pixels of the photos that are worked on at a time; a photo of more is worked on alone. A photo's
-peak is 40 to 45 bytes a pixel, so that a batch stays below some 3 GB."""
+__all__ = [
+    "ALPHA",
+    "IN_WORK",
+    "SUFFIXES",
+    "Job",
+    "Options",
+    "Outcome",
+    "Room",
+    "collect",
+    "hole_of",
+    "run",
+    "run_all",
+]
 
 
 @dataclass(frozen=True)
@@ -80,22 +73,6 @@ class Outcome:
     """From opening the photo to the finished file."""
     plan: tuple[str, ...] = ()
     """What the network was shown, if that was asked for."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """How every job of a call is done."""
-
-    invert: bool = False
-    grow: int = 0
-    fit: Fit = "exact"
-    overwrite: bool = False
-    explain: bool = False
-    """Whether the outcome tells what the network was shown."""
-    strip: bool = False
-    """Leave out EXIF, XMP, GPS, comments and texts."""
-    max_pixels: int = MAX_PIXELS
-    """The most that width times height of a photo or mask may be."""
 
 
 def collect(
@@ -202,28 +179,20 @@ def run(inpainter: Inpainter, job: Job, options: Options) -> Outcome:
         )
     file_format = format_of(job.out)
     _check_writable(job.out)
-    picture = Picture.read(job.photo, max_pixels=options.max_pixels)
-    hole, notices = hole_of(job, picture, options)
-    guidance = None
-    if job.sketch is not None or job.colour is not None:
-        guidance = Guidance.read(
-            picture.size, job.sketch, job.colour, fit=options.fit, max_pixels=options.max_pixels
-        )
-        notices += guidance.notices(hole)
-    opaque = str(job.mask) == ALPHA
-    filled = inpainter.fill_hole(picture, hole, guidance=guidance, opaque=opaque)
-    content, more = filled.encode(file_format, strip=options.strip)
-    write_atomically(job.out, content)
-    height, width = picture.size
+    mask = ALPHA if str(job.mask) == ALPHA else job.mask
+    filled = fill_photo(
+        inpainter, job.photo, mask, options, file_format, sketch=job.sketch, colour=job.colour
+    )
+    write_atomically(job.out, filled.content)
     return Outcome(
         job,
         "filled",
-        (*picture.notices, *notices, *more),
-        width,
-        height,
-        float(hole.mean()),
+        filled.notices,
+        filled.width,
+        filled.height,
+        filled.hole,
         time.perf_counter() - start,
-        tuple(explain(plan(hole))) if options.explain else (),
+        filled.plan,
     )
 
 
@@ -242,11 +211,7 @@ def hole_of(job: Job, picture: Picture, options: Options) -> tuple[Hole, list[st
         FreefillError: If the mask cannot be read or does not fit.
     """
     assert job.mask is not None
-    mask = ALPHA if str(job.mask) == ALPHA else job.mask
-    hole, notices = to_hole(
-        mask, picture, invert=options.invert, fit=options.fit, max_pixels=options.max_pixels
-    )
-    return grow_hole(hole, options.grow), notices
+    return filling.hole_of(ALPHA if str(job.mask) == ALPHA else job.mask, picture, options)
 
 
 def run_all(
@@ -266,24 +231,13 @@ def run_all(
         What became of each job, in their order. Whoever stops early waits for the photos that are
         being worked on, and for no others.
     """
-    room = Room(IN_WORK)
+    bench = Bench(workers, IN_WORK)
 
     def outcome(job: Job) -> Outcome:
-        with room.taken(_pixels(job, options)):
+        with bench.place(_pixels(job, options)):
             return _outcome(inpainter, job, options)
 
-    pool = ThreadPoolExecutor(workers, "fill")
-    started: deque[Future[Outcome]] = deque()
-    try:
-        for job in jobs:
-            started.append(pool.submit(outcome, job))
-            # Enough ahead that a photo that takes long leaves no worker idle.
-            if len(started) >= 4 * workers:
-                yield started.popleft().result()
-        while started:
-            yield started.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+    return in_order(outcome, jobs, workers, 4 * workers)
 
 
 def _outcome(inpainter: Inpainter, job: Job, options: Options) -> Outcome:
@@ -291,38 +245,11 @@ def _outcome(inpainter: Inpainter, job: Job, options: Options) -> Outcome:
         job.out.parent.mkdir(parents=True, exist_ok=True)
         return run(inpainter, job, options)
     except FreefillError as error:
-        reason = str(error)
-        # Some errors are about the mask alone: with many photos each line has to name its own.
-        reason = reason if str(job.photo) in reason else f"{job.photo}: {reason}"
+        # With many photos each line has to name its own.
+        reason = reason_of(error, str(job.photo))
     except OSError as error:
         reason = f"{job.out.parent}: {error.strerror or error}"
     return Outcome(job, "failed", (reason,))
-
-
-class Room:
-    """Something of which only so much can be in use at a time.
-
-    Args:
-        size: How much there is.
-    """
-
-    def __init__(self, size: int) -> None:
-        self.size = self.free = size
-        self.changed = threading.Condition()
-
-    @contextmanager
-    def taken(self, amount: int) -> Iterator[None]:
-        """Wait for an amount, or for all of it where it is more than there is, and hold it."""
-        amount = min(amount, self.size)
-        with self.changed:
-            self.changed.wait_for(lambda: amount <= self.free)
-            self.free -= amount
-        try:
-            yield
-        finally:
-            with self.changed:
-                self.free += amount
-                self.changed.notify_all()
 
 
 def _pixels(job: Job, options: Options) -> int:
@@ -348,8 +275,7 @@ def _photos(
     found = [
         path
         for path in sorted(named.rglob("*"))
-        if path.suffix.lower() in SUFFIXES
-        and not path.stem.endswith(endings)
+        if pairing.is_photo(path.name, endings)
         and path.is_file()
         and not any(path.resolve().is_relative_to(other) for other in others)
     ]
@@ -365,25 +291,22 @@ def _mask_of(photo: Path, relative: Path, mask: str | None) -> Path | None:
     if mask is not None and not Path(mask).is_dir():
         return Path(mask)
     if mask is None:
-        return _first_of(photo, photo.parent, [f"{photo.stem}_mask"])
-    folder = (Path(mask) / relative).parent
-    return _first_of(photo, folder, [f"{photo.stem}_mask", photo.stem])
+        return _first_of(photo, photo.parent, pairing.beside(photo.stem))
+    return _first_of(photo, (Path(mask) / relative).parent, pairing.apart(photo.stem))
 
 
 def _guide_of(photo: Path, relative: Path, named: Path | None, kind: str) -> Path | None:
     if named is None or not named.is_dir():
         return named
-    return _first_of(photo, (named / relative).parent, [f"{photo.stem}_{kind}", photo.stem])
+    return _first_of(photo, (named / relative).parent, pairing.apart(photo.stem, kind))
 
 
 def _first_of(photo: Path, folder: Path, stems: Sequence[str]) -> Path | None:
-    for stem in stems:
-        for suffix in SUFFIXES:
-            for ending in (suffix, suffix.upper()):
-                candidate = folder / f"{stem}{ending}"
-                if candidate.exists() and candidate != photo:
-                    return candidate
-    return None
+    def exists(name: str) -> bool:
+        return (folder / name).exists() and folder / name != photo
+
+    name = pairing.first(stems, exists)
+    return None if name is None else folder / name
 
 
 def _check_writable(out: Path) -> None:

@@ -11,7 +11,18 @@ from typing import Annotated
 import typer
 
 from freefill import __version__
-from freefill.cli import doctor, evaluate, fill, guidance, lab, pack, references, serve, weights
+from freefill.cli import (
+    batch,
+    doctor,
+    evaluate,
+    fill,
+    guidance,
+    lab,
+    pack,
+    references,
+    serve,
+    weights,
+)
 from freefill.cli.console import print_error
 from freefill.cli.verbs import (
     harmonise,
@@ -54,6 +65,7 @@ def _main(
 
 
 app.command()(fill.fill)
+app.command()(batch.batch)
 app.command()(guidance.edges)
 app.command(rich_help_panel="Tasks")(remove.remove)
 app.command(rich_help_panel="Tasks")(unmark.unmark)

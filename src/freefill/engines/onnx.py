@@ -1,18 +1,25 @@
-"""ONNX Runtime on the CPU: the default engine, small and fast without torch."""
+"""ONNX Runtime: the default engine, small and fast without torch.
+
+On the CPU unless a GPU is asked for, which needs ``onnxruntime-gpu`` in the place of
+``onnxruntime``.
+"""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
 from freefill.engines.cores import available_cores
-from freefill.errors import WeightsError
+from freefill.errors import ExtraMissingError, WeightsError
 from freefill.guidance.sketch import CHANNELS
 
+Device = Literal["cpu", "cuda"]
+PROVIDERS: dict[Device, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 INPUTS = ["image", "hole"]
 NONE = np.zeros((1, CHANNELS, 2, 2), np.float32)
 """Stands for no guidance at any size, so that none costs nothing."""
@@ -25,21 +32,25 @@ class OnnxEngine:
         path: An ONNX file with inputs ``image``, ``hole`` and perhaps ``guidance``, and output
             ``filled``.
         threads: Threads within one run; by default one for each core this process may use.
+        device: What computes. Another gives other roundings, and so other bytes here and there.
 
     Raises:
         WeightsError: If the file cannot be loaded or has other inputs.
+        ExtraMissingError: If this ONNX Runtime cannot use the device.
     """
 
-    def __init__(self, path: Path, threads: int | None = None) -> None:
+    def __init__(self, path: Path, threads: int | None = None, device: Device = "cpu") -> None:
         self.threads = threads or available_cores()
-        self.session = open_session(path, self.threads)
+        self.session = open_session(path, self.threads, device)
         names = [i.name for i in self.session.get_inputs()]
         self.guided = names == [*INPUTS, "guidance"]
         if names != INPUTS and not self.guided:
             raise WeightsError(
                 f"{path} has inputs {names}; freefill weights have image and hole, perhaps guidance"
             )
-        self.name = f"ONNX Runtime {onnxruntime.__version__}, CPU, {self.threads} threads"
+        self.name = (
+            f"ONNX Runtime {onnxruntime.__version__}, {device.upper()}, {self.threads} threads"
+        )
 
     def predict(
         self,
@@ -56,19 +67,27 @@ class OnnxEngine:
         return result
 
 
-def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
+def open_session(path: Path, threads: int, device: Device = "cpu") -> onnxruntime.InferenceSession:
     """Load a network.
 
     Args:
         path: An ONNX file, or one in ONNX Runtime's own format.
         threads: Threads within one run.
+        device: What computes.
 
     Returns:
         The session.
 
     Raises:
-        WeightsError: If it cannot be loaded.
+        WeightsError: If it cannot be loaded, or the device does not answer.
+        ExtraMissingError: If this ONNX Runtime cannot use the device.
     """
+    provider, known = PROVIDERS[device], onnxruntime.get_available_providers()
+    if provider not in known:
+        raise ExtraMissingError(
+            f"this ONNX Runtime cannot use {device}: it has {', '.join(known)}; in its place: "
+            "pip uninstall onnxruntime && pip install onnxruntime-gpu"
+        )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     # Spinning keeps idle threads at full load between operations. On a machine that does
@@ -77,8 +96,15 @@ def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     try:
-        return onnxruntime.InferenceSession(
-            os.fspath(path), options, providers=["CPUExecutionProvider"]
-        )
+        # What a GPU has no kernel for runs on the CPU.
+        providers = [provider] if device == "cpu" else [provider, PROVIDERS["cpu"]]
+        session = onnxruntime.InferenceSession(os.fspath(path), options, providers=providers)
     except Exception as error:  # its own exception types share no public base
         raise WeightsError(f"{path} cannot be loaded by ONNX Runtime: {error}") from None
+    if provider not in session.get_providers():
+        # It only warns, and would compute on the CPU.
+        raise WeightsError(
+            f"ONNX Runtime found no {device} that it can use: driver, CUDA and cuDNN have to be of "
+            "the versions that it was built for"
+        )
+    return session

@@ -1,0 +1,282 @@
+"""``freefill batch``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator
+from contextlib import closing
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from freefill.cli.console import print_error, print_notice
+from freefill.cli.fill import FitChoice
+from freefill.files import MAX_PIXELS
+
+if TYPE_CHECKING:
+    from freefill.scale.blocks import Done
+    from freefill.scale.prepare import Work
+
+SHOWN = 20
+"""Errors that are printed; the manifest has all of them."""
+
+
+class DeviceChoice(StrEnum):
+    """What computes."""
+
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+class Runner(StrEnum):
+    """What runs a batch."""
+
+    local = "local"
+    ray = "ray"
+
+
+def batch(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="A folder, a glob ('photos/**/*.jpg'), WebDataset shards (.tar) or Parquet files; "
+            "on this disk, or s3://BUCKET/FOLDER.",
+            show_default=False,
+            metavar="SRC",
+        ),
+    ],
+    to: Annotated[
+        str,
+        typer.Argument(
+            help="A folder for results and manifest, here or s3://; empty, or that of the same "
+            "batch before.",
+            show_default=False,
+            metavar="DST",
+        ),
+    ],
+    runner: Annotated[
+        Runner,
+        typer.Option(help="'local' uses this machine; 'ray' a cluster, or processes here."),
+    ] = Runner.local,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="Ray's cluster: 'auto' for the one that this machine is part of, or its address. "
+            "Without it, a Ray is started here and ends with the batch.",
+            show_default=False,
+        ),
+    ] = None,
+    mask: Annotated[
+        str | None,
+        typer.Option(
+            "--mask",
+            "-m",
+            help="White = fill. A file (for all photos), a folder (NAME_mask.png or NAME.png in "
+            "it), or the word 'alpha'. Without it, NAME_mask.png beside each photo, KEY.mask.png "
+            "in a shard, the column 'mask' of a table.",
+            show_default=False,
+        ),
+    ] = None,
+    model: Annotated[
+        str, typer.Option(help="Name from 'freefill weights list', or an .onnx file.")
+    ] = "light",
+    invert: Annotated[bool, typer.Option("--invert", help="Black = fill instead.")] = False,
+    grow: Annotated[
+        int, typer.Option(help="Widen the hole by this many pixels.", min=0, max=256)
+    ] = 0,
+    fit: Annotated[
+        FitChoice, typer.Option(help="'resize' brings a mask of another size to the photo's.")
+    ] = FitChoice.exact,
+    suffix: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            help="Format of the results, e.g. png; by default each photo's own.",
+            show_default=False,
+        ),
+    ] = None,
+    strip: Annotated[
+        bool, typer.Option("--strip", help="Leave out EXIF, XMP, GPS, comments and texts.")
+    ] = False,
+    max_pixels: Annotated[
+        int,
+        typer.Option(
+            help="Refuse files whose width times height is more, before they are decoded.", min=1
+        ),
+    ] = MAX_PIXELS,
+    image_column: Annotated[
+        str, typer.Option(help="Of Parquet files: bytes, paths or URLs of photos.")
+    ] = "image",
+    mask_column: Annotated[str, typer.Option(help="The same of their masks.")] = "mask",
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            help="Photos at a time, one a core (local); processes (ray). As many as there are "
+            "cores by default.",
+            min=1,
+            show_default=False,
+        ),
+    ] = None,
+    cores: Annotated[int, typer.Option(help="Cores of each process (ray).", min=1)] = 1,
+    device: Annotated[
+        DeviceChoice,
+        typer.Option(
+            help="What runs the network: 'cuda' needs onnxruntime-gpu, and gives each process of "
+            "ray a GPU of its own."
+        ),
+    ] = DeviceChoice.cpu,
+    block: Annotated[
+        int,
+        typer.Option(
+            help="Photos that are committed at a time, and done again after a crash.", min=1
+        ),
+    ] = 64,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try again what failed before.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be done.")
+    ] = False,
+) -> None:
+    """Fill very many photos, on one machine or on many.
+
+    Results and a manifest (Parquet: input, output, sha256, ms, error) are written block by block.
+    When it is stopped, in whatever way, the same command does what is missing. Examples:
+
+      freefill batch photos/ filled/
+
+      freefill batch s3://mine/photos s3://mine/filled --runner ray --address auto
+
+      freefill batch 'shards/train-*.tar' filled/ --format jpg
+
+      freefill batch photos.parquet filled/ --mask-column hole
+    """
+    _check_extra(runner)
+    from freefill.errors import ConfigError, ImageError
+    from freefill.filling import Options
+    from freefill.image import format_of
+    from freefill.scale.prepare import batch_of, prepared
+
+    if address is not None and runner is not Runner.ray:
+        raise ConfigError(f"--address {address} is for --runner ray")
+    ending = None if suffix is None else "." + suffix.removeprefix(".").lower()
+    if ending is not None:
+        try:
+            format_of(Path(f"result{ending}"))
+        except ImageError as error:
+            raise ImageError(f"--format {suffix!r}: {error}") from None
+    options = Options(invert, grow, fit.value, strip=strip, max_pixels=max_pixels)
+    made, found = batch_of(
+        source,
+        to,
+        mask,
+        options=options,
+        ending=ending,
+        model=model,
+        device=device.value,
+        image_column=image_column,
+        mask_column=mask_column,
+    )
+    with prepared(made, found, block, retry=retry_failed, dry=dry_run) as work:
+        if dry_run:
+            typer.echo(_planned(work))
+            return
+        failed = _run(work, runner, workers, cores, address)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _planned(work: Work) -> str:
+    photos = f"{len(work.blocks)} shards" if work.photos is None else f"{work.photos} photos"
+    line = f"{photos} to fill in {len(work.blocks)} blocks, {work.before} done before"
+    without = sum(item.mask is None for block in work.blocks for item in block.items)
+    if work.failed_before:
+        line += f", {work.failed_before} failed before (--retry-failed tries them again)"
+    return line + (f"; {without} have no mask" if without else "")
+
+
+def _run(work: Work, runner: Runner, workers: int | None, cores: int, address: str | None) -> int:
+    """Fill all of it with a progress bar, say in a line what became of it, give what failed."""
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
+    filled = failed = 0
+    start = time.perf_counter()
+    try:
+        with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+            # Of shards, only reading them tells how many photos they hold.
+            whole = work.photos is None
+            task = bar.add_task(
+                "shards" if whole else "filling", total=len(work.blocks) if whole else work.photos
+            )
+
+            def advance(photos: int) -> None:
+                if not whole:
+                    bar.advance(task, photos)
+
+            with closing(_blocks(work, runner, workers, cores, address, advance)) as coming:
+                for done in coming:
+                    work.check()
+                    for line in done.errors[: max(0, SHOWN - failed)]:
+                        print_error(line)
+                    filled, failed = filled + done.filled, failed + done.failed
+                    if whole:
+                        bar.advance(task)
+    except KeyboardInterrupt:
+        print_notice(f"stopped: {filled + failed} photos done; the same command goes on from there")
+        raise typer.Exit(130) from None
+    elapsed = time.perf_counter() - start
+    line = f"{filled} filled in {elapsed:.1f} s ({filled / elapsed:.1f} photos/s)"
+    if work.before:
+        line += f", {work.before} done before"
+    if failed + work.failed_before:
+        line += f", {failed + work.failed_before} failed (see the manifest)"
+    typer.echo(line)
+    return failed + work.failed_before
+
+
+def _blocks(
+    work: Work,
+    runner: Runner,
+    workers: int | None,
+    cores: int,
+    address: str | None,
+    advance: Callable[[int], None],
+) -> Generator[Done]:
+    if not work.blocks:
+        return
+    if runner is Runner.ray:
+        from freefill.scale import on_ray
+
+        for done in on_ray.run(
+            work.batch,
+            work.blocks,
+            cores=cores,
+            workers=workers,
+            address=address,
+            told=print_notice,
+        ):
+            advance(done.filled + done.failed)
+            yield done
+        return
+    from freefill.engines.cores import available_cores
+    from freefill.scale.worker import Filler
+
+    filler = Filler(work.batch, workers or available_cores())
+    yield from filler.run(work.blocks, lambda row: advance(1))
+
+
+def _check_extra(runner: Runner) -> None:
+    from freefill.errors import ExtraMissingError
+
+    try:
+        import pyarrow  # noqa: F401
+
+        if runner is Runner.ray:
+            import ray.data  # noqa: F401
+    except ImportError as error:
+        raise ExtraMissingError(f"{error.name} is missing: pip install 'freefill[scale]'") from None
