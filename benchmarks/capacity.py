@@ -31,7 +31,7 @@ PACK_MAIN_SECONDS = 0.00024
 PACKED_BYTES = 30.6e3  # a photo of 256 pixels
 # Measured: FLOP counter on the recipe of configs/light.toml; benchmarks/loading.py, processes.py.
 CROP_FLOP = 28.6e9  # both networks, forwards and backwards, 256x256
-CPU_CROPS = 8.1  # a second, two processes on two cores
+CPU_CROPS = 13.4  # a second, two processes on two cores
 LOADER_SECONDS = 0.0016  # a core's, for a crop from shards
 LOADER_CROPS = 650  # a second, by one process's own thread
 PARAMETERS = 1_725_925 + 240_644
@@ -124,17 +124,19 @@ def training() -> list[str]:
 def sums() -> list[str]:
     """Give the single figures of the training's text."""
     epoch = PHOTOS * CROP_FLOP
-    cpu = PHOTOS / CPU_CROPS / DAY
+    days, flops = PHOTOS / CPU_CROPS / DAY, CPU_CROPS * CROP_FLOP / 1e12
     single = LOADER_CROPS * GPUS
+    steps = 0.05 * PEAK / CROP_FLOP / 32
     return [
-        f"- An epoch is 8 M x {CROP_FLOP / 1e9:.1f} GFLOP = {epoch:.2g} FLOP. The two cores here would take {cpu:.1f} "
-        f"days ({CPU_CROPS} crops/s, {CPU_CROPS * CROP_FLOP / 1e12:.2f} TFLOP/s).",
-        f"- With a thread of its own for crops (`data.workers=0`) each process makes {LOADER_CROPS} a second: 8 of them "
-        f"{single:,}, an epoch in {PHOTOS / single / 60:.0f} minutes whatever the GPUs could do.",
-        f"- Gradients: {PARAMETERS / 1e6:.2f} M numbers of 4 bytes, {PARAMETERS * 4 / 1e6:.0f} MB a step and GPU. At a batch of 32 a "
-        f"GPU and 5 % of the peak that is {0.05 * PEAK / CROP_FLOP / 32:.0f} steps a second, "
-        f"{0.05 * PEAK / CROP_FLOP / 32 * PARAMETERS * 4 * 2 / 1e9:.1f} GB/s through each: NVLink carries hundreds, a network of 100 Gbit/s "
-        f"{100 / 8:.1f}.",
+        f"- An epoch is 8 M x {CROP_FLOP / 1e9:.1f} GFLOP = {epoch:.2g} FLOP. The two cores here "
+        f"would take {days:.1f} days ({CPU_CROPS} crops/s, {flops:.2f} TFLOP/s).",
+        f"- A process's own thread (`data.workers=0`) makes {LOADER_CROPS} crops a second: 8 of "
+        f"them {single:,}, an epoch in {PHOTOS / single / 60:.0f} minutes whatever the GPUs could "
+        "do.",
+        f"- Gradients: {PARAMETERS / 1e6:.2f} M numbers of 4 bytes, {PARAMETERS * 4 / 1e6:.0f} MB "
+        f"a step and GPU. At 32 crops a GPU and step and 5 % of the peak there are {steps:.0f} "
+        f"steps a second, {steps * PARAMETERS * 8 / 1e9:.1f} GB/s through each GPU: NVLink carries "
+        f"hundreds, a network of 100 Gbit/s {100 / 8:.1f}.",
     ]
 
 

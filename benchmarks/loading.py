@@ -1,27 +1,28 @@
-"""What making crops costs, from a folder that was decoded once and from shards.
+"""What making crops costs: from a decoded folder, from shards, and in processes of their own.
 
     python benchmarks/loading.py --data data/train [--rounds 3]
 
-Packs the folder (or takes --shards), then makes the same number of crops of 256x256 from both, in
-turn in one run, on one thread. The unit is time of the processor, other work beside it or not.
+Packs the folder, then makes the same number of crops of 256x256 from both, in turn in one run: on
+one thread, and in a worker process a core (`data.workers`). The unit is time of the processor,
+other work beside it or not; that of workers includes handing the crops over.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
+import resource
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 
 from freefill.config import Config, DataConfig, StageConfig, TrainConfig
-from freefill.data.batches import Batches
+from freefill.data.batches import Batches, Steps
 from freefill.data.packing.run import Options, pack
 from freefill.data.sources import open_source
+from freefill.engines.cores import available_cores
 
-BATCH, STEPS = 8, 50
+BATCH, STEPS, SHORT = 8, 150, 10
 
 
 def main() -> None:
@@ -30,35 +31,52 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
-    config = Config(
-        data=DataConfig(size=256),
-        train=TrainConfig(stages=(StageConfig(10 * STEPS, 256, BATCH),)),
-    )
+    cores = available_cores()
     with tempfile.TemporaryDirectory() as scratch:
-        summary = pack(arguments.data, Path(scratch) / "shards", Options(size=256))
+        shards = Path(scratch) / "shards"
+        summary = pack(arguments.data, shards, Options(size=256))
         costs: dict[str, list[float]] = {}
-        made = {
-            "folder": Batches(
-                open_source(str(arguments.data), config.data, 0, lambda _: None), config
-            ),
-            "shards": Batches(
-                open_source(f"{scratch}/shards", config.data, 0, lambda _: None), config
-            ),
-        }
-        for number in range(arguments.rounds):
-            for name, batches in made.items():
-                start = time.process_time()
-                for step in range(number * STEPS, (number + 1) * STEPS):
-                    batches.batch(step)
-                cost = (time.process_time() - start) / STEPS / BATCH * 1000
-                costs.setdefault(name, []).append(cost)
-    folder, shards = (float(np.median(found)) for found in costs.values())
+        for _ in range(arguments.rounds):
+            for name, data, workers in (
+                ("folder", arguments.data, 0),
+                ("shards", shards, 0),
+                ("workers", shards, cores),
+            ):
+                costs.setdefault(name, []).append(cost(str(data), workers))
+    folder, shard, worker = (float(np.median(found)) for found in costs.values())
     print(
-        f"a crop of 256x256 from shards costs {shards / folder:.2f} times one from a decoded "
-        f"folder ({shards:.1f} and {folder:.1f} ms of one core, {arguments.rounds} rounds; "
-        f"{summary.packed} photos packed)",
-        file=sys.stdout,
+        f"a crop of 256x256 from shards costs {shard / folder:.2f} times one from a decoded folder "
+        f"({shard:.1f} and {folder:.1f} ms of one core), {worker / folder:.2f} times in {cores} "
+        f"worker processes ({worker:.1f} ms, handing over included; {arguments.rounds} rounds, "
+        f"{summary.packed} photos)"
     )
+
+
+def cost(data: str, workers: int) -> float:
+    """Give milliseconds of a core for a crop: a long run less a short one, which both start."""
+    many, few = (spent(data, workers, steps) for steps in (STEPS, SHORT))
+    return (many - few) / (STEPS - SHORT) / BATCH * 1000
+
+
+def spent(data: str, workers: int, steps: int) -> float:
+    """Make the batches of some steps, and give the processor's seconds, those of workers too."""
+    config = Config(
+        data=DataConfig(size=256, workers=workers),
+        train=TrainConfig(stages=(StageConfig(steps, 256, BATCH),)),
+    )
+    start = clock()
+    if workers:
+        made = Steps(data, config, 0, 1).ahead(0)
+    else:
+        made = Batches(open_source(data, config.data, 0, print), config).ahead(0)
+    assert sum(1 for _ in made) == steps
+    return clock() - start
+
+
+def clock() -> float:
+    """Give the processor's seconds of this process and of those that have ended."""
+    both = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in both)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from freefill.config import Config, load
+from freefill.data.packing.run import Options, pack
 from freefill.errors import CheckpointError, TrainingError
 from freefill.models import build_discriminator, build_generator
 from freefill.models.lpips import Lpips
@@ -101,6 +102,19 @@ def test_resumed_run_equals_an_uninterrupted_one(examples: Path, tmp_path: Path)
     for key in ("generator", "discriminator", "ema"):
         for name, tensor in one[key].items():
             torch.testing.assert_close(tensor, two[key][name], rtol=0, atol=0)
+
+
+def test_resumed_in_the_middle_of_an_epoch_of_shards(examples: Path, tmp_path: Path) -> None:
+    pack(examples, tmp_path / "shards", Options(size=64, per_shard=3), workers=1)
+    config = small("data.window=2")
+    train(tmp_path / "shards", tmp_path / "whole", config, say=silent)
+    # Two photos a step and ten of twelve an epoch: step 8 lies in the middle of the second one.
+    train(tmp_path / "shards", tmp_path / "cut", config, stop_at=8, say=silent)
+    train(tmp_path / "shards", tmp_path / "cut", config, resume=True, say=silent)
+    one, two = (checkpoint.load(tmp_path / name) for name in ("cut", "whole"))
+    assert one["photos"] == 10
+    for name, tensor in one["generator"].items():
+        torch.testing.assert_close(tensor, two["generator"][name], rtol=0, atol=0)
 
 
 def test_kill_9_at_a_random_moment_and_resume(examples: Path, tmp_path: Path) -> None:

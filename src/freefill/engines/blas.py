@@ -5,8 +5,8 @@ products. With a photo on each core they take time from each other: a folder of 
 two cores is filled 1.6 times as fast without them. It also sums in another order with more threads,
 so that a pixel in some results would depend on the machine.
 
-The command line sets ``OPENBLAS_NUM_THREADS``, which a person may set otherwise. This is for batches:
-their results are the same bytes on all machines of a cluster, whatever is set there.
+The command line sets ``OPENBLAS_NUM_THREADS``, which a person may set otherwise. This is for
+batches: their results are the same bytes on all machines of a cluster, whatever is set there.
 """
 
 from __future__ import annotations
