@@ -32,8 +32,8 @@ PACKED_BYTES = 30.6e3  # a photo of 256 pixels
 # Measured: FLOP counter on the recipe of configs/light.toml; benchmarks/loading.py, processes.py.
 CROP_FLOP = 28.6e9  # both networks, forwards and backwards, 256x256
 CPU_CROPS = 13.4  # a second, two processes on two cores
-LOADER_SECONDS = 0.0016  # a core's, for a crop from shards
-LOADER_CROPS = 650  # a second, by one process's own thread
+LOADER_SECONDS = 0.0028  # a core's, for a crop from shards, made in worker processes
+LOADER_CROPS = 700  # a second, by one process's own thread
 PARAMETERS = 1_725_925 + 240_644
 # Assumptions.
 UTILISATION = 0.9  # of the cores of a batch
