@@ -14,9 +14,11 @@ from PIL import Image
 
 from freefill import jobs
 from freefill.errors import ImageError, MaskError
+from freefill.filling import Options
 from freefill.image import Picture
 from freefill.inpainter import Inpainter
-from freefill.jobs import ALPHA, Job, Options, collect
+from freefill.jobs import Job, collect
+from freefill.pairing import ALPHA
 
 Photo = NDArray[np.uint8]
 Hole = NDArray[np.bool_]

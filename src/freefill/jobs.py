@@ -20,21 +20,7 @@ from freefill.image import Picture, format_of, write_atomically
 from freefill.inpainter import Inpainter
 from freefill.masks.convert import Hole
 from freefill.pairing import ALPHA, SUFFIXES
-from freefill.pool import IN_WORK, Bench, Room, in_order
-
-__all__ = [
-    "ALPHA",
-    "IN_WORK",
-    "SUFFIXES",
-    "Job",
-    "Options",
-    "Outcome",
-    "Room",
-    "collect",
-    "hole_of",
-    "run",
-    "run_all",
-]
+from freefill.pool import IN_WORK, Bench, in_order
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def expected(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """What ``freefill fill FOLDER`` makes of them."""
     from freefill.engines.blas import use_one_thread
-    from freefill.jobs import Options, collect, run_all
+    from freefill.filling import Options
+    from freefill.jobs import collect, run_all
 
     use_one_thread()
     out = tmp_path_factory.mktemp("filled")

@@ -6,13 +6,12 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import closing
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from freefill.cli import options
 from freefill.cli.console import print_error, print_notice
-from freefill.cli.fill import FitChoice
 from freefill.files import MAX_PIXELS
 
 if TYPE_CHECKING:
@@ -79,16 +78,10 @@ def batch(
             show_default=False,
         ),
     ] = None,
-    model: Annotated[
-        str, typer.Option(help="Name from 'freefill weights list', or an .onnx file.")
-    ] = "light",
-    invert: Annotated[bool, typer.Option("--invert", help="Black = fill instead.")] = False,
-    grow: Annotated[
-        int, typer.Option(help="Widen the hole by this many pixels.", min=0, max=256)
-    ] = 0,
-    fit: Annotated[
-        FitChoice, typer.Option(help="'resize' brings a mask of another size to the photo's.")
-    ] = FitChoice.exact,
+    model: options.Model = "light",
+    invert: options.Invert = False,
+    grow: options.Grow = 0,
+    fit: options.Fit = options.FitChoice.exact,
     suffix: Annotated[
         str | None,
         typer.Option(
@@ -97,15 +90,8 @@ def batch(
             show_default=False,
         ),
     ] = None,
-    strip: Annotated[
-        bool, typer.Option("--strip", help="Leave out EXIF, XMP, GPS, comments and texts.")
-    ] = False,
-    max_pixels: Annotated[
-        int,
-        typer.Option(
-            help="Refuse files whose width times height is more, before they are decoded.", min=1
-        ),
-    ] = MAX_PIXELS,
+    strip: options.Strip = False,
+    max_pixels: options.MaxPixels = MAX_PIXELS,
     image_column: Annotated[
         str, typer.Option(help="Of Parquet files: bytes, paths or URLs of photos.")
     ] = "image",
@@ -154,25 +140,19 @@ def batch(
       freefill batch photos.parquet filled/ --mask-column hole
     """
     _check_extra(runner)
-    from freefill.errors import ConfigError, ImageError
+    from freefill.errors import ConfigError
     from freefill.filling import Options
-    from freefill.image import format_of
     from freefill.scale.prepare import batch_of, prepared
 
     if address is not None and runner is not Runner.ray:
         raise ConfigError(f"--address {address} is for --runner ray")
-    ending = None if suffix is None else "." + suffix.removeprefix(".").lower()
-    if ending is not None:
-        try:
-            format_of(Path(f"result{ending}"))
-        except ImageError as error:
-            raise ImageError(f"--format {suffix!r}: {error}") from None
-    options = Options(invert, grow, fit.value, strip=strip, max_pixels=max_pixels)
+    ending = options.ending_of(suffix)
+    chosen = Options(invert, grow, fit.value, strip=strip, max_pixels=max_pixels)
     made, found = batch_of(
         source,
         to,
         mask,
-        options=options,
+        options=chosen,
         ending=ending,
         model=model,
         device=device.value,

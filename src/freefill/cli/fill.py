@@ -6,25 +6,19 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from freefill.cli import options
 from freefill.cli.console import print_error, print_notice, quiet_libraries
 from freefill.files import MAX_PIXELS
 
 if TYPE_CHECKING:
+    from freefill.filling import Options
     from freefill.inpainter import Inpainter
-    from freefill.jobs import Job, Options, Outcome
-
-
-class FitChoice(StrEnum):
-    """What to do with a mask of another size."""
-
-    exact = "exact"
-    resize = "resize"
+    from freefill.jobs import Job, Outcome
 
 
 def fill(
@@ -72,36 +66,18 @@ def fill(
             show_default=False,
         ),
     ] = None,
-    model: Annotated[
-        str, typer.Option(help="Name from 'freefill weights list', or an .onnx file.")
-    ] = "light",
-    invert: Annotated[bool, typer.Option("--invert", help="Black = fill instead.")] = False,
-    grow: Annotated[
-        int, typer.Option(help="Widen the hole by this many pixels.", min=0, max=256)
-    ] = 0,
-    fit: Annotated[
-        FitChoice, typer.Option(help="'resize' brings a mask of another size to the photo's.")
-    ] = FitChoice.exact,
+    model: options.Model = "light",
+    invert: options.Invert = False,
+    grow: options.Grow = 0,
+    fit: options.Fit = options.FitChoice.exact,
     suffix: Annotated[
         str | None,
         typer.Option(
             "--format", help="Format of the results in a folder, e.g. png.", show_default=False
         ),
     ] = None,
-    strip: Annotated[
-        bool,
-        typer.Option(
-            "--strip",
-            help="Leave out EXIF, XMP, GPS, comments and texts; the colour profile and the "
-            "resolution stay.",
-        ),
-    ] = False,
-    max_pixels: Annotated[
-        int,
-        typer.Option(
-            help="Refuse files whose width times height is more, before they are decoded.", min=1
-        ),
-    ] = MAX_PIXELS,
+    strip: options.Strip = False,
+    max_pixels: options.MaxPixels = MAX_PIXELS,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace results that exist.")
     ] = False,
@@ -139,35 +115,27 @@ def fill(
     """
     from freefill import jobs
     from freefill.engines.cores import available_cores
-    from freefill.errors import ImageError
-    from freefill.image import format_of
+    from freefill.filling import Options
     from freefill.inpainter import Inpainter
 
-    options = jobs.Options(
+    chosen = Options(
         invert, grow, fit.value, overwrite, explain=explain, strip=strip, max_pixels=max_pixels
     )
-    ending = None if suffix is None else "." + suffix.removeprefix(".").lower()
-    # What cannot be written is refused before anything is filled.
-    if ending is not None:
-        try:
-            format_of(Path(f"result{ending}"))
-        except ImageError as error:
-            raise ImageError(f"--format {suffix!r}: {error}") from None
-    work = jobs.collect(photos, mask, out, ending, sketch=sketch, colour=colour)
+    work = jobs.collect(photos, mask, out, options.ending_of(suffix), sketch=sketch, colour=colour)
     if sheet is not None:
         _check_sheet(sheet, work)
     if len(photos) == 1 and not photos[0].is_dir():
         inpainter = Inpainter(model, threads=threads)
         with quiet_libraries():
-            outcomes = [jobs.run(inpainter, work[0], options)]
+            outcomes = [jobs.run(inpainter, work[0], chosen)]
         _tell(outcomes[0])
     else:
         workers = min(threads or available_cores(), len(work))
         # One core a photo: decoding and encoding then have as many cores as the network.
         inpainter = Inpainter(model, threads=1 if workers > 1 else threads)
-        outcomes = _fill_many(inpainter, work, options, workers)
+        outcomes = _fill_many(inpainter, work, chosen, workers)
     if sheet is not None:
-        _draw(sheet, outcomes, options)
+        _draw(sheet, outcomes, chosen)
     if any(outcome.state == "failed" for outcome in outcomes):
         raise typer.Exit(1)
 

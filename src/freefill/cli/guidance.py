@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from freefill.cli.console import print_notice
-from freefill.cli.fill import FitChoice
+from freefill.cli.options import FitChoice
 from freefill.files import MAX_PIXELS
 
 

@@ -32,13 +32,6 @@ MaskOut = Annotated[
         show_default=False,
     ),
 ]
-Model = Annotated[str, typer.Option(help="Name from 'freefill weights list', or an .onnx file.")]
-Strip = Annotated[
-    bool, typer.Option("--strip", help="Leave out EXIF, XMP, GPS, comments and texts.")
-]
-MaxPixels = Annotated[
-    int, typer.Option(help="Refuse files whose width times height is more.", min=1)
-]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a result that exists.")]
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from freefill.cli import options
 from freefill.cli.verbs import common
 from freefill.files import MAX_PIXELS
 
@@ -46,9 +47,9 @@ def recompose(
         typer.Option(help="Take the step of colour out where ground came along."),
     ] = True,
     mask_out: common.MaskOut = None,
-    model: common.Model = "light",
-    strip: common.Strip = False,
-    max_pixels: common.MaxPixels = MAX_PIXELS,
+    model: options.Model = "light",
+    strip: options.Strip = False,
+    max_pixels: options.MaxPixels = MAX_PIXELS,
     overwrite: common.Overwrite = False,
 ) -> None:
     """Move or scale a part of a photo; the place it leaves is filled.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from freefill.cli import options
 from freefill.cli.verbs import common
 from freefill.files import MAX_PIXELS
 
@@ -46,9 +47,9 @@ def remove(
         ),
     ] = "auto",
     mask_out: common.MaskOut = None,
-    model: common.Model = "light",
-    strip: common.Strip = False,
-    max_pixels: common.MaxPixels = MAX_PIXELS,
+    model: options.Model = "light",
+    strip: options.Strip = False,
+    max_pixels: options.MaxPixels = MAX_PIXELS,
     overwrite: common.Overwrite = False,
 ) -> None:
     """Remove an object: point at it, or draw a box around it.

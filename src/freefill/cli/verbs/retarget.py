@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from freefill.cli import options
 from freefill.cli.verbs import common
 from freefill.files import MAX_PIXELS
 
@@ -31,9 +32,9 @@ def retarget(
     ] = None,
     heal: Annotated[bool, typer.Option(help="Fill joints that show anew.")] = True,
     mask_out: common.MaskOut = None,
-    model: common.Model = "light",
-    strip: common.Strip = False,
-    max_pixels: common.MaxPixels = MAX_PIXELS,
+    model: options.Model = "light",
+    strip: options.Strip = False,
+    max_pixels: options.MaxPixels = MAX_PIXELS,
     overwrite: common.Overwrite = False,
 ) -> None:
     """Bring a photo to another shape without scaling what is in it.

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from freefill.cli import options
 from freefill.cli.verbs import common
 from freefill.files import MAX_PIXELS
 
@@ -30,9 +31,9 @@ def straighten(
         ),
     ] = False,
     mask_out: common.MaskOut = None,
-    model: common.Model = "light",
-    strip: common.Strip = False,
-    max_pixels: common.MaxPixels = MAX_PIXELS,
+    model: options.Model = "light",
+    strip: options.Strip = False,
+    max_pixels: options.MaxPixels = MAX_PIXELS,
     overwrite: common.Overwrite = False,
 ) -> None:
     """Turn a photo until it is level; its empty corners are filled, not cut off.

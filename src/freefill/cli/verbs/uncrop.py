@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from freefill.cli import options
 from freefill.cli.verbs import common
 from freefill.files import MAX_PIXELS
 
@@ -49,9 +50,9 @@ def uncrop(
         AnchorChoice, typer.Option(help="Where the photo stays in a result of another --aspect.")
     ] = AnchorChoice.centre,
     mask_out: common.MaskOut = None,
-    model: common.Model = "light",
-    strip: common.Strip = False,
-    max_pixels: common.MaxPixels = MAX_PIXELS,
+    model: options.Model = "light",
+    strip: options.Strip = False,
+    max_pixels: options.MaxPixels = MAX_PIXELS,
     overwrite: common.Overwrite = False,
 ) -> None:
     """Show more than a photo does, beyond its borders.

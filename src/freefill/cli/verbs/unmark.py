@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from freefill.cli import options
 from freefill.cli.console import print_notice, quiet_libraries
 from freefill.cli.verbs import common
 from freefill.files import MAX_PIXELS
@@ -70,9 +71,9 @@ def unmark(
         bool,
         typer.Option("--mask-only", help="Write the mask (--mask-out) and nothing else."),
     ] = False,
-    model: common.Model = "light",
-    strip: common.Strip = False,
-    max_pixels: common.MaxPixels = MAX_PIXELS,
+    model: options.Model = "light",
+    strip: options.Strip = False,
+    max_pixels: options.MaxPixels = MAX_PIXELS,
     overwrite: common.Overwrite = False,
 ) -> None:
     """Take date stamps, text, scratches and dust off your own photos.
@@ -160,7 +161,7 @@ def _unmark_stack(
 ) -> None:
     from freefill.errors import ImageError
     from freefill.inpainter import Inpainter
-    from freefill.jobs import SUFFIXES
+    from freefill.pairing import SUFFIXES
     from freefill.tasks.unmark_stack import unmark_stack as task
 
     if not folder.is_dir():

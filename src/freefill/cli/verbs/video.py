@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from freefill.cli.console import print_notice, quiet_libraries
-from freefill.cli.fill import FitChoice
-from freefill.cli.verbs.common import MaxPixels, Model, Overwrite
+from freefill.cli.options import FitChoice, Invert, MaxPixels, Model
+from freefill.cli.verbs.common import Overwrite
 from freefill.files import MAX_PIXELS
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def video(
         bool,
         typer.Option("--lossless", help="FFV1 in .mkv: every pixel outside the mask stays."),
     ] = False,
-    invert: Annotated[bool, typer.Option("--invert", help="Black = fill instead.")] = False,
+    invert: Invert = False,
     grow: Annotated[
         int,
         typer.Option(
