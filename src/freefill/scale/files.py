@@ -214,3 +214,19 @@ def reason(error: OSError) -> str:
     text = error.strerror or str(error)
     # Numbers of requests say nothing to a reader, and are another each time.
     return re.sub(r"\s*\(Request ID: [^)]*\)", "", text)
+
+
+def unsafe(name: str) -> str | None:
+    """Say why a name from a listing or an archive must not become that of a result.
+
+    Examples:
+        >>> unsafe("a/b.jpg"), unsafe("../b.jpg")
+        (None, "../b.jpg: no result can have this name ('..' in it)")
+    """
+    parts = name.split("/")
+    for bad in ("", ".", ".."):
+        if bad in parts:
+            return f"{name}: no result can have this name ({bad!r} in it)"
+    if parts[0] == PRIVATE or "\0" in name or (os.sep == "\\" and "\\" in name):
+        return f"{name}: no result can have this name ({PRIVATE} is the manifest's)"
+    return None

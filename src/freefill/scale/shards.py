@@ -76,14 +76,12 @@ def samples(batch: Batch, block: Block) -> Iterator[Item]:
 def _sample(
     batch: Batch, block: Block, key: str, members: dict[str, bytes], seen: dict[str, int]
 ) -> Iterator[Item]:
-    from freefill.scale.sources import unsafe
-
     photos = [ending for ending in members if not ending.startswith("mask.")]
     if not photos:
         return
     seen[key] = seen.get(key, 0) + 1
     name = f"{block.name}#{key}"
-    trouble = unsafe(key)
+    trouble = files.unsafe(key)
     if seen[key] > 1:
         name += f" ({seen[key]})"
         trouble = f"{name}: the shard has another sample of this key"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -225,7 +224,7 @@ def _photos(batch: Batch, found: Found, apart: bool) -> Iterator[Item]:
     for name in found.chosen:
         path = PurePosixPath(name)
         out = str(path.with_suffix(batch.ending)) if batch.ending else name
-        trouble = unsafe(name)
+        trouble = files.unsafe(name)
         its: str | None = mask
         if mask is None or apart:
             stems = pairing.apart(path.stem) if apart else pairing.beside(path.stem)
@@ -238,22 +237,6 @@ def _photos(batch: Batch, found: Found, apart: bool) -> Iterator[Item]:
 
 def _among(pool: set[str], photo: str | None) -> Callable[[str], bool]:
     return lambda name: name in pool and name != photo
-
-
-def unsafe(name: str) -> str | None:
-    """Say why a name from a listing or an archive must not become that of a result.
-
-    Examples:
-        >>> unsafe("a/b.jpg"), unsafe("../b.jpg")
-        (None, "../b.jpg: no result can have this name ('..' in it)")
-    """
-    parts = name.split("/")
-    for bad in ("", ".", ".."):
-        if bad in parts:
-            return f"{name}: no result can have this name ({bad!r} in it)"
-    if parts[0] == files.PRIVATE or "\0" in name or (os.sep == "\\" and "\\" in name):
-        return f"{name}: no result can have this name ({files.PRIVATE} is the manifest's)"
-    return None
 
 
 def _check_apart(items: Sequence[Item]) -> None:
