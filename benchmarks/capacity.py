@@ -3,8 +3,8 @@
     python benchmarks/capacity.py            prints the page's tables
     python benchmarks/capacity.py --write    puts them into the page
 
-Nothing is measured here. Each number above the line is one that another benchmark has printed, or
-is marked as an assumption; change it and the page follows.
+Nothing is measured here. Each number is one that another benchmark or page gives, or is marked as
+an assumption; change it and the page follows.
 """
 
 from __future__ import annotations
@@ -23,14 +23,16 @@ BYTES_OUT = {"512x512": 53e3, "2048x2048": 371e3, "4000x3000": 5e6}
 S3_SECONDS = 0.004  # a core's, for photo, mask and result
 RAY = 0.92  # of the local runner's throughput
 MANIFEST_BYTES = 110  # a photo
-WORKER_BYTES = {"512x512": 0.37e9, "2048x2048": 0.55e9, "4000x3000": 0.9e9}
+# The first was measured; the others are computed: 350 MB, and 45 bytes a pixel.
+WORKER_BYTES = {"512x512": 0.37e9, "2048x2048": 0.54e9, "4000x3000": 0.89e9}
 BLOCKS_A_SECOND, BLOCK = 250, 64  # what a driver deals out
 # Measured: docs/scale/pack.md.
 PACK_CORE_SECONDS = {"256 px": 0.0024, "4000x3000": 0.083}
 PACK_MAIN_SECONDS = 0.00024
 PACKED_BYTES = 30.6e3  # a photo of 256 pixels
-# Measured: FLOP counter on the recipe of configs/light.toml; benchmarks/loading.py, processes.py.
-CROP_FLOP = 28.6e9  # both networks, forwards and backwards, 256x256
+# Counted by torch.utils.flop_counter on a step of configs/light.toml; measured by
+# benchmarks/loading.py and processes.py.
+CROP_FLOP = 28.6e9  # generator, perceptual loss and critic, forwards and backwards, 256x256
 CPU_CROPS = 13.4  # a second, two processes on two cores
 LOADER_SECONDS = 0.0028  # a core's, for a crop from shards, made in worker processes
 LOADER_CROPS = 700  # a second, by one process's own thread

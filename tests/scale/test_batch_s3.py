@@ -102,18 +102,18 @@ def test_what_is_not_there_is_said_in_a_line(command: Run, s3: str, tmp_path: Pa
 
 def test_a_destination_in_s3_is_held(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lock, "RENEWED", 0.05)
-    with lock.held(f"{s3}/to") as check:
+    with lock.held(f"{s3}/to") as held:
         # As another machine would see it.
         monkeypatch.setattr(lock.socket, "gethostname", lambda: "other")
         with pytest.raises(StorageError, match="another batch fills"), lock.held(f"{s3}/to"):
             pass
-        check()
+        held.check()
         # Who came at the same moment and wrote later: the earlier one stops.
         lock._write(f"{s3}/to", "theirs")
 
         def lost() -> bool:
             try:
-                check()
+                held.check()
             except StorageError:
                 return True
             return False
@@ -123,8 +123,8 @@ def test_a_destination_in_s3_is_held(s3: str, monkeypatch: pytest.MonkeyPatch) -
     assert lock._read(f"{s3}/to/{manifest.LOCK}")["token"] == "theirs"  # type: ignore[index]
     monkeypatch.setattr(lock.socket, "gethostname", lambda: "a third")
     monkeypatch.setattr(lock, "STALE", -1)
-    with lock.held(f"{s3}/to") as check:
-        check()
+    with lock.held(f"{s3}/to") as held:
+        held.check()
     assert files.kind(f"{s3}/to/{manifest.LOCK}") is None
 
 

@@ -20,7 +20,7 @@ from freefill.data.packing.run import Options, pack
 from freefill.errors import CheckpointError, TrainingError
 from freefill.models import build_discriminator, build_generator
 from freefill.models.lpips import Lpips
-from freefill.training import checkpoint, loop
+from freefill.training import checkpoint, loop, start
 from freefill.training.ema import Ema
 from freefill.training.loop import Progress, train
 
@@ -220,6 +220,18 @@ def test_refuses_to_overwrite_and_to_resume_nothing(examples: Path, tmp_path: Pa
         train(examples, tmp_path / "run", config, say=silent)
     with pytest.raises(CheckpointError, match="no run to go on with"):
         train(examples, tmp_path / "other", config, resume=True, say=silent)
+
+
+def test_two_runs_into_one_folder_are_refused(examples: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train(examples, run, small(steps=10), stop_at=2, say=silent)
+    with start.held(run), pytest.raises(CheckpointError, match="another run is writing"):
+        train(examples, run, small(steps=10), resume=True, say=silent)
+    # The one that was refused has touched nothing, and the folder is free again.
+    assert checkpoint.load(run)["step"] == 2
+    train(examples, run, small(steps=10), resume=True, say=silent)
+    assert checkpoint.load(run)["step"] == 10
+    assert not (run / start.LOCK).exists()
 
 
 def test_damaged_checkpoint_is_refused(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from freefill.errors import ConfigError
-from freefill.training import checkpoint, processes
+from freefill.training import checkpoint, processes, start
 
 SCRIPT = Path(__file__).with_name("together.py")
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
@@ -139,6 +139,11 @@ def test_a_mistake_is_said_once_and_ends_all_processes(examples: Path, tmp_path:
     assert not (tmp_path / "run").exists()
 
 
+def children(process: subprocess.Popen[str]) -> list[int]:
+    found = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+    return [int(pid) for pid in found.split()]
+
+
 def port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -188,6 +193,33 @@ def test_two_machines_by_the_environments_variables(
 
 
 @pytest.mark.slow
+def test_processes_end_when_torchrun_is_killed(examples: Path, tmp_path: Path) -> None:
+    steps = "train.stages=[{steps=100000,crop=32,batch=4}]"
+    run = tmp_path / "run"
+    process = subprocess.Popen(
+        [*TORCHRUN, "2", *command(examples, run, "--set", steps)],
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    deadline = time.monotonic() + 120
+    while not (run / "last.pt").exists():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    workers = children(process)
+    assert len(workers) == 2
+    process.kill()
+    process.wait()
+    while any(Path(f"/proc/{pid}").exists() for pid in workers):
+        assert time.monotonic() < deadline, "they go on without it"
+        time.sleep(0.05)
+    assert checkpoint.load(run)["step"] < 100000
+    # The folder is free for the next run.
+    with start.held(run):
+        pass
+
+
+@pytest.mark.slow
 def test_a_killed_process_is_started_anew_and_the_run_goes_on(
     examples: Path, tmp_path: Path
 ) -> None:
@@ -211,11 +243,7 @@ def test_a_killed_process_is_started_anew_and_the_run_goes_on(
         assert time.monotonic() < deadline
         time.sleep(0.01)
     time.sleep(time.monotonic_ns() % 500 / 1000)
-    found = subprocess.run(
-        ["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True
-    )
-    workers = [int(pid) for pid in found.stdout.split()]
-    os.kill(max(workers), signal.SIGKILL)
+    os.kill(max(children(process)), signal.SIGKILL)
     _, said = process.communicate(timeout=300)
     assert process.returncode == 0
     assert "resuming" in said

@@ -93,7 +93,7 @@ def batch(
     strip: options.Strip = False,
     max_pixels: options.MaxPixels = MAX_PIXELS,
     image_column: Annotated[
-        str, typer.Option(help="Of Parquet files: bytes, paths or URLs of photos.")
+        str, typer.Option(help="Of Parquet files: bytes of photos, paths, or s3:// URLs.")
     ] = "image",
     mask_column: Annotated[str, typer.Option(help="The same of their masks.")] = "mask",
     workers: Annotated[

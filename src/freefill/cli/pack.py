@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from freefill.cli.console import print_notice
+from freefill.engines.cores import available_cores
 from freefill.files import MAX_PIXELS
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def pack(
                 src,
                 dst,
                 options,
-                workers=workers or _cores(),
+                workers=workers or available_cores(),
                 overwrite=overwrite,
                 progress=remember,
                 listing=listing,
@@ -216,10 +216,3 @@ def lines_of_progress(start: float, say: Callable[[str], None]) -> Shown:
 
 def _counted(count: int, word: str) -> str:
     return f"{count} {word}" if count == 1 else f"{count} {word}s"
-
-
-def _cores() -> int:
-    """Count the cores that this process may use; the engine's count would load its runtime."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0)) or 1
-    return os.cpu_count() or 1

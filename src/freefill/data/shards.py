@@ -140,6 +140,8 @@ def list_shards(
         missing = [name for name in found if not is_remote(name) and not Path(name).is_file()]
         if missing:
             raise DataError(f"{missing[0]} does not exist ({len(missing)} of {len(found)} shards)")
+    if not found:
+        raise DataError(f"{data} names no shards: a range goes from the smaller number up")
     shards = measure(found)
     empty = [shard.address for shard in shards if not shard.photos]
     if empty:

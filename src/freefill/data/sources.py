@@ -97,7 +97,7 @@ class Shards:
         if data.weights or data.holdout_first:
             raise DataError(
                 "data.weights and data.holdout_first go by file names, which shards are not asked "
-                "for: leave them out, or train from the folder of photos"
+                "for: --set 'data.weights={}' --set 'data.holdout_first=[]' leaves them out"
             )
         self.window = min(data.window, len(shards))
         largest = sum(sorted(shard.bytes for shard in shards if shard.remote)[-2 * self.window :])
@@ -204,7 +204,9 @@ class Shards:
             raise DataError(f"{file.path}: {file.names[index]}: {error}") from None
 
 
-def open_source(data: str, config: DataConfig, seed: int, say: Say) -> Source:
+def open_source(
+    data: str, config: DataConfig, seed: int, say: Say, warn: Say | None = None
+) -> Source:
     """Open what ``--data`` names.
 
     Args:
@@ -212,6 +214,8 @@ def open_source(data: str, config: DataConfig, seed: int, say: Say) -> Source:
         config: Sizes, and what is kept out.
         seed: Seed of the run.
         say: Called with lines for people.
+        warn: Called with photos that are passed over; by default as ``say``. Each process passes
+            over others.
 
     Returns:
         The photos; those of a folder are decoded first, so that one that cannot be read is named
@@ -229,4 +233,4 @@ def open_source(data: str, config: DataConfig, seed: int, say: Say) -> Source:
         return Folder(open_store(data, config.size, progress=progress), config, seed)
     cache = Cache(round(config.cache * GIGABYTE))
     shards = list_shards(data, read, lambda found: cache.measure(found, say))
-    return Shards(shards, config, seed, cache, say)
+    return Shards(shards, config, seed, cache, warn or say)

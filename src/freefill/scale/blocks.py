@@ -39,6 +39,8 @@ class Batch:
     """What computes: another rounds otherwise."""
     image_column: str = "image"
     mask_column: str = "mask"
+    token: str = ""
+    """Of the lock that its commits are held to; none where nothing is locked."""
 
     def definition(self) -> dict[str, Any]:
         """Give what the results depend on."""

@@ -23,6 +23,8 @@ PRIVATE = "_manifest"
 """The folder of a batch's destination in which there are no results."""
 PARTIAL = f"{PRIVATE}/_partial"
 """Where files lie until they are whole."""
+EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""Why this process, and not one file, cannot read."""
 UNFIT = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EINVAL)
 """Why one name cannot be written where others can."""
 
@@ -91,12 +93,47 @@ def listing(location: str, *, deep: bool = True) -> list[str]:
     """
     from pyarrow.fs import FileSelector, FileType
 
+    if not is_remote(location):
+        with _named(location, "listed"):
+            return sorted(_walked(location, deep))
     filesystem, path = place(location)
     selector = FileSelector(path, recursive=deep, allow_not_found=True)
     with _named(location, "listed"):
         found = filesystem.get_file_info(selector)
     start = len(path.rstrip("/")) + 1
     return sorted(info.path[start:] for info in found if info.type == FileType.File)
+
+
+def _walked(root: str, deep: bool) -> Iterator[str]:
+    """Give the files below a folder; links to folders are not followed, as ``fill`` does not."""
+
+    def stop(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            raise error
+
+    for folder, _, names in os.walk(root, onerror=stop):
+        for name in names:
+            path = os.path.join(folder, name)
+            if os.path.isfile(path):
+                yield os.path.relpath(path, root).replace(os.sep, "/")
+        if not deep:
+            return
+
+
+def lost(location: str, error: OSError) -> bool:
+    """Tell whether it is the place that cannot be read, and not this one file in it.
+
+    Args:
+        location: Of the file.
+        error: What was said of it.
+    """
+    if error.errno in EXHAUSTED:
+        return True
+    try:
+        there = kind(location.rpartition("/")[0] or "/")
+    except StorageError:
+        return True
+    return there is None and not is_remote(location)
 
 
 def read(location: str) -> bytes:
@@ -216,6 +253,16 @@ def reason(error: OSError) -> str:
     return re.sub(r"\s*\(Request ID: [^)]*\)", "", text)
 
 
+def printable(name: str) -> str:
+    r"""Write out what of a name on this disk is not UTF-8.
+
+    Examples:
+        >>> print(printable("a" + chr(0xDCFF) + ".jpg"))
+        a\udcff.jpg
+    """
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
 def unsafe(name: str) -> str | None:
     """Say why a name from a listing or an archive must not become that of a result.
 
@@ -223,6 +270,10 @@ def unsafe(name: str) -> str | None:
         >>> unsafe("a/b.jpg"), unsafe("../b.jpg")
         (None, "../b.jpg: no result can have this name ('..' in it)")
     """
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return f"{printable(name)}: its name is not UTF-8, which the manifest is: rename it"
     parts = name.split("/")
     for bad in ("", ".", ".."):
         if bad in parts:

@@ -2,8 +2,8 @@
 
 It works alike on disk and in S3, which has no locks. Whoever comes second is refused; what a
 process left that was killed is taken over at once on the same machine, and after a while on others.
-Should two slip in at the same moment, the earlier finds out at its next renewal and stops; until
-then both have written the same results and the same parts.
+Should two slip in at the same moment, the earlier finds out at its next renewal and stops. Whoever
+commits a block looks first whether the lock is still its driver's: workers may outlive theirs.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from secrets import token_hex
 from typing import Any
 
@@ -28,19 +29,32 @@ STALE = 90.0
 """Seconds after which a lock that was not renewed is taken over; clocks may differ by some."""
 SETTLED = 0.2
 """Seconds after which a lock that is still there is ours, and not that of who came a bit later."""
+TAKEN_OVER = 2.0
+"""The same where a lock was left behind: workers of who had it may be writing a part just now."""
 
-Still = Callable[[], None]
+
+@dataclass(frozen=True)
+class Held:
+    """A destination that is held.
+
+    Attributes:
+        token: What its lock holds.
+        check: Raises StorageError if somebody else has taken it over.
+    """
+
+    token: str
+    check: Callable[[], None]
 
 
 @contextmanager
-def held(to: str) -> Iterator[Still]:
+def held(to: str) -> Iterator[Held]:
     """Hold a destination.
 
     Args:
         to: Its location.
 
     Yields:
-        A function that raises StorageError if somebody else has taken it over.
+        What it is held by.
 
     Raises:
         StorageError: If somebody else holds it, or it cannot be written to.
@@ -53,13 +67,13 @@ def held(to: str) -> Iterator[Still]:
             f"{age:.0f} s ago. If it is gone, this one may start in {STALE - age:.0f} s"
         )
     _write(to, token)
-    time.sleep(SETTLED)
+    time.sleep(SETTLED if other is None else TAKEN_OVER)
     lost = threading.Event()
     ended = threading.Event()
 
-    def check() -> None:
+    def still() -> None:
         if lost.is_set():
-            raise StorageError(f"another batch has begun to fill {to}: this one stops")
+            raise StorageError(_taken(to))
 
     def renew() -> None:
         while not ended.wait(RENEWED):
@@ -72,17 +86,31 @@ def held(to: str) -> Iterator[Still]:
 
     if (_read(location) or {}).get("token") != token:
         lost.set()
-    check()
+    still()
     thread = threading.Thread(target=renew, name="lock", daemon=True)
     thread.start()
     try:
-        yield check
+        yield Held(token, still)
     finally:
         ended.set()
         thread.join()
         with suppress(OSError, StorageError):
             if (_read(location) or {}).get("token") == token:
                 files.remove(location)
+
+
+def check(to: str, token: str) -> None:
+    """Make sure that a destination is still held by a token; to be called before a commit.
+
+    Raises:
+        StorageError: If it is not, or its lock cannot be read.
+    """
+    if (_read(files.join(to, LOCK)) or {}).get("token") != token:
+        raise StorageError(_taken(to))
+
+
+def _taken(to: str) -> str:
+    return f"another batch has begun to fill {to}: this one stops"
 
 
 def _alive(other: dict[str, Any]) -> float | None:

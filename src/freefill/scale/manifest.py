@@ -41,7 +41,7 @@ def check(batch: Batch) -> bool:
     try:
         before: dict[str, Any] = json.loads(files.read(files.join(batch.to, JOB)))
     except FileNotFoundError:
-        others = [name for name in files.listing(batch.to) if name != LOCK]
+        others = _results(batch.to)
         if others:
             raise ConfigError(
                 f"{batch.to} is not empty and is not the destination of a batch ({JOB} is missing; "
@@ -52,8 +52,10 @@ def check(batch: Batch) -> bool:
         raise StorageError(f"{batch.to} cannot be read: {files.reason(error)}") from None
     except ValueError:
         raise ConfigError(f"{batch.to}/{JOB} is damaged: it is not JSON") from None
+    if not isinstance(before, dict):
+        raise ConfigError(f"{batch.to}/{JOB} is damaged: it holds no settings")
     names = [name for name in {**before, **wanted} if before.get(name) != wanted.get(name)]
-    if names and {JOB} >= set(files.listing(batch.to)) - {LOCK}:
+    if names and {JOB} >= set(_results(batch.to)):
         # It was begun and nothing was done: that binds nobody.
         return False
     if names:
@@ -66,6 +68,15 @@ def check(batch: Batch) -> bool:
             "destination"
         )
     return True
+
+
+def _results(to: str) -> list[str]:
+    """List what is there, but for what a run that was killed at once may have left."""
+    return [
+        name
+        for name in files.listing(to)
+        if name != LOCK and not name.startswith(f"{files.PARTIAL}/")
+    ]
 
 
 def begin(batch: Batch) -> None:

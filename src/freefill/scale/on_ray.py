@@ -158,7 +158,7 @@ def _run(
 
 
 def _connect(ray: Any, address: str | None, cores: int) -> None:
-    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+    hushed = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address is None:
         here = max(available_cores(), cores)
         # "local": not a cluster that this machine happens to be part of.
@@ -167,7 +167,7 @@ def _connect(ray: Any, address: str | None, cores: int) -> None:
             num_cpus=here,
             include_dashboard=False,
             object_store_memory=STORE,
-            **quiet,
+            **hushed,
         )
         return
     try:
@@ -175,7 +175,7 @@ def _connect(ray: Any, address: str | None, cores: int) -> None:
         if colon and port.isdigit() and "/" not in host:
             # Ray itself would try for ten minutes.
             socket.create_connection((host.strip("[]"), int(port)), ANSWER).close()
-        ray.init(address=address, **quiet)
+        ray.init(address=address, **hushed)
     except (OSError, RuntimeError, ValueError) as error:
         raise ConfigError(
             f"--address {address}: no Ray answers there ({str(error).splitlines()[0]}); start one "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -26,7 +26,7 @@ class Work:
     """Photos that were filled by earlier runs."""
     failed_before: int
     """Photos that failed in them and are not tried again."""
-    check: lock.Still
+    check: Callable[[], None]
     """To be called now and then: raises where somebody else has taken the destination over."""
 
     @property
@@ -93,14 +93,16 @@ def prepared(
     if dry:
         yield _work(batch, blocks, retry, begun, lambda: None)
         return
-    with lock.held(batch.to) as check:
+    with lock.held(batch.to) as held:
         files.sweep(batch.to)
         if not begun:
             manifest.begin(batch)
-        yield _work(batch, blocks, retry, begun, check)
+        yield _work(replace(batch, token=held.token), blocks, retry, begun, held.check)
 
 
-def _work(batch: Batch, blocks: list[Block], retry: bool, begun: bool, check: lock.Still) -> Work:
+def _work(
+    batch: Batch, blocks: list[Block], retry: bool, begun: bool, check: Callable[[], None]
+) -> Work:
     done = manifest.done(batch.to) if begun else {}
     all_failed = sum(len(failed) for _, failed in done.values())
     all_told = sum(len(names) for names, _ in done.values())

@@ -59,7 +59,8 @@ def samples(batch: Batch, block: Block) -> Iterator[Item]:
             stem, dot, ending = path.name.partition(".")
             if not member.isreg() or not stem or not dot or path.name.startswith("__"):
                 continue
-            whole = member.name[: len(member.name) - len(path.name)] + stem
+            # `tar -cf x.tar .` puts a dot before every name.
+            whole = (member.name[: len(member.name) - len(path.name)] + stem).removeprefix("./")
             if whole != key:
                 yield from _sample(batch, block, key, members, seen)
                 key, members = whole, {}
@@ -82,6 +83,7 @@ def _sample(
     seen[key] = seen.get(key, 0) + 1
     name = f"{block.name}#{key}"
     trouble = files.unsafe(key)
+    trouble = None if trouble is None else f"{block.name}#{trouble}"
     if seen[key] > 1:
         name += f" ({seen[key]})"
         trouble = f"{name}: the shard has another sample of this key"
@@ -93,8 +95,20 @@ def _sample(
         mask = masks[0]
     elif mask is None:
         trouble = trouble or f"{name} has no mask: the shard has no {key}.mask.png beside its photo"
-    folder = block.name.removesuffix(".gz").removesuffix(".tar").removesuffix(".tgz")
-    out = f"{folder}/{key}{batch.ending or '.' + photos[0]}"
+    out = f"{folder_of(block.name)}/{key}{batch.ending or '.' + photos[0]}"
     # A mask for all is read once by whoever fills; the word alpha goes through as it is.
     assert mask is None or mask == ALPHA or isinstance(mask, str | bytes)
     yield Item(name, out, members[photos[0]], mask, trouble)
+
+
+def folder_of(name: str) -> str:
+    """Give the folder that the results of a shard lie in.
+
+    Examples:
+        >>> [folder_of(name) for name in ("a/x.tar", "x.TAR.gz", "x.tgz")]
+        ['a/x', 'x', 'x']
+    """
+    for ending in (".tar.gz", ".tgz", ".tar"):
+        if name.lower().endswith(ending):
+            return name[: -len(ending)]
+    return name

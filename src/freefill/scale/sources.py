@@ -56,7 +56,10 @@ def find(source: str, to: str, mask: str | None) -> Found:
         if files.is_remote(source) and not files.is_remote(root):
             raise ConfigError(f"{source}: the name of a bucket has to be written out")
         names = files.listing(root)
-        pattern = glob(source[len(root) :].lstrip("/"))
+        try:
+            pattern = glob(source[len(root) :].lstrip("/"))
+        except re.error as error:
+            raise ConfigError(f"{source} is no pattern that can be followed: {error}") from None
         chosen: Sequence[str] = [name for name in names if pattern.fullmatch(name)]
     elif is_kind == "file":
         root, _, name = source.rpartition("/")
@@ -73,7 +76,7 @@ def find(source: str, to: str, mask: str | None) -> Found:
         if not any(f"{root}/{name}".startswith(other) for other in others)
         and f"{root}/{name}" != mask
         # What an earlier batch has written may be the source of this one, but not its manifest.
-        and f"{files.PRIVATE}/" not in name
+        and files.PRIVATE not in name.split("/")
     ]
     by_kind: dict[Kind, list[str]] = {
         "photos": [name for name in chosen if pairing.is_photo(name)],
@@ -155,6 +158,7 @@ def blocks(batch: Batch, found: Found, size: int) -> list[Block]:
             "have one file for all, or --mask alpha"
         )
     if batch.kind == "shards":
+        _check_folders(found.chosen)
         return [
             Block(part_of([name]), name, location=f"{found.root}/{name}") for name in found.chosen
         ]
@@ -185,6 +189,11 @@ def remaining(
             if rest:
                 left.append(block if len(rest) == len(block.items) else _of_files(rest))
         elif block.part not in done:
+            if block.count and not named.isdisjoint(tables.names_of(block)):
+                raise ConfigError(
+                    f"{block.name.rpartition('#')[0]} was written anew with other groups of rows "
+                    "since the batch was begun: name another destination"
+                )
             left.append(block)
         elif retry and (failed := frozenset(done[block.part][1])):
             # Where the shard itself was the trouble, all of it is new.
@@ -210,6 +219,11 @@ def items_of(batch: Batch, block: Block) -> Iterator[Item]:
             if block.only is None or item.name in block.only:
                 yield item
     except (OSError, StorageError, *shards.DAMAGED) as error:
+        if isinstance(error, OSError) and files.lost(block.location, error):
+            raise StorageError(
+                f"{block.name} cannot be read, nor what lies beside it: {files.reason(error)}; "
+                "what was committed stays, and the same command goes on from there"
+            ) from None
         why = files.reason(error) if isinstance(error, OSError) else str(error)
         yield Item(block.name, "", trouble=f"{block.name} cannot be read to its end: {why}")
 
@@ -232,7 +246,7 @@ def _photos(batch: Batch, found: Found, apart: bool) -> Iterator[Item]:
             photo = name if root == found.root else None
             there = pairing.first([folder + stem for stem in stems], _among(pool, photo))
             its = None if there is None else f"{root}/{there}"
-        yield Item(name, out, f"{found.root}/{name}", its, trouble)
+        yield Item(files.printable(name), out, f"{found.root}/{name}", its, trouble)
 
 
 def _among(pool: set[str], photo: str | None) -> Callable[[str], bool]:
@@ -248,6 +262,28 @@ def _check_apart(items: Sequence[Item]) -> None:
                 "fill them in two batches"
             )
         taken[item.out] = item.name
+
+
+def _check_folders(names: Sequence[str]) -> None:
+    """Refuse shards whose results might have the same names."""
+    taken: dict[str, str] = {}
+    for name in names:
+        folder = shards.folder_of(name)
+        if folder in taken:
+            raise ImageError(
+                f"the results of {taken[folder]} and {name} would both lie in {folder}/: rename "
+                "one, or fill them in two batches"
+            )
+        taken[folder] = name
+    for folder, name in taken.items():
+        above = folder.rpartition("/")[0]
+        while above:
+            if above in taken:
+                raise ImageError(
+                    f"the results of {name} would lie among those of {taken[above]}: rename one, "
+                    "or fill them in two batches"
+                )
+            above = above.rpartition("/")[0]
 
 
 def _of_files(items: Sequence[Item]) -> Block:

@@ -80,6 +80,13 @@ def samples(batch: Batch, block: Block) -> Iterator[Item]:
             raise StorageError(f"row {number} cannot be read: {error}") from None
 
 
+def names_of(block: Block) -> Iterator[str]:
+    """Give what the manifest calls the rows of a block."""
+    name = block.name.rpartition("#")[0]
+    for number in range(block.first, block.first + (block.count or 0)):
+        yield f"{name}#{number}"
+
+
 def _item(batch: Batch, row: dict[str, Any], name: str, out: str, folder: str) -> Item:
     photo = _file(row[batch.image_column], folder)
     if photo is None:

@@ -16,7 +16,7 @@ from freefill.image import Named, format_of
 from freefill.inpainter import Inpainter
 from freefill.pairing import ALPHA
 from freefill.pool import IN_WORK, Bench, in_order
-from freefill.scale import files, manifest
+from freefill.scale import files, lock, manifest
 from freefill.scale.blocks import Batch, Block, Done, Item, Row
 from freefill.scale.sources import items_of
 
@@ -62,7 +62,7 @@ class Filler:
             What became of each block.
 
         Raises:
-            StorageError: If results or the manifest cannot be written.
+            StorageError: If sources cannot be read at all, or results or the manifest not written.
         """
         rows: list[Row] = []
         steps = in_order(self._step, self._steps(blocks), self.threads, 2 * self.threads)
@@ -87,6 +87,8 @@ class Filler:
         return block, None if item is None else self.row(item)
 
     def _commit(self, block: Block, rows: list[Row]) -> Done:
+        if self.batch.token:
+            lock.check(self.batch.to, self.batch.token)
         try:
             manifest.commit(self.batch.to, block, rows)
         except OSError as error:
@@ -105,7 +107,7 @@ class Filler:
             Its row, which says why if it cannot be filled.
 
         Raises:
-            StorageError: If no result can be written at all: the disk is full, the server is gone.
+            StorageError: If nothing can be read or written: the disk is full, the server is gone.
         """
         if item.trouble is not None:
             return Row(item.name, error=item.trouble)
@@ -120,6 +122,12 @@ class Filler:
         except FreefillError as error:
             return Row(item.name, error=reason_of(error, item.name))
         except OSError as error:
+            places = [place for place in (item.photo, item.mask) if isinstance(place, str)]
+            if any(files.lost(place, error) for place in places if place != ALPHA):
+                raise StorageError(
+                    f"{item.name} cannot be read, nor what lies beside it: {files.reason(error)}; "
+                    "what was committed stays, and the same command goes on from there"
+                ) from None
             return Row(item.name, error=f"{item.name} cannot be read: {files.reason(error)}")
         except Exception as error:  # one photo must not stop millions of others
             return Row(item.name, error=f"{item.name}: {type(error).__name__}: {error}")

@@ -13,8 +13,10 @@ are averaged (DDP). A recipe's batch is that of all processes, so its learning r
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,12 +88,15 @@ def train(
 
     Raises:
         DataError: If photos cannot be read.
-        CheckpointError: If the run exists and ``resume`` is not set, or cannot be resumed.
-        TrainingError: If a loss is not a number.
+        CheckpointError: If the run exists and ``resume`` is not set, cannot be resumed, or is being
+            written to.
+        TrainingError: If a loss is not a number, or `torchrun` has been killed.
     """
     # The settings of a resumed run lie in its checkpoint, which one process reads for all of them.
     fabric = processes.launch("32-true")
+    parent, lock = os.getppid(), ExitStack()
     alone = fabric.global_rank == 0
+    warn = say
     if not alone:
         say, report = (lambda _: None), (lambda _: None)
     state = processes.on_first(
@@ -108,10 +113,10 @@ def train(
     # Photos first: a file that cannot be read is named before anything is made or computed. One
     # process a machine decodes them.
     photos = processes.once_a_machine(
-        fabric, lambda: open_source(str(data), config.data, settings.seed, say)
+        fabric, lambda: open_source(str(data), config.data, settings.seed, say, warn)
     )
+    processes.on_first(fabric, lambda: lock.enter_context(start.held(run)))
     if alone:
-        run.mkdir(parents=True, exist_ok=True)
         (run / "config.toml").write_text(config.to_toml())
     say(f"{photos.photos} photos to train on, {len(photos.held)} to look at")
     if state and state["photos"] != photos.photos:
@@ -279,6 +284,10 @@ def train(
         source = Steps(str(data), config, fabric.global_rank, fabric.world_size).ahead(first)
     try:
         for step in range(first, last):
+            if processes.orphaned(parent):
+                raise TrainingError(
+                    f"torchrun has been killed: stopped; {path} is the last checkpoint"
+                )
             stage = settings.stage_at(step)
             batch, *own = [made.to(fabric.device) for made in next(source)]
             rate = _rate(step, settings)
@@ -348,6 +357,7 @@ def train(
         source.close()  # type: ignore[attr-defined]
         if log is not None:
             log.close()
+        lock.close()
     return path
 
 

@@ -171,6 +171,15 @@ def is_first() -> bool:
     return _number("RANK", 0) == 0
 
 
+def orphaned(parent: int) -> bool:
+    """Tell whether the `torchrun` that started this process has been killed.
+
+    Args:
+        parent: The parent's number when the process began.
+    """
+    return "TORCHELASTIC_RUN_ID" in os.environ and os.getppid() != parent
+
+
 def restarted(run: Path) -> bool:
     """Tell whether `torchrun` has started these processes anew in the middle of a run."""
     return _number("TORCHELASTIC_RESTART_COUNT", 0) > 0 and (run / checkpoint.NAME).exists()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,8 +15,28 @@ from freefill.config import Config, TrainConfig
 from freefill.errors import CheckpointError
 from freefill.models.lpips import Lpips
 from freefill.training import checkpoint
+from freefill.weights.lock import alone
 
 Say = Callable[[str], None]
+LOCK = ".lock"
+
+
+@contextmanager
+def held(run: Path) -> Iterator[None]:
+    """Keep other runs out of a run's folder.
+
+    Raises:
+        CheckpointError: If another one is in it.
+    """
+    run.mkdir(parents=True, exist_ok=True)
+
+    def refuse() -> None:
+        raise CheckpointError(
+            f"another run is writing to {run}: wait for its end, or choose another --out"
+        )
+
+    with alone(run / LOCK, refuse):
+        yield
 
 
 def prepare(run: Path, resume: bool) -> dict[str, Any] | None:
