@@ -9,7 +9,8 @@ import pytest
 from freefill.errors import ConfigError, ImageError, StorageError
 from freefill.scale import files
 from freefill.scale.blocks import Batch, Block, Item, part_of
-from freefill.scale.sources import blocks, find, glob, remaining, unsafe
+from freefill.scale.files import unsafe
+from freefill.scale.sources import blocks, find, glob, remaining
 
 
 def touch(folder: Path, *names: str) -> None:
