@@ -330,6 +330,7 @@ def test_what_is_another_batch_is_refused(command: Run, folder: Path, tmp_path: 
         ((folder, tmp_path / "x", "--format", "xyz"), "--format 'xyz'"),
         (("gs://mine/photos", tmp_path / "x"), "paths on this disk and s3://"),
         ((folder, tmp_path / "x", "--address", "auto"), "--runner ray"),
+        ((folder, tmp_path / "x", "--cores", 2), "--workers are the cores"),
     ):
         ran = command("batch", *arguments)
         assert ran.returncode == 2, arguments

@@ -185,6 +185,15 @@ def test_workers_of_a_dead_driver_commit_nothing_after_the_next_has_come(
     assert isinstance(batch, Batch)
 
 
+def test_an_address_without_its_scheme_is_named(
+    command: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "localhost:9000")
+    ran = command("batch", "s3://no-such-bucket-of-ours/in", tmp_path / "out")
+    assert ran.returncode == 2
+    assert "write it as http://HOST:PORT" in ran.stderr
+
+
 def test_a_place_is_told_from_a_file(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     error = OSError(errno.EIO, "Input/output error")

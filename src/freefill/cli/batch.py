@@ -146,6 +146,8 @@ def batch(
 
     if address is not None and runner is not Runner.ray:
         raise ConfigError(f"--address {address} is for --runner ray")
+    if cores > 1 and runner is not Runner.ray:
+        raise ConfigError(f"--cores {cores} is for --runner ray; here --workers are the cores")
     ending = options.ending_of(suffix)
     chosen = Options(invert, grow, fit.value, strip=strip, max_pixels=max_pixels)
     made, found = batch_of(

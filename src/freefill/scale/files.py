@@ -220,7 +220,11 @@ def _s3(bucket: str) -> Any:
     from pyarrow.fs import AwsStandardS3RetryStrategy, S3FileSystem, resolve_s3_region
 
     address = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
-    scheme, _, host = address.rpartition("://")
+    scheme, colon, host = address.rpartition("://")
+    if address and not colon:
+        raise ConfigError(
+            f"AWS_ENDPOINT_URL is {address}: write it as http://HOST:PORT or https://HOST"
+        )
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     if region is None:
         with _named(REMOTE + bucket, "found"):

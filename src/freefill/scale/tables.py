@@ -118,4 +118,7 @@ def _table(location: str, name: str) -> Any:
     try:
         return ParquetFile(files.opened(location, seekable=True))
     except (OSError, pa.ArrowException) as error:
-        raise StorageError(f"{name} is not a Parquet file that can be read: {error}") from None
+        raise StorageError(
+            f"{name} is not a Parquet file that can be read: {error}; mend it, or leave it out by "
+            "a pattern"
+        ) from None
