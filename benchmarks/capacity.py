@@ -17,7 +17,7 @@ PAGE = Path(__file__).parents[1] / "docs/scale/capacity.md"
 DAY = 86_400
 
 # Measured: benchmarks/ray_batch.py, benchmarks/serve_load.py (docs/results/serving.json).
-CORE_SECONDS = {"512x512": 0.095, "2048x2048": 0.53, "4000x3000": 1.42}
+CORE_SECONDS = {"512x512": 0.095, "2048x2048": 0.49, "4000x3000": 1.35}
 BYTES_IN = {"512x512": 57e3, "2048x2048": 391e3, "4000x3000": 5e6}  # the last: a camera's JPEG
 BYTES_OUT = {"512x512": 53e3, "2048x2048": 371e3, "4000x3000": 5e6}
 S3_SECONDS = 0.004  # a core's, for photo, mask and result

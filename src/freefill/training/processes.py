@@ -11,6 +11,7 @@ import gc
 import os
 import warnings
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,6 +27,8 @@ from freefill.errors import ConfigError, FreefillError
 from freefill.training import checkpoint
 
 T = TypeVar("T")
+PATIENCE = timedelta(hours=1)
+"""How long processes wait for each other: while one of each machine decodes a folder, for one."""
 NOISE = ("`broadcast_buffers` is deprecated", "Grad strides do not match bucket view strides")
 """Warnings of torch's that nobody can act on: the name before 2.13, and of 1x1 convolutions."""
 
@@ -89,6 +92,7 @@ def _connect(device: torch.device) -> None:
         store=PrefixStore(f"attempt {attempt}", store),
         rank=rank,
         world_size=world,
+        timeout=PATIENCE,
         device_id=None if device.type == "cpu" else device,
     )
 
