@@ -198,6 +198,10 @@ def test_a_broken_photo_is_passed_over_and_named(tmp_path: Path) -> None:
     # Once where it would be looked at, once where it would be trained on.
     assert len(lines) == 2
     assert all("2.png" in line and "passed over" in line for line in lines)
+    # Of several processes each names its own, though the first alone tells of progress.
+    warned: list[str] = []
+    taken(open_source(str(path), DataConfig(holdout=0), 0, silent, warned.append), range(6))
+    assert len(warned) == 2
 
 
 def test_photos_that_all_are_broken_end_a_run(tmp_path: Path) -> None:
@@ -228,6 +232,8 @@ def test_what_cannot_be_used_is_refused(packed: Path, tmp_path: Path) -> None:
         open_source(str(tmp_path / "empty.tar"), DataConfig(), 0, silent)
     with pytest.raises(DataError, match=r"shard-000007.tar does not exist \(1 of 8"):
         open_source(f"{packed}/shard-{{000000..000007}}.tar", DataConfig(), 0, silent)
+    with pytest.raises(DataError, match="names no shards: a range goes from the smaller"):
+        open_source(f"{packed}/shard-{{000003..000000}}.tar", DataConfig(), 0, silent)
     with pytest.raises(DataError, match=r"data\.weights .*go by file names"):
         open_source(str(packed), DataConfig(weights={"a*": 2.0}), 0, silent)
     index = json.loads((packed / "index.json").read_text())
