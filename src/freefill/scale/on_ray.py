@@ -93,68 +93,59 @@ def run(
         FreefillError: If a process cannot go on.
     """
     with quiet(told):
-        yield from _run(batch, blocks, cores, workers, address, told)
+        import ray
+        from ray.data import ActorPoolStrategy, DataContext
 
-
-def _run(
-    batch: Batch,
-    blocks: Sequence[Block],
-    cores: int,
-    workers: int | None,
-    address: str | None,
-    told: Callable[[str], None],
-) -> Generator[Done]:
-    import ray
-    from ray.data import ActorPoolStrategy, DataContext
-
-    try:
-        # An interrupt may come while it starts: what has started is stopped.
-        _connect(ray, address, cores * (workers or 1))
-        gpus = int(batch.device == "cuda")
-        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        fitting = sum(_fitting(node, cores, gpus) for node in nodes)
-        if not fitting:
-            wanted = f"{cores} cores" + (" and a GPU" if gpus else "")
-            raise ConfigError(f"no machine of the cluster has {wanted} for a process")
-        here = [place for place in (batch.source, batch.to) if not is_remote(place)]
-        if len(nodes) > 1 and here:
-            told(f"{here[0]} has to be the same folder on all {len(nodes)} machines")
-        context = DataContext.get_current()
-        context.enable_progress_bars = False
-        context.print_on_execution_start = False
-        context.execution_options.preserve_order = False
-        environment = {
-            name: value for name, value in os.environ.items() if name.startswith(ENVIRONMENT)
-        }
-        done = ray.data.from_items(
-            [{"block": pickle.dumps(block)} for block in blocks], override_num_blocks=len(blocks)
-        ).map_batches(
-            Blocks,
-            batch_size=1,
-            batch_format="pyarrow",
-            zero_copy_batch=True,
-            fn_constructor_args=(batch, cores, environment),
-            compute=ActorPoolStrategy(
-                size=min(workers or fitting, fitting, len(blocks)),
-                max_concurrent_calls_per_actor=CALLS,
-                max_tasks_in_flight_per_actor=CALLS,
-                enable_true_multi_threading=True,
-            ),
-            num_cpus=cores,
-            num_gpus=gpus,
-        )
-        for row in done.iter_rows():
-            if row["trouble"] is not None:
-                raise FreefillError(row["trouble"])
-            yield pickle.loads(row["done"])  # noqa: S301
-    except ray.exceptions.RayError as error:
-        # Its last line is what was raised on the node: no freefill there, no machine left.
-        raise FreefillError(
-            f"Ray has stopped the batch: {str(error).strip().splitlines()[-1]}; what was committed "
-            "stays, and the same command goes on from there"
-        ) from None
-    finally:
-        ray.shutdown()
+        try:
+            # An interrupt may come while it starts: what has started is stopped.
+            _connect(ray, address, cores * (workers or 1))
+            gpus = int(batch.device == "cuda")
+            nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+            fitting = sum(_fitting(node, cores, gpus) for node in nodes)
+            if not fitting:
+                wanted = f"{cores} cores" + (" and a GPU" if gpus else "")
+                raise ConfigError(f"no machine of the cluster has {wanted} for a process")
+            here = [place for place in (batch.source, batch.to) if not is_remote(place)]
+            if len(nodes) > 1 and here:
+                told(f"{here[0]} has to be the same folder on all {len(nodes)} machines")
+            context = DataContext.get_current()
+            context.enable_progress_bars = False
+            context.print_on_execution_start = False
+            context.execution_options.preserve_order = False
+            environment = {
+                name: value for name, value in os.environ.items() if name.startswith(ENVIRONMENT)
+            }
+            done = ray.data.from_items(
+                [{"block": pickle.dumps(block)} for block in blocks],
+                override_num_blocks=len(blocks),
+            ).map_batches(
+                Blocks,
+                batch_size=1,
+                batch_format="pyarrow",
+                zero_copy_batch=True,
+                fn_constructor_args=(batch, cores, environment),
+                compute=ActorPoolStrategy(
+                    size=min(workers or fitting, fitting, len(blocks)),
+                    max_concurrent_calls_per_actor=CALLS,
+                    max_tasks_in_flight_per_actor=CALLS,
+                    enable_true_multi_threading=True,
+                ),
+                num_cpus=cores,
+                num_gpus=gpus,
+            )
+            for row in done.iter_rows():
+                if row["trouble"] is not None:
+                    raise FreefillError(row["trouble"])
+                yield pickle.loads(row["done"])  # noqa: S301
+        except ray.exceptions.RayError as error:
+            # Its last line is what was raised on the node: no freefill there, no machine left.
+            why = str(error).strip().splitlines()[-1]
+            raise FreefillError(
+                f"Ray has stopped the batch: {why}; what was committed stays, and the same command "
+                "goes on from there"
+            ) from None
+        finally:
+            ray.shutdown()
 
 
 def _connect(ray: Any, address: str | None, cores: int) -> None:

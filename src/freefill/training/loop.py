@@ -36,6 +36,7 @@ from freefill.models.feature_critic import FeatureCritic
 from freefill.training import checkpoint, previews, processes, start
 from freefill.training.ema import Ema
 from freefill.training.log import Log
+from freefill.training.means import Means, add, check_finite
 
 
 @dataclass(frozen=True)
@@ -201,12 +202,12 @@ def train(
                 scores = discriminator(*pairs, conditions.repeat(2, 1, 1, 1))
                 real_scores, fake_scores = scores.float().chunk(2)
                 d_loss = losses.hinge_discriminator(real_scores, fake_scores)
-                _add(values, "discriminator", d_loss, len(views))
-                _add(values, "score_real", real_scores.mean(), len(views))
-                _add(values, "score_fake", fake_scores.mean(), len(views))
+                add(values, "discriminator", d_loss, len(views))
+                add(values, "score_real", real_scores.mean(), len(views))
+                add(values, "score_fake", fake_scores.mean(), len(views))
                 if penalise:
                     penalty = losses.r1(real_scores, real)
-                    _add(values, "r1", penalty, len(views))
+                    add(values, "r1", penalty, len(views))
                     d_loss = d_loss + weights.r1 / 2 * weights.r1_every * penalty
                 fabric.backward(d_loss / len(views))
         d_optimizer.step()
@@ -230,30 +231,30 @@ def train(
                 filled_view, true_view, conditions = [filled], [part.image], part.conditions
                 error = losses.l1(predicted, part.image, part.hole, weights.known)
                 g_loss = weights.l1 * error
-                _add(values, "l1", error, len(parts))
+                add(values, "l1", error, len(parts))
                 if weights.low:
                     local = cell_means(predicted)
                     error = losses.coarse_l1(local, part.image, part.hole, weights.known)
                     g_loss = g_loss + weights.low * error
-                    _add(values, "low", error, len(parts))
+                    add(values, "low", error, len(parts))
                 if "coarse" in output:
                     coarse = output["coarse"].float()
                     error = losses.coarse_l1(coarse, part.image, part.hole, weights.known)
                     g_loss = g_loss + weights.coarse * error
-                    _add(values, "coarse", error, len(parts))
+                    add(values, "coarse", error, len(parts))
                 if "match" in output:
                     g_loss = g_loss + weights.match * output["match"]
-                    _add(values, "match", output["match"], len(parts))
+                    add(values, "match", output["match"], len(parts))
                 if weights.sketch and part.guidance is not None:
                     lines = part.guidance[:, :1]
                     error = losses.edge_difference(predicted, part.image, lines, near)
                     g_loss = g_loss + weights.sketch * error
-                    _add(values, "sketch", error, len(parts))
+                    add(values, "sketch", error, len(parts))
                 if perceptual is not None:
                     with fabric.autocast():
                         look = perceptual(filled, part.image, part.conditions, windows[number])
                     g_loss = g_loss + weights.perceptual * look.distance
-                    _add(values, "perceptual", look.distance, len(parts))
+                    add(values, "perceptual", look.distance, len(parts))
                     if isinstance(bare_discriminator, FeatureCritic):
                         # Its first stage is the picture nearly as it is, at full resolution.
                         filled_view, true_view = look.filled[1:], look.true[1:]
@@ -265,9 +266,9 @@ def train(
                     bare_discriminator.requires_grad_(True)
                     score = losses.hinge_generator(scores.float())
                     g_loss = g_loss + stage.adversarial * score
-                    _add(values, "adversarial", score, len(parts))
+                    add(values, "adversarial", score, len(parts))
                 views.append(([v.detach() for v in filled_view], true_view, conditions))
-                _add(values, "generator", g_loss, len(parts))
+                add(values, "generator", g_loss, len(parts))
                 fabric.backward(g_loss / len(parts))
         g_optimizer.step()
         g_optimizer.zero_grad(set_to_none=True)
@@ -276,8 +277,7 @@ def train(
     log = Log(run, first) if alone else None
     last = min(settings.steps, stop_at or settings.steps)
     clock, cpu_clock, marked, step = time.monotonic(), time.process_time(), first, first
-    sums: dict[str, Tensor] = {}
-    counts: dict[str, int] = {}
+    means = Means()
     path = run / checkpoint.NAME
     source = batches.ahead(first)
     if config.data.workers:
@@ -312,17 +312,15 @@ def train(
                     views = [
                         _view(bare_generator, fabric, part) for part in own[0].parts(len(parts))
                     ]
-                _add_all(values, discriminate(step, views))
+                values |= discriminate(step, views)
 
             made, views = generate(stage, parts, windows, near)
-            _add_all(values, made)
+            values |= made
             if stage.adversarial and not own:
-                _add_all(values, discriminate(step, views))
+                values |= discriminate(step, views)
             ema.update(bare_generator, step)
 
-            for name, value in values.items():
-                sums[name] = sums.get(name, torch.zeros((), device=value.device)) + value
-                counts[name] = counts.get(name, 0) + 1
+            means.add(values)
             done = step + 1
             if done % settings.log_every == 0 or done == last:
                 now, cpu_now = time.monotonic(), time.process_time()
@@ -330,14 +328,13 @@ def train(
                 seconds += now - clock
                 cpu += float(fabric.all_reduce(spent, reduce_op="sum"))
                 speed = (done - marked) * stage.batch / max(now - clock, 1e-9)
-                means = _means(fabric, sums, counts)
-                sums, counts, marked = {}, {}, done
-                _check_finite(means, done, path)
+                marked, logged = done, means.taken(fabric)
+                check_finite(logged, done, path)
                 row: dict[str, float] = {
                     "step": done, "images": settings.crops(done),
                     "epoch": settings.crops(done) * settings.batches / photos.epoch,
                     "minutes": seconds / 60, "cpu_minutes": cpu / 60, "img_s": speed,
-                    "lr": settings.lr * rate, **means,
+                    "lr": settings.lr * rate, **logged,
                 }  # fmt: skip
                 if log is not None:
                     if done % settings.preview_every == 0 or done == settings.steps:
@@ -407,12 +404,6 @@ def _shares(settings: TrainConfig, world: int) -> str:
     )
 
 
-def _means(fabric: Fabric, sums: dict[str, Tensor], counts: dict[str, int]) -> dict[str, float]:
-    """Give the mean of each loss since the last row, over the shares of all processes."""
-    stacked = torch.stack([total / counts[name] for name, total in sums.items()])
-    return dict(zip(sums, fabric.all_reduce(stacked).tolist(), strict=True))
-
-
 def _hardware(fabric: Fabric) -> str:
     one = f"CPU, {torch.get_num_threads()} threads"
     if fabric.device.type == "cuda":
@@ -428,25 +419,6 @@ def _rate(step: int, settings: TrainConfig) -> float:
         return 1.0
     share = (step - settings.warmup) / max(1, settings.steps - settings.warmup)
     return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
-
-
-def _add(values: dict[str, Tensor], name: str, value: Tensor, parts: int) -> None:
-    value = value.detach() / parts
-    values[name] = values[name] + value if name in values else value
-
-
-def _add_all(values: dict[str, Tensor], more: dict[str, Tensor]) -> None:
-    for name, value in more.items():
-        _add(values, name, value, 1)
-
-
-def _check_finite(means: dict[str, float], step: int, path: Path) -> None:
-    wrong = [name for name, value in means.items() if not math.isfinite(value)]
-    if wrong:
-        raise TrainingError(
-            f"the loss {wrong[0]!r} is {means[wrong[0]]} at step {step}: stopped. The last good "
-            f"checkpoint is {path}; try a lower train.lr or train.precision=32-true"
-        )
 
 
 def _millions(network: nn.Module) -> str:
