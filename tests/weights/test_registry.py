@@ -308,3 +308,7 @@ def test_weights_that_are_here_are_found_without_network_code_or_the_registry() 
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert {"urllib.request", "http.client", "ssl", "tomllib"}.isdisjoint(ran.stdout.split())
+
+
+def test_tables_name_weights_by_the_start_of_their_hash(copy: Weights) -> None:
+    assert copy.short == copy.card["sha256"][:12]

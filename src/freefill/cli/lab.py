@@ -126,7 +126,13 @@ def _check_variant(base: dict[str, Any], model: ModelConfig) -> None:
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="Folder of a run, or its checkpoint.")],
+    run: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder of a run, its checkpoint, or a folder of average weights "
+            "(average.safetensors with run.json)."
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="The .onnx file.", show_default=False)],
     notes: Annotated[
         Path | None,

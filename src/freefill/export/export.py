@@ -18,6 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from freefill import __version__
 from freefill.config import from_dict
 from freefill.errors import CheckpointError
+from freefill.export import averages
 from freefill.export.files import card_of, check_out, copy_of, embed, write_together
 from freefill.export.onnx import check_parity, read_weights, round_to_half, to_onnx
 from freefill.export.pickles import check_size
@@ -37,7 +38,8 @@ def export(
     """Write the moving average of a run as ONNX, safetensors and a card.
 
     Args:
-        run: The run's folder, or one of its checkpoints.
+        run: The run's folder, one of its checkpoints, or average weights as
+            :mod:`freefill.export.averages` has them.
         out: The ONNX file; the others are written beside it with their own endings.
         notes: More entries for the card: data, licences, metrics.
         say: Called with lines for people.
@@ -52,7 +54,7 @@ def export(
     if out.suffix != ".onnx":
         raise CheckpointError(f"--out {out}: it must end in .onnx")
     check_out(out)
-    state = checkpoint.load(run)
+    state = averages.load(run)
     config = from_dict(state["config"])
     network = build_generator(config.model)
     checkpoint.restore(network, state["ema"], run)
@@ -122,7 +124,8 @@ def initial_weights(name: str) -> dict[str, Tensor]:
     """Read the weights that a run starts from.
 
     Args:
-        name: A bundled name, an ``.onnx`` or ``.safetensors`` file, or a run's folder.
+        name: A bundled name, an ``.onnx`` or ``.safetensors`` file, a run's folder, or one of
+            average weights.
 
     Returns:
         Parameter name to tensor; an unguided file has no guidance branch, which then starts at
@@ -133,8 +136,8 @@ def initial_weights(name: str) -> dict[str, Tensor]:
         WeightsError: If there is no such name, or the file is larger than any of freefill's.
     """
     path = Path(name)
-    if path.is_dir():
-        ema: dict[str, Tensor] = checkpoint.load(path)["ema"]
+    if path.is_dir() or averages.is_average(path):
+        ema: dict[str, Tensor] = averages.load(path)["ema"]
         return ema
     if path.suffix == ".safetensors":
         from safetensors.torch import load_file
@@ -163,8 +166,8 @@ def source_card(name: str) -> dict[str, Any]:
         WeightsError: If there is no such name, or the file or its card cannot be read.
     """
     path = Path(name)
-    if path.is_dir():
-        state = checkpoint.load(path)
+    if path.is_dir() or averages.is_average(path):
+        state = averages.load(path)
         return {**(state.get("source_card") or {}), "training": {"config": state["config"]}}
     return card_of(path if path.suffix == ".safetensors" else registry.find(name).path)
 

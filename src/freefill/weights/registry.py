@@ -82,6 +82,12 @@ class Weights:
             raise WeightsError(f"{self.card_path} holds a {type(card).__name__}, not a card")
         return card
 
+    @cached_property
+    def short(self) -> str:
+        """First 12 hex digits of the ONNX file's sha256: what tables of results name it by."""
+        with self.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+
     def check(self) -> None:
         """Compare the file with its card.
 
