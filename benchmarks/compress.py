@@ -22,6 +22,7 @@ from freefill import Inpainter
 from freefill.data.photos import list_photos
 from freefill.evaluation.metrics.lpips import lpips
 from freefill.image import Picture
+from measured import measured_with
 
 Pixels = np.ndarray
 BLOCK = 16
@@ -69,7 +70,7 @@ def main() -> None:
         lines.append(
             f"| {quality} | {name} | {kilobytes:.1f} | {psnr:.2f} | {distance:.4f} | {better} |"
         )
-    text = "\n".join(lines) + "\n"
+    text = measured_with() + "\n".join(lines) + "\n"
     print(text)
     if arguments.out:
         arguments.out.write_text(text)

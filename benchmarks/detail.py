@@ -23,6 +23,7 @@ from freefill.data.photos import list_photos
 from freefill.evaluation import rivals
 from freefill.masks.presets import free_form
 from freefill.models.lpips import Lpips
+from measured import measured_with
 
 LONG, HOLE, CROP, CROPS = 2048, 760, 256, 6
 SHOWN = 4
@@ -57,7 +58,9 @@ def main() -> None:
             grey = np.where(hole[..., None], np.uint8(128), photo)
             shown = [grey, *filled.values(), photo]
             rows.append(np.concatenate([cut(picture, corners[0]) for picture in shown], 1))
-    text = table(names, {name: np.array(values) for name, values in found.items()})
+    text = measured_with() + table(
+        names, {name: np.array(values) for name, values in found.items()}
+    )
     print(text)
     if arguments.out:
         arguments.out.write_text(text)

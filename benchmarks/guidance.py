@@ -40,6 +40,7 @@ from freefill.guidance.samples import strokes_of
 from freefill.guidance.sketch import Guidance
 from freefill.image import Box, Picture
 from freefill.inpainter import Inpainter
+from measured import measured_with
 
 Lines = NDArray[np.bool_]
 MANIFEST = Path(__file__).parent / "test-photos.toml"
@@ -238,7 +239,7 @@ def main() -> None:
             if (number + 1) % 10 == 0:
                 print(f"{name}: {number + 1} of {len(photos)} photos", flush=True)
     of_gates = gate_rows(options.model, kept)
-    text = table(rows, protocols) + "\n\n" + gate_table(of_gates)
+    text = measured_with(options.model) + table(rows, protocols) + "\n\n" + gate_table(of_gates)
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "guidance.md").write_text(text + "\n", "utf-8")
     write(options.out / "guidance.csv", FIELDS, rows)

@@ -26,6 +26,7 @@ from freefill.compositing import rim
 from freefill.evaluation.metrics.lpips import lpips
 from freefill.masks.shape import grow
 from freefill.tasks.harmonise import harmonise, to_opponent, to_rgb
+from measured import measured_with
 from pairs import photos, table
 from recompose import SIDE, middle, shape
 
@@ -77,6 +78,7 @@ def main() -> None:
             found[f"LPIPS, {kind} with a white fringe"]["plain paste"].append(
                 lpips(fringed, truth, near)
             )
+    print(measured_with(), end="")
     for title, columns in found.items():
         print(table(title, columns), end="\n\n")
     print("| | " + " | ".join(by_change["blob, none"]) + " |\n| --- | --- | --- | --- |")

@@ -23,6 +23,7 @@ from freefill.evaluation import rivals
 from freefill.evaluation.metrics.lpips import lpips
 from freefill.masks.shape import bounds, grow
 from freefill.tasks.recompose import recompose
+from measured import measured_with
 from pairs import photos, table
 
 SIDE, WIDER, BAND = 256, 6, 3
@@ -67,6 +68,7 @@ def main() -> None:
                     found[title][name].append(value)
             if len(rows) < 12:
                 rows.append(np.concatenate([start, *results.values(), truth], 1))
+    print(measured_with(), end="")
     for title, columns in found.items():
         print(table(title, columns), end="\n\n")
     if arguments.sheet:

@@ -32,6 +32,7 @@ from freefill.image import Picture
 from freefill.masks.shape import bounds, grow
 from freefill.segmenters.choosing import available, segment
 from freefill.segmenters.prompt import prompt
+from measured import measured_with
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 Shape = tuple[str, tuple[int, ...]]
@@ -101,7 +102,7 @@ def main() -> None:
             print(path.stem, told, flush=True)
             if len(rows) < 12:
                 rows.append(results)
-    text = table(found)
+    text = measured_with() + table(found)
     print(text)
     if arguments.out:
         arguments.out.write_text(text)

@@ -21,6 +21,7 @@ from PIL import Image, ImageCms
 
 from freefill import Inpainter
 from freefill.tasks.retarget import retarget
+from measured import measured_with
 from pairs import photos, table
 from recompose import SIDE, middle
 
@@ -63,6 +64,7 @@ def main() -> None:
                 while len(padded) < 4:
                     padded.append(np.zeros_like(padded[0]))
                 rows.append(np.concatenate(padded, 1))
+    print(measured_with(), end="")
     for title, columns in found.items():
         print(table(title, columns), end="\n\n")
     if arguments.sheet:

@@ -27,6 +27,7 @@ from freefill.evaluation.metrics.lpips import lpips
 from freefill.image import Picture
 from freefill.masks.shape import grow
 from freefill.tasks.stitch import stitch
+from measured import measured_with
 from pairs import photos, table
 
 SIDE, TALL, WIDE = 512, 400, 340
@@ -74,6 +75,7 @@ def main() -> None:
             shown_all = [*results.values(), wanted]
             canvas = [np.asarray(Image.fromarray(p).resize((400, 300))) for p in shown_all]
             rows.append(np.concatenate(canvas, 1))
+    print(measured_with(), end="")
     for title, columns in found.items():
         print(table(title, columns), end="\n\n")
     print(f"{refused} refused; {np.mean(kept):.1%} of the results were filled")

@@ -31,6 +31,7 @@ from freefill.evaluation.metrics.lpips import lpips
 from freefill.image import Picture
 from freefill.tasks.straighten import straighten
 from freefill.turning import turned
+from measured import measured_with
 
 ANGLES = (2, -3, 4, -5, 6, -8)
 SHARE = 0.72
@@ -62,7 +63,7 @@ def main() -> None:
             error = np.abs(result.astype(float) - truth).mean() / 255
             found[method].append([lpips(result, truth), error, kept[method]])
         rows.append(np.concatenate([truth, tilted, *results.values()], 1))
-    text = table(found) + "\n" + told(angles)
+    text = measured_with() + table(found) + "\n" + told(angles)
     print(text)
     if arguments.out:
         arguments.out.write_text(text)

@@ -21,6 +21,7 @@ from freefill import Inpainter
 from freefill.data.photos import list_photos
 from freefill.evaluation.metrics.lpips import lpips
 from freefill.tasks.uncrop import uncrop
+from measured import measured_with
 
 PHOTOS = 20
 NARROW = [
@@ -58,7 +59,7 @@ def main() -> None:
             told = {method: round(values[-1][0], 3) for method, values in found.items()}
             print(path.stem, told, flush=True)
         parts.append(f"{len(photos)} photos, {name}:\n\n" + table(found))
-    text = "\n".join(parts)
+    text = measured_with() + "\n".join(parts)
     print(text)
     if arguments.out:
         arguments.out.write_text(text)

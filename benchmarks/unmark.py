@@ -30,6 +30,7 @@ from freefill.image import Picture
 from freefill.masks.shape import grow
 from freefill.overlays.finding import find
 from freefill.tasks.unmark_stack import unmark_stack
+from measured import measured_with
 
 Pixels = np.ndarray
 METHODS = ("as it is", "median 5x5", "Telea", "unmark")
@@ -55,6 +56,7 @@ def main() -> None:
         text, strips = kinds(inpainter, photos, chosen)
     if "stacks" in arguments.parts:
         text += "\n".join(["", *stacks(inpainter, photos), ""])
+    text = measured_with() + text
     print(text)
     if arguments.out:
         arguments.out.write_text(text)

@@ -20,6 +20,7 @@ from freefill import Inpainter
 from freefill.data.photos import list_photos
 from freefill.evaluation.metrics.lpips import lpips
 from freefill.image import Picture
+from measured import measured_with
 
 Pixels = np.ndarray
 EDGE = 4
@@ -62,7 +63,7 @@ def main() -> None:
             higher, closer = (ours[:, 0] > rows[:, 0]).sum(), (ours[:, 1] < rows[:, 1]).sum()
             better = f"{higher}; {closer} of {len(rows)}"
         lines.append(f"| {small_is} | {name} | {psnr:.2f} | {distance:.4f} | {better} |")
-    text = "\n".join(lines) + "\n"
+    text = measured_with() + "\n".join(lines) + "\n"
     print(text)
     if arguments.out:
         arguments.out.write_text(text)

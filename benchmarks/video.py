@@ -32,6 +32,7 @@ from freefill.data.photos import list_photos
 from freefill.evaluation.metrics.lpips import lpips
 from freefill.tasks.video import video
 from freefill.video.reading import Clip
+from measured import measured_with
 
 FRAMES, HEIGHT, WIDTH = 16, 192, 256
 NAMES = ("frame by frame", "freefill video")
@@ -76,7 +77,7 @@ def main() -> None:
             found.setdefault((kind, "truth itself"), []).append(own)
             if number < 3:
                 rows.append(strip(scene, results, truth))
-    text = table(found)
+    text = measured_with() + table(found)
     print(text)
     if arguments.out:
         arguments.out.write_text(text)
