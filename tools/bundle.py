@@ -280,17 +280,20 @@ def _remind(root: Path, old: str) -> None:
 
 
 class _Progress:
-    """A line now and then, with the time that is left."""
+    """A line now and then, with the time that is left at the pace since the line before.
+
+    Pictures that are there already pass at once, so the pace of all would promise too much.
+    """
 
     def __init__(self) -> None:
-        self.start = self.last = time.monotonic()
+        self.last, self.done = time.monotonic(), 0
 
     def __call__(self, done: int, total: int, line: str) -> None:
         now = time.monotonic()
         if done < total and now - self.last < EVERY:
             return
-        self.last = now
-        left = (now - self.start) / done * (total - done)
+        left = (now - self.last) / (done - self.done) * (total - done)
+        self.last, self.done = now, done
         minutes, seconds = divmod(round(left), 60)
         _say(f"{done} of {total} pictures ({line}), ETA {minutes}:{seconds:02}")
 
