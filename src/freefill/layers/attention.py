@@ -27,6 +27,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from freefill.layers.precision import float32
 from freefill.layers.resize import nearest_aligned
 
 RATE = 2
@@ -71,7 +72,7 @@ def contextual_attention(
             f"{width // RATE}x{height // RATE}"
         )
     # Ten times a score goes into an exponential: bf16 is too coarse for it.
-    with torch.autocast(x.device.type, enabled=False):
+    with float32():
         if x.dtype in (torch.float16, torch.bfloat16):
             x = x.float()
         small = x[..., ::RATE, ::RATE] if port else nearest_aligned(x, RATE)

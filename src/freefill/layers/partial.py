@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from freefill.layers.gated import Activation
+from freefill.layers.precision import float32
 
 
 class PartialConv2d(nn.Module):
@@ -72,7 +73,7 @@ class PartialConv2d(nn.Module):
         window = self.get_buffer("ones")
         with torch.no_grad():
             # The count keeps the layer's own type under autocast: bf16 is exact to 256 only.
-            with torch.autocast(x.device.type, enabled=False):
+            with float32():
                 count = F.conv2d(
                     known.to(window.dtype),
                     window,

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from freefill.layers.precision import float32
+
 EPSILON = 1e-12
 """Added to a norm before dividing by it."""
 
@@ -40,7 +42,7 @@ class SpectralNorm(nn.Module):
     def forward(self, weight: Tensor) -> Tensor:
         """Normalise a weight."""
         # In bf16 the estimate would be off by more than it changes from step to step.
-        with torch.autocast(weight.device.type, enabled=False):
+        with float32():
             matrix = weight.flatten(1)
             # A copy: the layer may be used again, and changed, before the gradient is asked for.
             v = _unit(matrix.t() @ self.u.to(matrix).clone())
