@@ -227,6 +227,64 @@ def border(
     return hole
 
 
+def objects(
+    height: int,
+    width: int,
+    rng: np.random.Generator,
+    *,
+    share: tuple[float, float] = (0.1, 0.45),
+) -> Hole:
+    """Draw one to three shapes as large as things in a photo are.
+
+    Each has a smooth outline around a middle, wavy at four scales, and one of every three is
+    stretched. They grow together until they cover a share that is drawn first.
+
+    Args:
+        height: Rows of the picture, in pixels.
+        width: Columns of the picture, in pixels.
+        rng: Source of all randomness.
+        share: Least and largest share of the picture, in (0, 1); what reaches over its border
+            counts for nothing.
+
+    Returns:
+        The hole, ``(height, width)``.
+
+    Raises:
+        ValueError: If a side of the picture is smaller than 1.
+
+    Examples:
+        >>> hole = objects(256, 256, np.random.default_rng(0))
+        >>> bool(0.1 <= hole.mean() <= 0.5)
+        True
+    """
+    _check(height, width)
+    wanted = rng.uniform(*share)
+    angles = np.linspace(0, 2 * math.pi, 64, endpoint=False)
+    outlines = []
+    for _ in range(rng.integers(1, 4)):
+        radii = np.full(64, rng.uniform(0.5, 1.0))
+        for wave in (1, 2, 3, 4):
+            size = rng.uniform(0, 0.4) / wave
+            radii = radii * (1 + size * np.cos(wave * angles + rng.uniform(0, 2 * math.pi)))
+        stretched = rng.uniform(0.3, 1.0) if rng.random() < 0.33 else 1.0
+        turn = rng.uniform(0, 2 * math.pi)
+        x, y = radii * np.cos(angles), stretched * radii * np.sin(angles)
+        x, y = x * math.cos(turn) - y * math.sin(turn), x * math.sin(turn) + y * math.cos(turn)
+        left, top = rng.uniform(0.2, 0.8) * width, rng.uniform(0.2, 0.8) * height
+        outlines.append((left, top, x, y))
+    hole = np.zeros((height, width), bool)
+    low, high = 0.0, 1.5 * math.hypot(height, width)
+    for _ in range(8):
+        size = (low + high) / 2
+        canvas = Image.new("L", (width, height))
+        draw = ImageDraw.Draw(canvas)
+        for left, top, x, y in outlines:
+            draw.polygon(list(zip(left + size * x, top + size * y, strict=True)), fill=255)
+        hole = np.asarray(canvas) > 0
+        low, high = (size, high) if hole.mean() < wanted else (low, size)
+    return hole
+
+
 def scratches(
     height: int,
     width: int,

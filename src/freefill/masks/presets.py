@@ -126,6 +126,7 @@ PRESETS: Mapping[str, Sampler] = {
     "thin": partial(brush.strokes, count=(2, 6), brush=(4.0, 12.0)),
     "thick": partial(brush.strokes, count=(1, 3), segments=(2, 6), brush=(36.0, 72.0)),
     "rectangle": partial(brush.rectangle, side=(0.2, 0.6)),
+    "objects": brush.objects,
     "border": brush.border,
     "scratches": brush.scratches,
 }
