@@ -50,8 +50,12 @@ class Recorder(nn.Module):
         return (a[0] - b[0]).abs().mean((1, 2, 3))
 
 
-def drawn(loss: losses.PerceptualLoss, batch: int, seed: int) -> Tensor:
-    return loss.draw(batch, torch.Generator().manual_seed(seed))
+def drawn(loss: losses.PerceptualLoss, batch: int, seed: int) -> tuple[list[float], Tensor]:
+    return split(loss.draw(batch, torch.Generator().manual_seed(seed)))
+
+
+def split(table: Tensor) -> tuple[list[float], Tensor]:
+    return table[:, 0].tolist(), table[:, 1:]
 
 
 def windows(side: int, calls: int = 40) -> list[tuple[Tensor, Tensor]]:
@@ -61,7 +65,7 @@ def windows(side: int, calls: int = 40) -> list[tuple[Tensor, Tensor]]:
     picture = ramp.expand(2, 3, side, side).clone()
     generator = torch.Generator().manual_seed(0)
     for _ in range(calls):
-        loss(picture + 1, picture, torch.ones(2, 1, side, side), loss.draw(2, generator))
+        loss(picture + 1, picture, torch.ones(2, 1, side, side), *split(loss.draw(2, generator)))
     return recorder.seen
 
 
@@ -88,7 +92,7 @@ def test_windows_lie_around_the_hole(row: int) -> None:
     hole[..., row, 5] = 1
     target = torch.zeros(1, 3, 128, 128)
     for seed in range(10):
-        loss(target + hole, target, hole, drawn(loss, 1, seed))
+        loss(target + hole, target, hole, *drawn(loss, 1, seed))
     # The only pixel that differs is in every window, whatever its scale.
     assert all((a - b).abs().max() > 0 for a, b in recorder.seen)
 
@@ -99,7 +103,7 @@ def test_several_windows_of_each_picture() -> None:
     target = torch.rand(2, 3, 256, 256)
     hole = torch.zeros(2, 1, 256, 256)
     hole[..., 60:180, 80:200] = 1
-    look = loss(target + hole, target, hole, drawn(loss, 2, 1))
+    look = loss(target + hole, target, hole, *drawn(loss, 2, 1))
     assert recorder.seen[0][0].shape == (6, 3, 32, 32)
     assert look.conditions.shape == (6, 1, 32, 32)
     # What differs is the hole, whatever the scale: each window has its own hole beside it.
@@ -113,7 +117,7 @@ def test_a_picture_without_a_hole_is_still_judged() -> None:
     loss = losses.PerceptualLoss(recorder, size=32)  # type: ignore[arg-type]
     ramp = (torch.arange(64 * 64.0).view(1, 1, 64, 64) / 4096).expand(1, 3, -1, -1)
     for seed in range(20):
-        loss(ramp, ramp, torch.zeros(1, 1, 64, 64), drawn(loss, 1, seed))
+        loss(ramp, ramp, torch.zeros(1, 1, 64, 64), *drawn(loss, 1, seed))
     seen = recorder.seen
     assert {a.shape for a, _ in seen} == {(1, 3, 32, 32)}
     assert len({float(a[0, 0, 0, 0]) for a, _ in seen}) > 5
@@ -139,7 +143,7 @@ def test_same_draws_same_loss() -> None:
     loss = losses.PerceptualLoss(Recorder(), size=32)  # type: ignore[arg-type]
     a, b = torch.rand(2, 2, 3, 64, 64)
     hole = (torch.rand(2, 1, 64, 64) < 0.1).float()
-    first, second = (loss(a, b, hole, drawn(loss, 2, 7)) for _ in range(2))
+    first, second = (loss(a, b, hole, *drawn(loss, 2, 7)) for _ in range(2))
     assert float(first.distance) == float(second.distance)
 
 
@@ -147,12 +151,12 @@ def test_windows_of_shares_are_those_of_the_whole() -> None:
     recorder = Recorder()
     loss = losses.PerceptualLoss(recorder, size=32, windows=3)  # type: ignore[arg-type]
     target, hole = torch.rand(4, 3, 128, 128), (torch.rand(4, 1, 128, 128) < 0.01).float()
-    draws = drawn(loss, 4, 3)
-    whole = loss(target + hole, target, hole, draws)
+    scales, places = drawn(loss, 4, 3)
+    whole = loss(target + hole, target, hole, scales, places)
     parts = []
     for mine in (slice(0, 2), slice(2, 4)):
-        columns = torch.cat([draws[:, :1], draws[:, 1:][:, mine]], 1)
-        parts.append(loss(target[mine] + hole[mine], target[mine], hole[mine], columns))
+        columns = places[:, mine]
+        parts.append(loss(target[mine] + hole[mine], target[mine], hole[mine], scales, columns))
     both = torch.stack([part.distance for part in parts]).mean()
     torch.testing.assert_close(both, whole.distance)
     # Windows stand one after the other, each with all pictures.
@@ -183,7 +187,7 @@ def test_lines_of_a_sketch_stay_lines_in_every_window() -> None:
     lines = torch.zeros(1, 1, 128, 128)
     lines[..., ::9, :] = 1
     conditions = torch.cat([hole, lines], 1)
-    look = loss(target, target, conditions, drawn(loss, 1, 2))
+    look = loss(target, target, conditions, *drawn(loss, 1, 2))
     # In a window that is shrunk four times, too.
     assert set(look.conditions[:, 1].unique().tolist()) == {0.0, 1.0}
     assert (look.conditions[:, 0] == 1).all()

@@ -34,6 +34,17 @@ class ModelConfig:
     channels: tuple[int, int, int] = (32, 64, 128)
     dilations: tuple[int, ...] = (1, 2, 4, 8, 1, 2)
     deep_dilations: tuple[int, ...] = (1, 2, 4, 8)
+    """Of each block of ``light`` at 1/16 of the resolution."""
+    deepest_channels: Annotated[int, Field(ge=1)] = 256
+    """Width at 1/32."""
+    deepest_dilations: tuple[int, ...] = (1, 2, 4)
+    """Of each block at 1/32."""
+    attention_layers: Annotated[int, Field(ge=0)] = 2
+    """Layers of attention at 1/16."""
+    refining: tuple[int, int] = (1, 1)
+    """Blocks at 1/4 and at 1/2 that mend the copies."""
+    rounds: Annotated[int, Field(ge=0)] = 0
+    """How often neighbouring patches agree on where they copy from."""
     guidance: Annotated[int, Field(ge=0)] = CHANNELS
     """Channels of guidance of ``light``."""
     padding: Literal["same", "symmetric"] = "same"
@@ -51,6 +62,10 @@ class ModelConfig:
 class DataConfig:
     """Which photos, how they are cut and changed, and which holes are put into them."""
 
+    list: str = ""
+    """CSV file with the columns ``file`` and ``use``: only photos whose use is ``train`` are
+    trained on, and those whose use begins with ``held-out`` are kept out for previews. Of those that are
+    there twice under one name, at two sizes, the larger one is taken. Empty: all photos."""
     size: Annotated[int, Field(ge=0)] = 256
     """Shorter side, in pixels, that photos are shrunk to when they are decoded into the cache; 0
     keeps them whole."""
@@ -83,6 +98,11 @@ class DataConfig:
         }
     )
     """Mask preset to its share."""
+    synthetic: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of the samples that are drawn walls, fences and grids; of resident photos only."""
+    resident: bool = False
+    """Whether all photos lie in the memory of the device that trains, where batches are made from
+    them: for a GPU, which nothing else keeps busy."""
     shared_hole: bool = False
     """Whether all pictures of a batch have the same hole."""
 
@@ -117,6 +137,8 @@ class LossConfig:
     low: Annotated[float, Field(ge=0)] = 0.0
     """Weight of l1 between local mean colours, of 8x8 pixels: right colours, and the detail left to
     the other losses. Without it the perceptual loss paints dark curls into large holes."""
+    lower: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of the same between means of 32x32 pixels."""
     coarse: Annotated[float, Field(ge=0)] = 4.0
     """Weight of l1 on what a generator gives before its last picture, at its resolution."""
     match: Annotated[float, Field(ge=0)] = 0.1
@@ -124,6 +146,8 @@ class LossConfig:
     sketch: Annotated[float, Field(ge=0)] = 0.0
     """Weight of how unlike the truth's the edges along the lines of a sketch are."""
     perceptual: Annotated[float, Field(ge=0)] = 1.0
+    perceptual_network: str = ""
+    """File of the network's weights, where it cannot be fetched; empty: fetched."""
     perceptual_size: Annotated[int, Field(ge=32)] = 64
     perceptual_windows: Annotated[int, Field(ge=1)] = 2
     """Windows that are cut from each crop, of this side after shrinking."""
@@ -159,6 +183,8 @@ class TrainConfig:
     """Steps over which the learning rate rises."""
     decay: bool = True
     """Whether it then falls along a cosine to a hundredth."""
+    cooldown: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Share of the run, at its end, over which it falls; 1 is all of it after the warm-up."""
     separate_batches: bool = False
     """Whether the discriminator learns first and from a batch of its own, as in the paper's code;
     otherwise from what the generator has just filled, which saves a pass of the generator."""

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from freefill.layers.precision import float32
 from freefill.models.lpips import Lpips
 
 
@@ -231,7 +232,8 @@ class PerceptualLoss(nn.Module):
         predicted: Tensor,
         target: Tensor,
         conditions: Tensor,
-        draws: Tensor,
+        scales: Sequence[float],
+        places: Tensor,
     ) -> Look:
         """Give the mean distance of the windows, and the features it is made of.
 
@@ -239,7 +241,8 @@ class PerceptualLoss(nn.Module):
             predicted: Filled pictures, composited.
             target: True pictures.
             conditions: Where they differ, ``(B, 1, H, W)``, and any guidance after it.
-            draws: What :meth:`draw` gives for these pictures.
+            scales: First column of what :meth:`draw` gives, one for each window.
+            places: Its other columns, for these pictures, on their device.
         """
         pair = torch.cat([predicted, target, conditions], 1)
         side = min(pair.shape[-2:])
@@ -248,27 +251,49 @@ class PerceptualLoss(nn.Module):
             pair = F.interpolate(pair, (self.size, self.size), mode="area")
             factors, side = [1], self.size
         cuts = []
-        for scale, *drawn in draws.tolist():
+        for scale, drawn in zip(scales, places, strict=True):
             factor = factors[int(scale * len(factors))]
-            places = zip(pair, drawn, strict=True)
-            whole = torch.stack([self._window(p, factor * self.size, draw) for p, draw in places])
-            # A line of guidance is as strong in a small picture.
-            small = [F.avg_pool2d(whole[:, :7], factor)]
-            if whole.shape[1] > 7:
-                small.append(F.max_pool2d(whole[:, 7:], factor))
-            cuts.append(torch.cat(small, 1))
+            cuts.append(_windows(pair, drawn, factor, self.size))
         cut = torch.cat(cuts)
         with torch.no_grad():
             true = self.metric.stages(cut[:, 3:6])
         filled = self.metric.stages(cut[:, :3])
         return Look(self.metric.between(filled, true).mean(), filled, true, cut[:, 6:].detach())
 
-    @staticmethod
-    def _window(sample: Tensor, side: int, draw: float) -> Tensor:
-        """Cut a square around one pixel of the hole, moved where it would reach over the border."""
-        pixels = sample[6].flatten().nonzero()
-        height, width = sample.shape[-2:]
-        chosen = int(pixels[int(draw * len(pixels))]) if len(pixels) else int(draw * height * width)
-        top = min(max(chosen // width - side // 2, 0), height - side)
-        left = min(max(chosen % width - side // 2, 0), width - side)
-        return sample[:, top : top + side, left : left + side]
+
+def _windows(pair: Tensor, drawn: Tensor, factor: int, size: int) -> Tensor:
+    """Cut a square of each picture around one pixel of its hole, and shrink it.
+
+    Products with matrices, and not slices: on a GPU a slice's place would have to be waited for.
+
+    Args:
+        pair: ``(B, 7 or more, H, W)``: two pictures, the hole, and any guidance.
+        drawn: ``(B,)`` in [0, 1): which pixel of the hole.
+        factor: How many times a window is shrunk.
+        size: Its side then.
+
+    Returns:
+        ``(B, C, size, size)``; a window is moved where it would reach over the border.
+    """
+    height, width = pair.shape[-2:]
+    before = pair[:, 6].flatten(1).cumsum(1)
+    count = before[:, -1:]
+    # The pixel that has as many of the hole before it; without a hole, any.
+    asked = torch.where(count > 0, (drawn[:, None] * count).floor(), -1.0)
+    chosen = (before <= asked).sum(1)
+    chosen = torch.where(count[:, 0] > 0, chosen, (drawn * (height * width)).long())
+    matrices = []
+    for place, side in (
+        (torch.div(chosen, width, rounding_mode="floor"), height),
+        (chosen % width, width),
+    ):
+        first = (place - factor * size // 2).clamp(0, side - factor * size)
+        starts = first[:, None] + factor * torch.arange(size, device=pair.device)
+        offset = torch.arange(side, device=pair.device) - starts[..., None]
+        matrices.append(((offset >= 0) & (offset < factor)).to(pair) / factor)
+    rows, columns = matrices
+    # In bf16 colours would be rounded to 1 in 128.
+    with float32():
+        cut = rows[:, None] @ pair @ columns.transpose(1, 2)[:, None]
+    # A line of guidance is as strong in a small picture.
+    return torch.cat([cut[:, :7], (cut[:, 7:] * factor).clamp(-1, 1)], 1)

@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from freefill.layers.precision import float32
+
 CELL = 8
 """Side of a cell, in pixels; a patch is twice as large, and patches start at every cell."""
 PERIOD = 4
@@ -27,6 +29,10 @@ loses. On 12 held-out scenes 0 gave LPIPS 0.199 (free-form) and 0.180 (centre), 
 0.174, 1 0.185 and 0.171, 2 the same; 1 with a period of 8 cells 0.192 and 0.175."""
 FAR = 1e4
 """Taken from the fit of a patch that is not wholly known."""
+AGREEMENT = 0.3
+"""Fit that a source gains for each of eight neighbours that copies from beside it."""
+AROUND = tuple((dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx)
+GOLDEN = (5**0.5 - 1) / 2
 
 
 def cell_means(picture: Tensor) -> Tensor:
@@ -71,42 +77,72 @@ def patches(cells: Tensor) -> Tensor:
 class Match:
     """How well every patch that is wholly known fits every patch that is not.
 
-    Patches reach over the border by one cell where they are wanted, not where they are given.
+    Queries reach over the border by one cell, keys do not.
 
     Args:
-        wanted: ``(B, D, h + 1, w + 1)``: what is looked for, at every patch.
-        offered: ``(B, D, h - 1, w - 1)``: what there is; the fit is the scalar product.
+        queries: ``(B, D, h + 1, w + 1)``: what is looked for, at every patch.
+        keys: ``(B, D, h - 1, w - 1)``: what there is; the fit is the scalar product.
         hole: ``(B, 1, 8h, 8w)``, 1 = unknown.
+        compact: Leave out of the table what nobody asks for, and what nobody can give: several
+            times smaller, but of a size that depends on the hole, for which a GPU has to wait.
+        rounds: How often neighbours are asked where they copy from; see :meth:`copy`.
 
     Attributes:
-        asking: ``(B, Q)``, 1 where a wanted patch is in need of a copy.
+        missing: ``(B, (h + 1) (w + 1))``, 1 where a query is in need of a copy.
+        barred: ``(B, (h - 1) (w - 1))``, 1 where a key is not wholly known.
         known: ``(B, 1, 1, 1)``, 1 where a picture has any patch to give.
     """
 
-    def __init__(self, wanted: Tensor, offered: Tensor, hole: Tensor) -> None:
-        self.wanted, self.offered = wanted, offered
+    def __init__(
+        self,
+        queries: Tensor,
+        keys: Tensor,
+        hole: Tensor,
+        *,
+        compact: bool = True,
+        rounds: int = 0,
+    ) -> None:
+        self.queries, self.keys = queries, keys
+        self.compact, self.rounds = compact, rounds
         unknown = F.max_pool2d(hole, CELL)
-        missing = patches(framed(unknown)).amax(1).flatten(1)
-        barred = patches(unknown).amax(1).flatten(1)
-        # Patches that are known in the whole batch need no copy, those unknown in the whole batch
-        # can give none: left out, they make the table several times smaller.
-        self.asked, self.places = _some(missing.amax(0))
-        self.given, _ = _some(1 - barred.amin(0))
-        self.asking = missing[:, self.asked]
-        self.known = 1 - barred.amin(1)[:, None, None, None]
-        self.barred = barred[:, None, self.given]
+        self.missing = patches(framed(unknown)).amax(1).flatten(1)
+        self.barred = patches(unknown).amax(1).flatten(1)
+        self.known = 1 - self.barred.amin(1)[:, None, None, None]
 
-    def score(self) -> Tensor:
-        """Give the fit of Q wanted and K offered patches, ``(B, Q, K)``; far below 0 if barred."""
-        return self.compare(self.wanted, self.offered)
+    def sample(self, count: int) -> tuple[Tensor, Tensor]:
+        """Choose queries to learn from: as many in every picture, so that no size depends on data.
 
-    def compare(self, wanted: Tensor, offered: Tensor) -> Tensor:
-        """Give the scalar products for these patches, of any two of the shapes of the class."""
-        left = wanted.flatten(2)[..., self.asked].float()
-        right = offered.flatten(2)[..., self.given].float()
+        Args:
+            count: How many, at most.
+
+        Returns:
+            Their places, ``(B, count)``, spread over the hole, and 1 for those in need of a copy.
+        """
+        places = torch.arange(self.missing.shape[1], device=self.missing.device)
+        # The golden ratio's multiples spread over [0, 1) evenly, however many are taken.
+        spread = (places * GOLDEN) % 1
+        chosen = (self.missing + spread).topk(min(count, len(places)), 1, sorted=False).indices
+        return chosen, self.missing.gather(1, chosen)
+
+    def compare(self, places: Tensor, queries: Tensor, keys: Tensor) -> Tensor:
+        """Score some queries of each picture against all keys.
+
+        Args:
+            places: ``(B, Q)``, of the queries.
+            queries: ``(B, D, h + 1, w + 1)``.
+            keys: ``(B, D, h - 1, w - 1)``.
+
+        Returns:
+            The scalar products, ``(B, Q, K)``, far below 0 where a key is barred.
+        """
+        left = queries.flatten(2).float()
+        left = left.gather(2, places[:, None].expand(-1, left.shape[1], -1))
+        return self._products(left, keys.flatten(2).float(), self.barred)
+
+    def _products(self, left: Tensor, right: Tensor, barred: Tensor) -> Tensor:
         # In bf16 near colours could not be told apart.
-        with torch.autocast(wanted.device.type, enabled=False):
-            return left.transpose(1, 2) @ right - FAR * self.barred
+        with float32():
+            return left.transpose(1, 2) @ right - FAR * barred[:, None]
 
     def copy(self, detail: Tensor) -> Tensor:
         """Build the detail of the patches that fit best.
@@ -119,32 +155,92 @@ class Match:
             wholly known. It has the gradient of ``detail``, the choice has none.
         """
         width = detail.shape[-1] // CELL
-        score = self.compare(_in_step(self.wanted, -1), _in_step(self.offered, 0))
-        best = self.given[score.argmax(2)][:, self.places]
-        best = best.view(best.shape[0], *self.wanted.shape[-2:])
+        best = self._best()
         first = torch.div(best, width - 1, rounding_mode="floor") * width + best % (width - 1)
         return _paste(detail, first) * self.known
 
+    @torch.no_grad()
+    def _best(self) -> Tensor:
+        """Give the number of the key that each query copies, ``(B, h + 1, w + 1)``."""
+        queries, keys = _in_step(self.queries, -1), _in_step(self.keys, 0)
+        left, right, barred = queries.flatten(2).float(), keys.flatten(2).float(), self.barred
+        if self.compact:
+            asked, places = _some(self.missing.amax(0))
+            given, _ = _some(1 - barred.amin(0))
+            table = self._products(left[..., asked], right[..., given], barred[:, given])
+            best = given[table.argmax(2)][:, places]
+        else:
+            best = self._products(left, right, barred).argmax(2)
+        best = best.view(best.shape[0], queries.shape[-2], queries.shape[-1])
+        for number in range(self.rounds):
+            best = self._agree(best, left, right, number)
+        return best
 
-def by_distance(wanted: Tensor, offered: Tensor) -> tuple[Tensor, Tensor]:
+    def _agree(self, best: Tensor, left: Tensor, right: Tensor, number: int) -> Tensor:
+        """Let each query take over a neighbour's source, one step on, where that fits better.
+
+        A source is worth its fit and :data:`AGREEMENT` for every neighbour that copies from beside
+        it, so that copies come in pieces. Every second query changes at a time: two that changed
+        together could take each other's source for ever.
+        """
+        batch, rows, columns = best.shape
+        width, height = self.keys.shape[-1], self.keys.shape[-2]
+        down = torch.arange(rows, device=best.device).view(1, -1, 1)
+        right_of = torch.arange(columns, device=best.device).view(1, 1, -1)
+        missing = self.missing.view(batch, rows, columns) > 0
+        # A known query copies itself, as far as it lies within the picture.
+        own = (down - 1).clamp(min=0, max=height - 1) * width
+        own = own + (right_of - 1).clamp(min=0, max=width - 1)
+        best = torch.where(missing, best, own)
+        around = F.pad(
+            torch.stack([torch.div(best, width, rounding_mode="floor"), best % width], 1),
+            (1, 1, 1, 1),
+            value=-9,
+        )
+        sources, valid = [best], [torch.ones_like(missing)]
+        for dy, dx in AROUND:
+            place = around[:, :, 1 + dy : 1 + dy + rows, 1 + dx : 1 + dx + columns]
+            y, x = place[:, 0] - dy, place[:, 1] - dx
+            inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+            source = y.clamp(min=0, max=height - 1) * width + x.clamp(min=0, max=width - 1)
+            known = self.barred.gather(1, source.flatten(1)).view_as(source) == 0
+            sources.append(source)
+            valid.append(inside & known)
+        worth = []
+        for source, allowed in zip(sources, valid, strict=True):
+            key = right.gather(2, source.flatten(1)[:, None].expand(-1, right.shape[1], -1))
+            fit = (left * key).sum(1).view_as(source)
+            votes = [
+                ((source == other) & ok).float()
+                for other, ok in zip(sources[1:], valid[1:], strict=True)
+            ]
+            value = fit + AGREEMENT * torch.stack(votes).sum(0)
+            worth.append(torch.where(allowed, value, torch.full_like(value, -2 * FAR)))
+        chosen = torch.stack(worth).argmax(0)
+        better = torch.stack(sources).gather(0, chosen[None])[0]
+        turn = (down + right_of + number) % 2 == 0
+        return torch.where(missing & turn, better, best)
+
+
+def by_distance(queries: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
     """Turn nearness into a scalar product, for :class:`Match`.
 
     Args:
-        wanted: ``(B, D, h, w)``.
-        offered: ``(B, D, h', w')``.
+        queries: ``(B, D, h, w)``.
+        keys: ``(B, D, h', w')``.
 
     Returns:
         The two with one channel more, so that their scalar product is minus the squared distance,
-        less a term that is the same for every offer.
+        less a term that is the same for every key.
 
     Examples:
-        >>> wanted, offered = by_distance(torch.tensor([[[[3.0]]]]), torch.tensor([[[[1.0, 5.0]]]]))
-        >>> (wanted * offered).sum(1) - 9
+        >>> queries, keys = by_distance(torch.tensor([[[[3.0]]]]), torch.tensor([[[[1.0, 5.0]]]]))
+        >>> (queries * keys).sum(1) - 9
         tensor([[[-4., -4.]]])
     """
-    squares = offered.square().sum(1, keepdim=True)
-    ones = torch.ones_like(wanted[:, :1])
-    return torch.cat([2 * wanted, ones], 1), torch.cat([offered, -squares], 1)
+    squares = keys.square().sum(1, keepdim=True)
+    ones = torch.ones_like(queries[:, :1])
+    return torch.cat([2 * queries, ones], 1), torch.cat([keys, -squares], 1)
 
 
 def _in_step(cells: Tensor, first: int) -> Tensor:
@@ -170,10 +266,6 @@ def _some(flags: Tensor) -> tuple[Tensor, Tensor]:
 
     There is always one in the list, so that nothing needs a case of its own when none is set.
     """
-    if torch.compiler.is_compiling():
-        # A size that depends on the data would break the compiled graph.
-        everywhere = torch.arange(flags.shape[0], device=flags.device)
-        return everywhere, everywhere
     first = torch.arange(flags.shape[0], device=flags.device) == 0
     chosen = (flags > 0) | first
     return chosen.nonzero()[:, 0], chosen.long().cumsum(0) - 1

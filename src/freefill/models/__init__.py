@@ -23,7 +23,17 @@ def build_generator(config: ModelConfig) -> nn.Module:
         return DeepFill(variant=_variant(config))
     if config.name == "encoder-decoder":
         return EncoderDecoder(config.convolution, config.channels, config.dilations)
-    return Light(config.channels, config.dilations, config.deep_dilations, config.guidance)
+    return Light(
+        config.channels,
+        config.dilations,
+        config.deep_dilations,
+        config.deepest_channels,
+        config.deepest_dilations,
+        config.attention_layers,
+        config.refining,
+        config.rounds,
+        config.guidance,
+    )
 
 
 def _variant(config: ModelConfig) -> Variant:

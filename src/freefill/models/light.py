@@ -3,9 +3,10 @@
 Where it differs from the paper's network, and why. The coarse stage is pull-push interpolation,
 which has no parameter: the network sees its guess and adds what it lacks, so that neither colour
 nor seam has to be learned. The stem folds 2x2 pixels into channels, and most of the work is done
-at 1/8 of the resolution, where a multiplication is cheapest per pixel of receptive field;
-dilations there and a few blocks at 1/16 let the middle of a 256-pixel hole see far beyond its rim.
-From there the local colours are predicted; the detail between them is copied from known patches
+at 1/8 of the resolution, where a multiplication is cheapest per pixel of receptive field. Most of
+the parameters are at 1/16 and 1/32, where they cost next to no time: there the middle of a
+256-pixel hole sees the whole crop, by dilations and by attention between all places. From there
+the local colours are predicted; the detail between them is copied from known patches
 (:mod:`freefill.layers.copying`), chosen by colour, by distance, and by features that learn which
 texture belongs there. The decoder, which sees the copies, mends them: how much of each pixel's copy
 is kept is one more gate. Each layer has one gate for all its channels ("single"): on a CPU it costs
@@ -46,7 +47,9 @@ MATCHED = 24
 SHARPNESS = 0.03
 """Squared difference of texture and colour at which a patch is a third as good a choice."""
 BEFORE = 4
-"""Trunk blocks at 1/8 that come before the blocks at 1/16."""
+"""Trunk blocks at 1/8 that come before the deeper ones."""
+LEARNED_FROM = 192
+"""Patches of each picture that the choice of a source is learned from in a step."""
 
 
 class Block(nn.Module):
@@ -78,13 +81,50 @@ class Upsample(nn.Module):
         return _double(cast(Tensor, self.conv(x)))
 
 
+class Attention(nn.Module):
+    """Residual multi-head attention between all places, with their distance in mind.
+
+    "Attention Is All You Need" (Vaswani et al., NeurIPS 2017). Where a place lies is told to its
+    neighbours by a depthwise convolution of the values ("Conditional Positional Encodings", Chu et
+    al., ICLR 2023), so that any size will do.
+
+    Args:
+        channels: Of input and output.
+        heads: Each of ``channels / heads``.
+    """
+
+    def __init__(self, channels: int, heads: int = 4) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm = nn.GroupNorm(1, channels)
+        self.to_qkv = nn.Conv2d(channels, 3 * channels, 1)
+        self.nearby = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
+        self.out = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(B, C, H, W)`` to the same shape."""
+        batch, channels, height, width = x.shape
+        qkv = self.to_qkv(self.norm(x))
+        values = qkv[:, 2 * channels :]
+        shape = (batch, 3, self.heads, channels // self.heads, height * width)
+        q, k, v = qkv.reshape(shape).transpose(-1, -2).unbind(1)
+        mixed = F.scaled_dot_product_attention(q, k, v)
+        mixed = mixed.transpose(-1, -2).reshape(batch, channels, height, width)
+        return x + cast(Tensor, self.out(mixed + self.nearby(values)))
+
+
 class Light(nn.Module):
     """The one-stage gated inpainting network.
 
     Args:
         channels: Width at 1/2, 1/4 and 1/8 of the resolution.
-        dilations: Dilation of each trunk block at 1/8; four come before the blocks at 1/16.
-        deep_dilations: Dilation of each block at 1/16.
+        dilations: Dilation of each trunk block at 1/8; four come before the deeper ones.
+        deep_dilations: Dilation of each block at 1/16; half of them come before those at 1/32.
+        deepest_channels: Width at 1/32 of the resolution.
+        deepest_dilations: Dilation of each block at 1/32.
+        attention: Layers of attention at 1/16, after the blocks at 1/32.
+        refining: Blocks at 1/4 and at 1/2 that mend the copies.
+        rounds: How often neighbouring patches agree on where they copy from.
         guidance: Number of optional guidance channels: lines, where there are strokes of colour,
             and their three colours. Strokes are known pixels to the guess; beside that, all of them
             have a branch that starts at zero and is skipped when no guidance is given, so that
@@ -112,29 +152,45 @@ class Light(nn.Module):
         channels: tuple[int, int, int] = (32, 64, 128),
         dilations: tuple[int, ...] = (1, 2, 4, 8, 1, 2),
         deep_dilations: tuple[int, ...] = (1, 2, 4, 8),
+        deepest_channels: int = 256,
+        deepest_dilations: tuple[int, ...] = (1, 2, 4),
+        attention: int = 2,
+        refining: tuple[int, int] = (1, 1),
+        rounds: int = 0,
         guidance: int = CHANNELS,
     ) -> None:
         super().__init__()
         half, quarter, eighth = channels
         self.guidance = guidance
+        self.rounds = rounds
         self.stem = Gated(4 * 4, half)
         self.guide = nn.Conv2d(4 * guidance, half, 3, padding=1, bias=False)
         self.down1 = Gated(half, quarter, stride=2)
         self.down2 = Gated(quarter, eighth, stride=2)
         self.trunk1 = nn.Sequential(*[Block(eighth, d) for d in dilations[:BEFORE]])
-        self.deep = nn.Sequential(*[Block(eighth, d) for d in deep_dilations])
+        before = (len(deep_dilations) + 1) // 2
+        self.deep1 = nn.Sequential(*[Block(eighth, d) for d in deep_dilations[:before]])
+        self.deepest = nn.Sequential()
+        if deepest_dilations:
+            self.deepest = nn.Sequential(
+                nn.Conv2d(eighth, deepest_channels, 1),
+                *[Block(deepest_channels, d) for d in deepest_dilations],
+                Upsample(deepest_channels, eighth),
+            )
+        self.attention = nn.Sequential(*[Attention(eighth) for _ in range(attention)])
+        self.deep2 = nn.Sequential(*[Block(eighth, d) for d in deep_dilations[before:]])
         self.trunk2 = nn.Sequential(*[Block(eighth, d) for d in dilations[BEFORE:]])
         self.to_colours = nn.Conv2d(eighth, 3, 3, padding=1)
-        self.to_wanted = nn.Conv2d(eighth, MATCHED, 2, padding=1)
-        self.to_offered = nn.Conv2d(eighth + 3 + 3, MATCHED, 2)
+        self.to_queries = nn.Conv2d(eighth, MATCHED, 2, padding=1)
+        self.to_keys = nn.Conv2d(eighth + 3 + 3, MATCHED, 2)
         self.nearness = nn.Parameter(torch.tensor([1.0, 0.1]).log())
         self.up1 = Upsample(eighth, quarter)
         self.decode1 = Block(quarter)
-        self.see1 = nn.Conv2d(16 * 3, quarter, 1)
-        self.mend1 = Block(quarter)
+        self.embed1 = nn.Conv2d(16 * 3, quarter, 1)
+        self.refine1 = nn.Sequential(*[Block(quarter) for _ in range(refining[0])])
         self.up2 = Upsample(quarter, half)
-        self.see2 = nn.Conv2d(4 * 3, half, 3, padding=1)
-        self.mend2 = Block(half)
+        self.embed2 = nn.Conv2d(4 * 3, half, 3, padding=1)
+        self.refine2 = nn.Sequential(*[Block(half) for _ in range(refining[1])])
         self.to_rgb = nn.Conv2d(half, 4 * (3 + 1), 3, padding=1)
         self._initialise()
 
@@ -144,14 +200,19 @@ class Light(nn.Module):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-            if isinstance(module, Block):
-                # A residual sum of n blocks grows with n unless each starts small.
-                with torch.no_grad():
-                    module.conv.conv.weight.mul_(0.5)
-        nn.init.zeros_(self.guide.weight)
         with torch.no_grad():
+            for module in self.modules():
+                # A residual sum of n blocks grows with n unless each starts small.
+                if isinstance(module, Block):
+                    module.conv.conv.weight.mul_(0.5)
+                # What comes later than the rest begins as if it were not there.
+                if isinstance(module, Attention):
+                    module.out.weight.zero_()
+            if len(self.deepest):
+                cast(Upsample, self.deepest[-1]).conv.weight.zero_()
+            nn.init.zeros_(self.guide.weight)
             self.to_colours.weight.mul_(0.1)
-            self.to_wanted.weight.mul_(0.1)
+            self.to_queries.weight.mul_(0.1)
             self.to_rgb.weight.mul_(0.1)
             # The gate of the copies starts nearly open.
             cast(Tensor, self.to_rgb.bias)[4 * 3 :] = 2.0
@@ -165,7 +226,7 @@ class Light(nn.Module):
             ValueError: If height or width is not a multiple of 16.
         """
         height, width = image.shape[-2:]
-        if not torch.compiler.is_compiling() and (height % STRIDE or width % STRIDE):
+        if height % STRIDE or width % STRIDE:
             raise ValueError(f"light needs multiples of {STRIDE}, not {width}x{height}")
         guess = pull_push(*_with_strokes(image, hole, guidance))
         half = self.stem(F.pixel_unshuffle(torch.cat([guess, hole], 1), 2))
@@ -173,7 +234,12 @@ class Light(nn.Module):
             half = half + self.guide(F.pixel_unshuffle(guidance, 2))
         quarter = self.down1(half)
         eighth = self.trunk1(self.down2(quarter))
-        deep = self.deep(F.avg_pool2d(eighth, 2))
+        deep = self.deep1(F.avg_pool2d(eighth, 2))
+        if len(self.deepest):
+            # An odd row or column at 1/16 is half a place at 1/32.
+            deepest = self.deepest(F.avg_pool2d(deep, 2, ceil_mode=True, count_include_pad=False))
+            deep = deep + deepest[..., : deep.shape[-2], : deep.shape[-1]]
+        deep = self.deep2(self.attention(deep))
         eighth = self.trunk2(eighth + _double(deep))
 
         features = F.silu(eighth)
@@ -187,17 +253,17 @@ class Light(nn.Module):
         copied = image * (1 - hole) + (base + detail) * hole
 
         y = self.decode1(self.up1(eighth) + quarter)
-        y = self.mend1(y + self.see1(F.pixel_unshuffle(copied, 4)))
-        y = self.mend2(self.up2(y) + half + self.see2(F.pixel_unshuffle(copied, 2)))
-        mended = F.pixel_shuffle(self.to_rgb(F.silu(y)).float(), 2)
-        dropped = (1 - torch.sigmoid(mended[:, 3:])) * hole
-        filled = copied - dropped * detail + mended[:, :3]
+        y = self.refine1(y + self.embed1(F.pixel_unshuffle(copied, 4)))
+        y = self.refine2(self.up2(y) + half + self.embed2(F.pixel_unshuffle(copied, 2)))
+        refined = F.pixel_shuffle(self.to_rgb(F.silu(y)).float(), 2)
+        dropped = (1 - torch.sigmoid(refined[:, 3:])) * hole
+        filled = copied - dropped * detail + refined[:, :3]
         if not self.training:
             return filled
         return {"filled": filled, "coarse": colours, "match": _mismatch(match, image)}
 
     def _match(self, features: Tensor, picture: Tensor, means: Tensor, hole: Tensor) -> Match:
-        """Compare patches by colour, by place, and by what the network wants and offers."""
+        """Compare patches by colour, by place, and by learned queries and keys."""
         means = means.detach()
         height, width = means.shape[-2:]
         rows = torch.arange(height + 2, device=means.device).view(1, 1, -1, 1) / CELL
@@ -210,15 +276,17 @@ class Light(nn.Module):
             1,
         )
         colour, place = (self.nearness / 2).exp()
-        wanted, offered = by_distance(
+        queries, keys = by_distance(
             torch.cat([patches(framed(means)) * colour, places[..., 1:, 1:] * place], 1),
             torch.cat([patches(means) * colour, places[..., 2:-1, 2:-1] * place], 1),
         )
         own = torch.cat([features, means.to(features), texture(picture).detach().to(features)], 1)
         return Match(
-            torch.cat([wanted, self.to_wanted(features).float()], 1),
-            torch.cat([offered, self.to_offered(own).float()], 1),
+            torch.cat([queries, self.to_queries(features).float()], 1),
+            torch.cat([keys, self.to_keys(own).float()], 1),
             hole,
+            compact=not self.training,
+            rounds=self.rounds,
         )
 
 
@@ -243,11 +311,13 @@ def _mismatch(match: Match, image: Tensor) -> Tensor:
     patch where regression would learn a mean of all, which is like none.
     """
     truth = torch.cat([2 * texture(image), 0.5 * cell_means(image)], 1).detach()
+    places, counted = match.sample(LEARNED_FROM)
     with torch.no_grad():
-        likeness = match.compare(*by_distance(patches(framed(truth)), patches(truth)))
+        likeness = match.compare(places, *by_distance(patches(framed(truth)), patches(truth)))
         target = torch.softmax(likeness / SHARPNESS, 2)
-    missed = -(target * torch.log_softmax(match.score(), 2)).sum(2)
-    counted = match.asking * match.known[:, :, 0, 0]
+    fit = match.compare(places, match.queries, match.keys)
+    missed = -(target * torch.log_softmax(fit, 2)).sum(2)
+    counted = counted * match.known[:, :, 0, 0]
     # A mean for each picture first, so that a batch may be computed in parts.
     return ((missed * counted).sum(1) / counted.sum(1).clamp(min=1)).mean()
 
