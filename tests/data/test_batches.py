@@ -102,7 +102,7 @@ def test_parts_of_a_batch_are_the_batch(store: PhotoStore) -> None:
 
 def test_only_chosen_photos_are_drawn() -> None:
     pixels = np.repeat(np.array([10, 200], np.uint8), 64 * 64 * 3)
-    store = PhotoStore(("a", "b"), np.array([[64, 64], [64, 64]]), pixels)
+    store = PhotoStore(("a", "b"), np.array([[64, 64], [64, 64]]), pixels, Path("pixels.u8"))
     data = DataConfig(colour=0, weights={"a": 0.0}, holdout=0)
     image = batches(store, StageConfig(1, 32, 16), data=data).batch(0).image
     assert set(image.unique().tolist()) == {np.float32(np.float32(200) / 255 * 2 - 1)}

@@ -56,6 +56,22 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")
     ] = False,
+    seconds: Annotated[
+        float | None,
+        typer.Option(
+            help="Stop after so many seconds; the learning rate falls by then.",
+            min=1,
+            show_default=False,
+        ),
+    ] = None,
+    average_every: Annotated[
+        float | None,
+        typer.Option(
+            help="Write the average weights, in fp16, after each so many seconds.",
+            min=1,
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Train a network on your own photos.
 
@@ -99,6 +115,8 @@ def train(
             origin=init_from or "random weights",
             source_card=base,
             command=shlex.join(["freefill", *sys.argv[1:]]),
+            seconds_at_most=seconds,
+            average_every=average_every,
             say=print_notice,
             report=report_training,
         )

@@ -63,11 +63,13 @@ class PhotoStore:
         names: Path of each photo relative to its folder.
         shapes: ``(N, 2)``: height and width.
         pixels: All photos one after the other, uint8 RGB.
+        file: Where those are kept.
     """
 
     names: tuple[str, ...]
     shapes: NDArray[np.int64]
     pixels: NDArray[np.uint8]
+    file: Path
 
     def __len__(self) -> int:
         """Count the photos."""
@@ -121,7 +123,7 @@ def open_store(
         partial.replace(index)
     shapes = json.loads(index.read_text())
     pixels = np.memmap(content, np.uint8, "r")
-    return PhotoStore(names, np.array(shapes, np.int64), pixels)
+    return PhotoStore(names, np.array(shapes, np.int64), pixels, content)
 
 
 def default_cache() -> Path:

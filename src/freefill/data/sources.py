@@ -6,9 +6,11 @@ how many processes there are, and not of where the run was interrupted.
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from io import BytesIO
+from pathlib import Path
 from threading import Thread
 from typing import Protocol
 
@@ -63,8 +65,12 @@ class Folder:
     """
 
     def __init__(self, store: PhotoStore, data: DataConfig, seed: int) -> None:
-        used, held = split(store.names, data.holdout, data.holdout_first)
+        if data.list:
+            used, held = listed(store, Path(data.list))
+        else:
+            used, held = split(store.names, data.holdout, data.holdout_first)
         views = store.views()
+        self.store, self.used = store, used
         self.views = [views[i] for i in used]
         self.held = [views[i] for i in held or used[:4]]
         self.photos = len(used)
@@ -74,6 +80,44 @@ class Folder:
     def photo(self, number: int) -> Pixels:
         """Give the photo of a sample."""
         return self.views[self.order.at(number)]
+
+
+def listed(store: PhotoStore, file: Path) -> tuple[list[int], list[int]]:
+    """Choose photos by a list.
+
+    Args:
+        store: The photos.
+        file: CSV with the columns ``file``, a name without its folder, and ``use``.
+
+    Returns:
+        Indices for training and indices held out, each sorted. What is not in the list is in
+        neither; of photos of one name the largest is taken.
+
+    Raises:
+        DataError: If the list cannot be read, or photos of it are missing.
+    """
+    try:
+        with file.open(newline="", encoding="utf-8") as lines:
+            uses = {row["file"]: row["use"] for row in csv.DictReader(lines)}
+    except (OSError, KeyError, UnicodeDecodeError) as error:
+        raise DataError(f"data.list: {file} cannot be read as a list: {error!r}") from None
+    best: dict[str, int] = {}
+    area = store.shapes.prod(1)
+    for index, path in enumerate(store.names):
+        name = Path(path).name
+        if name in uses and (name not in best or area[index] > area[best[name]]):
+            best[name] = index
+    missing = sorted(name for name, use in uses.items() if use == "train" and name not in best)
+    if missing:
+        raise DataError(
+            f"{len(missing)} of the photos that {file} lists for training are not there, "
+            f"{missing[0]} among them"
+        )
+    chosen = sorted((index, uses[name]) for name, index in best.items())
+    return (
+        [index for index, use in chosen if use == "train"],
+        [index for index, use in chosen if use.startswith("held-out")],
+    )
 
 
 class Shards:

@@ -6,18 +6,21 @@ previews.
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save as serialise
 from torch import Tensor, nn
 
 from freefill.errors import CheckpointError
 
 FORMAT = 1
 NAME = "last.pt"
+AVERAGE = "average"
 
 
 def save(run: Path, state: dict[str, Any]) -> Path:
@@ -38,6 +41,35 @@ def save(run: Path, state: dict[str, Any]) -> Path:
         os.fsync(file.fileno())
     partial.replace(target)
     return target
+
+
+def save_average(
+    run: Path, facts: dict[str, Any], average: nn.Module, discriminator: nn.Module
+) -> Path:
+    """Write what weights can be made of, and gone on with, elsewhere: small, and for everyone.
+
+    Args:
+        run: The run's folder.
+        facts: The plain values of a checkpoint.
+        average: The moving average of the generator.
+        discriminator: The discriminator.
+
+    Returns:
+        A folder with ``average.safetensors`` and ``discriminator.safetensors``, both in fp16, and
+        ``run.json``, the facts.
+    """
+    folder = run / AVERAGE
+    folder.mkdir(exist_ok=True)
+    files = {"run.json": json.dumps(facts, indent=1).encode()}
+    for name, network in (("average", average), ("discriminator", discriminator)):
+        state = network.state_dict()
+        tensors = {k: v.half().cpu().contiguous() for k, v in state.items()}
+        files[f"{name}.safetensors"] = serialise(tensors)
+    for name, content in files.items():
+        partial = folder / f"{name}.partial"
+        partial.write_bytes(content)
+        partial.replace(folder / name)
+    return folder
 
 
 def load(run: Path) -> dict[str, Any]:

@@ -3,8 +3,7 @@
 What "Free-Form Image Inpainting with Gated Convolution" prescribes is kept where it fits a small
 network (hinge SN-PatchGAN on the composite, one discriminator step to each generator step, l1 on
 the raw prediction); the perceptual loss, the moving average and the stages of crop size are
-additions. The two steps share one batch and its composites, so that the generator runs once, unless
-``train.separate_batches`` is set.
+additions. What a step is, is in :mod:`freefill.training.step`; here is what lies around it.
 
 Several processes make each step together: every one computes its share of the batch, and gradients
 are averaged (DDP). A recipe's batch is that of all processes, so its learning rate needs no change.
@@ -15,7 +14,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,18 +24,17 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from freefill import losses
-from freefill.config import Config, StageConfig, TrainConfig, from_dict
-from freefill.data.batches import Batch, Batches, Steps
-from freefill.data.sources import open_source
-from freefill.errors import TrainingError
-from freefill.layers.copying import cell_means
+from freefill.config import Config, TrainConfig, from_dict
+from freefill.data.batches import Batches, Steps
+from freefill.data.resident import ResidentBatches
+from freefill.data.sources import Folder, open_source
+from freefill.errors import ConfigError, TrainingError
 from freefill.models import build_discriminator, build_generator
-from freefill.models.feature_critic import FeatureCritic
 from freefill.training import checkpoint, previews, processes, start
 from freefill.training.ema import Ema
 from freefill.training.log import Log
-from freefill.training.means import Means, add, check_finite
+from freefill.training.means import Means, check_finite
+from freefill.training.step import Networks, Step
 
 
 @dataclass(frozen=True)
@@ -62,6 +60,8 @@ def train(
     source_card: dict[str, Any] | None = None,
     command: str = "",
     stop_at: int | None = None,
+    seconds_at_most: float | None = None,
+    average_every: float | None = None,
     say: Callable[[str], None] = print,
     report: Callable[[Progress], None] = lambda _: None,
 ) -> Path:
@@ -81,6 +81,10 @@ def train(
         source_card: The card of those: their licence and sources go with what is made of them.
         command: What a person typed, for the card.
         stop_at: Stop, with a checkpoint, after this many steps in all.
+        seconds_at_most: Stop, with a checkpoint, after about so many seconds in this call; the
+            learning rate falls by then as it would by the last step.
+        average_every: Seconds after which the average weights are written each time, in fp16: see
+            :func:`freefill.training.checkpoint.save_average`.
         say: Called with lines for people, in the first process alone.
         report: Called with the progress of each logged step, in the first process alone.
 
@@ -108,7 +112,8 @@ def train(
         origin, command = state["started_from"], state["command"]
         source_card = state.get("source_card")
         say(f"resuming {run} at step {state['step']} of {config.train.steps}")
-    settings, weights = config.train, config.loss
+    settings = config.train
+    start.fast_math()
     fabric = processes.launch(start.precision_of(settings))
 
     # Photos first: a file that cannot be read is named before anything is made or computed. One
@@ -160,28 +165,36 @@ def train(
     if not guided and hasattr(generator, "guide"):
         # Processes wait for the gradient of every parameter that could have one.
         generator.guide.requires_grad_(False)
-    # These share their weights with what Fabric wraps. They are called where no gradients of theirs
-    # are wanted, which several processes would wait for.
     bare_generator, bare_discriminator = generator, discriminator
     if settings.compile:
         generator.compile()
         discriminator.compile()
     generator, g_optimizer = fabric.setup(generator, g_optimizer)
     discriminator, d_optimizer = fabric.setup(discriminator, d_optimizer)
+    networks = Networks(
+        generator, discriminator, bare_generator, bare_discriminator, ema, g_optimizer,
+        d_optimizer, perceptual,
+    )  # fmt: skip
+    take_step = Step(fabric, config, networks)
+
+    def facts(step: int) -> dict[str, Any]:
+        return {
+            "step": step,
+            "seconds": seconds,
+            "cpu_seconds": cpu,
+            "photos": photos.photos,
+            "hardware": _hardware(fabric),
+            "started_from": origin,
+            "source_card": source_card,
+            "command": command,
+            "config": config.to_dict(),
+        }
 
     def keep(step: int) -> Path:
         return checkpoint.save(
             run,
             {
-                "step": step,
-                "seconds": seconds,
-                "cpu_seconds": cpu,
-                "photos": photos.photos,
-                "hardware": _hardware(fabric),
-                "started_from": origin,
-                "source_card": source_card,
-                "command": command,
-                "config": config.to_dict(),
+                **facts(step),
                 "generator": bare_generator.state_dict(),
                 "discriminator": bare_discriminator.state_dict(),
                 "ema": ema.network.state_dict(),
@@ -190,97 +203,21 @@ def train(
             },
         )
 
-    def discriminate(step: int, views: list[View]) -> dict[str, Tensor]:
-        """Take the discriminator's step: true pictures above 1, filled ones below -1."""
-        values: dict[str, Tensor] = {}
-        for number, (fake, real, conditions) in enumerate(views, 1):
-            penalise = weights.r1 > 0 and step % weights.r1_every == 0
-            if penalise:
-                real = [r.detach().requires_grad_() for r in real]
-            pairs = [torch.cat(pair) for pair in zip(real, fake, strict=True)]
-            with fabric.no_backward_sync(discriminator, number < len(views)):
-                scores = discriminator(*pairs, conditions.repeat(2, 1, 1, 1))
-                real_scores, fake_scores = scores.float().chunk(2)
-                d_loss = losses.hinge_discriminator(real_scores, fake_scores)
-                add(values, "discriminator", d_loss, len(views))
-                add(values, "score_real", real_scores.mean(), len(views))
-                add(values, "score_fake", fake_scores.mean(), len(views))
-                if penalise:
-                    penalty = losses.r1(real_scores, real)
-                    add(values, "r1", penalty, len(views))
-                    d_loss = d_loss + weights.r1 / 2 * weights.r1_every * penalty
-                fabric.backward(d_loss / len(views))
-        d_optimizer.step()
-        d_optimizer.zero_grad(set_to_none=True)
-        return values
-
-    def generate(
-        stage: StageConfig, parts: list[Batch], windows: Sequence[Tensor], near: Tensor | None
-    ) -> tuple[dict[str, Tensor], list[View]]:
-        """Take the generator's step: l1 on the prediction, the other losses on the composite.
-
-        What the discriminator looks at, filled and true, is kept for its own step.
-        """
-        values: dict[str, Tensor] = {}
-        views: list[View] = []
-        for number, part in enumerate(parts):
-            with fabric.no_backward_sync(generator, number + 1 < len(parts)):
-                output = _output(generator, part)
-                predicted = output["filled"].float()
-                filled = composite(predicted, part)
-                filled_view, true_view, conditions = [filled], [part.image], part.conditions
-                error = losses.l1(predicted, part.image, part.hole, weights.known)
-                g_loss = weights.l1 * error
-                add(values, "l1", error, len(parts))
-                if weights.low:
-                    local = cell_means(predicted)
-                    error = losses.coarse_l1(local, part.image, part.hole, weights.known)
-                    g_loss = g_loss + weights.low * error
-                    add(values, "low", error, len(parts))
-                if "coarse" in output:
-                    coarse = output["coarse"].float()
-                    error = losses.coarse_l1(coarse, part.image, part.hole, weights.known)
-                    g_loss = g_loss + weights.coarse * error
-                    add(values, "coarse", error, len(parts))
-                if "match" in output:
-                    g_loss = g_loss + weights.match * output["match"]
-                    add(values, "match", output["match"], len(parts))
-                if weights.sketch and part.guidance is not None:
-                    lines = part.guidance[:, :1]
-                    error = losses.edge_difference(predicted, part.image, lines, near)
-                    g_loss = g_loss + weights.sketch * error
-                    add(values, "sketch", error, len(parts))
-                if perceptual is not None:
-                    with fabric.autocast():
-                        look = perceptual(filled, part.image, part.conditions, windows[number])
-                    g_loss = g_loss + weights.perceptual * look.distance
-                    add(values, "perceptual", look.distance, len(parts))
-                    if isinstance(bare_discriminator, FeatureCritic):
-                        # Its first stage is the picture nearly as it is, at full resolution.
-                        filled_view, true_view = look.filled[1:], look.true[1:]
-                        conditions = look.conditions
-                if stage.adversarial:
-                    bare_discriminator.requires_grad_(False)
-                    with fabric.autocast():
-                        scores = bare_discriminator(*filled_view, conditions)
-                    bare_discriminator.requires_grad_(True)
-                    score = losses.hinge_generator(scores.float())
-                    g_loss = g_loss + stage.adversarial * score
-                    add(values, "adversarial", score, len(parts))
-                views.append(([v.detach() for v in filled_view], true_view, conditions))
-                add(values, "generator", g_loss, len(parts))
-                fabric.backward(g_loss / len(parts))
-        g_optimizer.step()
-        g_optimizer.zero_grad(set_to_none=True)
-        return values, views
-
     log = Log(run, first) if alone else None
     last = min(settings.steps, stop_at or settings.steps)
     clock, cpu_clock, marked, step = time.monotonic(), time.process_time(), first, first
+    begun = averaged = clock
+    share = 0.0
     means = Means()
     path = run / checkpoint.NAME
     source = batches.ahead(first)
-    if config.data.workers:
+    if config.data.resident:
+        if not isinstance(photos, Folder):
+            raise ConfigError("data.resident is set: --data names a folder of photos then")
+        if fabric.world_size > 1:
+            raise ConfigError("data.resident is set, which is for one process alone")
+        source = ResidentBatches(photos, config, fabric.device, say).ahead(first)
+    elif config.data.workers:
         source = Steps(str(data), config, fabric.global_rank, fabric.world_size).ahead(first)
     try:
         for step in range(first, last):
@@ -290,35 +227,9 @@ def train(
                 )
             stage = settings.stage_at(step)
             batch, *own = [made.to(fabric.device) for made in next(source)]
-            rate = _rate(step, settings)
-            for optimizer, base in (
-                (g_optimizer, settings.lr),
-                (d_optimizer, settings.discriminator_lr),
-            ):
-                for group in optimizer.param_groups:
-                    group["lr"] = base * rate
-            values: dict[str, Tensor] = {}
-            parts = batch.parts(settings.accumulate)
-            windows: Sequence[Tensor] = ()
-            near = None
-            if perceptual is not None:
-                windows = _windows(perceptual, step, settings, fabric)
-            if weights.sketch and batch.guidance is not None:
-                # Shares and parts of a batch have more or fewer lines.
-                near = fabric.all_reduce(losses.near_lines(batch.guidance[:, :1])) / len(parts)
-
-            if own and stage.adversarial:
-                with torch.no_grad():
-                    views = [
-                        _view(bare_generator, fabric, part) for part in own[0].parts(len(parts))
-                    ]
-                values |= discriminate(step, views)
-
-            made, views = generate(stage, parts, windows, near)
-            values |= made
-            if stage.adversarial and not own:
-                values |= discriminate(step, views)
-            ema.update(bare_generator, step)
+            rate = _rate(step, settings, share)
+            networks.set_rate(settings, rate)
+            values = take_step(step, batch, own)
 
             means.add(values)
             done = step + 1
@@ -343,8 +254,19 @@ def train(
                     left = settings.pixels(last) - settings.pixels(done)
                     report(Progress(done, last, speed, left / (speed * stage.crop**2), row))
                 clock, cpu_clock = time.monotonic(), time.process_time()
-            if done % settings.save_every == 0 or done == last:
+                if seconds_at_most:
+                    used = torch.tensor((clock - begun) / seconds_at_most, device=fabric.device)
+                    share = float(fabric.all_reduce(used))
+                if average_every and alone and clock - averaged >= average_every:
+                    averaged = clock
+                    checkpoint.save_average(run, facts(done), ema.network, bare_discriminator)
+            if done % settings.save_every == 0 or done == last or share >= 1:
                 path = keep(done) if alone else path
+            if share >= 1:
+                say(f"stopped after step {done}, as the time is up")
+                break
+        if average_every and alone:
+            checkpoint.save_average(run, facts(step + 1), ema.network, bare_discriminator)
     except KeyboardInterrupt:
         # The step that was cut off is not counted; the weights are those of the last whole one only
         # at a checkpoint, so nothing is written here.
@@ -356,41 +278,6 @@ def train(
             log.close()
         lock.close()
     return path
-
-
-View = tuple[list[Tensor], list[Tensor], Tensor]
-"""What the discriminator looks at: filled, true, and the hole with any guidance."""
-
-
-def _output(generator: nn.Module, batch: Batch) -> dict[str, Tensor]:
-    given = () if batch.guidance is None else (batch.guidance,)
-    output = generator(batch.image, batch.hole, *given)
-    return {"filled": output} if isinstance(output, Tensor) else output
-
-
-def _view(generator: nn.Module, fabric: Fabric, batch: Batch) -> View:
-    with fabric.autocast():
-        filled = _output(generator, batch)["filled"]
-    return [composite(filled, batch)], [batch.image], batch.conditions
-
-
-def _windows(
-    perceptual: losses.PerceptualLoss, step: int, settings: TrainConfig, fabric: Fabric
-) -> list[Tensor]:
-    """Draw the windows of a step, and give those of this process's share, part by part.
-
-    They depend on the step alone: there is nothing to save.
-    """
-    source = torch.Generator().manual_seed(settings.seed * 1_000_003 + step)
-    batch = settings.stage_at(step).batch
-    drawn = perceptual.draw(batch, source)
-    mine = drawn[:, 1:].chunk(fabric.world_size, 1)[fabric.global_rank]
-    return [torch.cat([drawn[:, :1], part], 1) for part in mine.chunk(settings.accumulate, 1)]
-
-
-def composite(predicted: Tensor, batch: Batch) -> Tensor:
-    """Put the prediction into the hole and the photo around it, ``(B, 3, H, W)``."""
-    return predicted.float() * batch.hole + batch.image * (1 - batch.hole)
 
 
 def _shares(settings: TrainConfig, world: int) -> str:
@@ -411,14 +298,18 @@ def _hardware(fabric: Fabric) -> str:
     return f"{fabric.world_size} x {one}" if fabric.world_size > 1 else one
 
 
-def _rate(step: int, settings: TrainConfig) -> float:
-    """Give the learning rate's factor: a linear rise, then perhaps half a cosine down to 0.01."""
+def _rate(step: int, settings: TrainConfig, share: float = 0.0) -> float:
+    """Give the learning rate's factor: a linear rise, then perhaps half a cosine down to 0.01.
+
+    ``share`` is that of the time which has passed, where time is limited.
+    """
     if step < settings.warmup:
         return (step + 1) / settings.warmup
     if not settings.decay:
         return 1.0
-    share = (step - settings.warmup) / max(1, settings.steps - settings.warmup)
-    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
+    share = max(share, (step - settings.warmup) / max(1, settings.steps - settings.warmup))
+    left = max(0.0, 1 - (1 - share) / settings.cooldown)
+    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, left)))
 
 
 def _millions(network: nn.Module) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from freefill import losses, references
 from freefill.config import Config, TrainConfig
-from freefill.errors import CheckpointError
+from freefill.errors import CheckpointError, ReferenceMissingError
 from freefill.models.lpips import Lpips
 from freefill.training import checkpoint
 from freefill.weights.lock import alone
@@ -68,6 +68,13 @@ def precision_of(settings: TrainConfig) -> Any:
     return "bf16-mixed" if torch.ops.mkldnn._is_mkldnn_bf16_supported() else "32-true"
 
 
+def fast_math() -> None:
+    """Let a GPU compute float32 products in TF32, and choose its convolutions by measuring."""
+    torch.backends.cuda.matmul.allow_tf32 = True
+    torch.backends.cudnn.allow_tf32 = True
+    torch.backends.cudnn.benchmark = True
+
+
 def channels_last(module: nn.Module) -> None:
     """Lay a network's weights out channels last."""
     # The annotation of Module.to knows no memory_format alone.
@@ -82,7 +89,12 @@ def perceptual_loss(config: Config, device: torch.device, say: Say) -> losses.Pe
     """
     if not config.loss.perceptual:
         return None
-    metric = Lpips.load(references.fetch("lpips_vgg", say), "vgg").to(device)
+    file = Path(config.loss.perceptual_network)
+    if not config.loss.perceptual_network:
+        file = references.fetch("lpips_vgg", say)
+    elif not file.is_file():
+        raise ReferenceMissingError(f"loss.perceptual_network: {file} is not there")
+    metric = Lpips.load(file, "vgg").to(device)
     if config.train.channels_last:
         channels_last(metric)
     return losses.PerceptualLoss(
