@@ -18,6 +18,7 @@ from freefill.cli import (
     fill,
     guidance,
     lab,
+    offline,
     pack,
     references,
     serve,
@@ -81,6 +82,7 @@ app.command(rich_help_panel="In the browser (needs freefill\\[serve])")(serve.st
 app.command(rich_help_panel="In the browser (needs freefill\\[serve])")(serve.serve)
 app.command()(doctor.doctor)
 app.command()(pack.pack)
+app.command()(offline.offline)
 app.command(rich_help_panel="Lab (needs freefill\\[lab])")(lab.train)
 app.command(rich_help_panel="Lab (needs freefill\\[lab])")(lab.export)
 app.command()(references.references)

@@ -1,0 +1,63 @@
+"""``freefill offline``: a run packed for a machine without internet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from freefill.cli.console import print_notice
+from freefill.cli.lab import need_lab
+
+
+def offline(
+    data: Annotated[Path, typer.Option(help="Folder of photos.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder for the parts.", show_default=False)],
+    config: Annotated[
+        Path | None, typer.Option(help="Settings as TOML.", show_default=False)
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="One setting, e.g. train.lr=1e-4; repeatable.", metavar="A.B=C"),
+    ] = None,
+    init_from: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of average weights to start from, as training writes them: run/average.",
+            show_default=False,
+        ),
+    ] = None,
+    wheels: Annotated[
+        Path | None,
+        typer.Option(help="Folder of wheels for the other side's Python.", show_default=False),
+    ] = None,
+    parts: Annotated[int, typer.Option(help="The most parts.", min=1)] = 3,
+    part_size: Annotated[float, typer.Option(help="The most a part may have, in MiB.")] = 48.0,
+) -> None:
+    """Pack a training run for a machine without internet.
+
+    Code, photos, settings and the perceptual loss's network go into a few files of bounded size;
+    photos become JPEG of the best quality that fits. Where they are brought, torch is all that is
+    needed beside them (and a few packages, whose wheels can be packed):
+
+      freefill offline --data photos/ --config configs/light.toml --out parts/
+
+      python3 parts/start.py --seconds 600 --out run
+
+    The average weights are written to run/average every minute. Bring that folder back:
+
+      freefill export run/average --out weights.onnx
+    """
+    need_lab()
+    from freefill import config as settings
+    from freefill import references
+    from freefill.offline.pack import pack
+
+    chosen = settings.load(config, set_ or [])
+    network = references.fetch("lpips_vgg", print_notice)
+    packed = pack(
+        data, out, chosen, network, init=init_from, wheels=wheels, parts=parts,
+        part_size=part_size, say=print_notice,
+    )  # fmt: skip
+    typer.echo(f"{out}: {len(packed.files)} files. There: python3 start.py --seconds 600 --out run")
