@@ -173,14 +173,48 @@ def test_pictures_of_a_batch_do_not_mix() -> None:
         torch.testing.assert_close(together[n : n + 1], alone * hole[n : n + 1])
 
 
-def test_the_compiled_form_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    detail, means = noise(64, 64), noise(8, 8, seed=1)
-    hole = box(64, 64, slice(10, 30), slice(20, 60))
-    expected = copy_detail(detail, means, hole) * hole
-    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
-    sizes = copying._some(torch.zeros(7))[0]
-    assert len(sizes) == 7  # nothing is left out there
-    torch.testing.assert_close(copy_detail(detail, means, hole) * hole, expected)
+def test_the_whole_table_gives_the_same_as_the_compact_one() -> None:
+    detail = torch.cat([noise(64, 64), noise(64, 64, seed=2)])
+    means = torch.cat([noise(8, 8, seed=1), noise(8, 8, seed=3)])
+    hole = torch.cat([box(64, 64, slice(10, 30), slice(20, 60)), torch.zeros(1, 1, 64, 64)])
+    padded = F.pad(means, (1, 1, 1, 1), mode="replicate")
+    queries, keys = by_distance(patches(padded), patches(means))
+    compact, whole = (
+        Match(queries, keys, hole, compact=compact, rounds=2).copy(detail) * hole
+        for compact in (True, False)
+    )
+    torch.testing.assert_close(whole, compact)
+
+
+def test_agreeing_neighbours_copy_in_larger_pieces() -> None:
+    means, hole = 0.5 * noise(16, 16, seed=1), box(128, 128, slice(32, 96), slice(32, 96))
+    padded = F.pad(means, (1, 1, 1, 1), mode="replicate")
+    queries, keys = by_distance(patches(padded), patches(means))
+    shares, fits = [], []
+    for rounds in (0, 4):
+        found = Match(queries, keys, hole, rounds=rounds)
+        best = found._best()[0]
+        inside = best[5:12, 5:12]
+        beside = (inside[:, 1:] == inside[:, :-1] + 1).float().mean()
+        below = (inside[1:] == inside[:-1] + keys.shape[-1]).float().mean()
+        shares.append(float(beside + below) / 2)
+        assert found.barred[0, inside.flatten()].max() == 0  # never from where something is missing
+        left = queries[0, :, 5:12, 5:12].flatten(1)
+        fits.append(float((left * keys[0].flatten(1)[:, inside.flatten()]).sum(0).mean()))
+    assert shares[1] > 1.5 * shares[0]
+    # What is lost in fit is less than what the neighbours' votes are worth.
+    assert fits[0] - fits[1] < 8 * copying.AGREEMENT + 4 * COHERENCE
+
+
+def test_agreement_leaves_known_patches_alone_and_survives_a_picture_without_any() -> None:
+    detail, hole = noise(64, 64), torch.ones(1, 1, 64, 64)
+    means = noise(8, 8, seed=1)
+    padded = F.pad(means, (1, 1, 1, 1), mode="replicate")
+    queries, keys = by_distance(patches(padded), patches(means))
+    assert Match(queries, keys, hole, rounds=2).copy(detail).abs().max() == 0
+    known = Match(queries, keys, hole * 0, rounds=1)._best()[0]
+    rows = (torch.arange(9) - 1).clamp(0, 6)
+    assert torch.equal(known, rows[:, None] * 7 + rows)
 
 
 def test_gradient_reaches_the_detail_and_not_the_colours() -> None:
@@ -222,15 +256,31 @@ def test_distances_become_products_up_to_a_term_of_the_asker() -> None:
     torch.testing.assert_close(rest, rest[:, :1].expand_as(rest), atol=1e-4, rtol=1e-4)
 
 
-def test_only_what_is_missing_asks_and_only_what_is_known_gives() -> None:
+def test_queries_to_learn_from_are_missing_ones_first() -> None:
     hole = torch.cat([box(64, 64, slice(24, 32), slice(24, 32)), torch.zeros(1, 1, 64, 64)])
     found = match(torch.cat([noise(8, 8), noise(8, 8, seed=1)]), hole)
-    # One cell is missing, in four patches; of the 49 offers those four are barred to one picture.
-    assert found.score().shape == (2, 5, 49)
-    assert found.asking.sum(1).tolist() == [4, 0]
-    assert (found.score()[0] < -copying.FAR / 2).sum(1).tolist() == [4] * 5
-    assert (found.score()[1] < -copying.FAR / 2).sum() == 0
+    places, needed = found.sample(6)
+    # One cell is missing, in four patches: all of them are chosen, and two that need nothing.
+    assert needed.sum(1).tolist() == [4, 0]
+    missing = {27 + 3, 27 + 4, 36 + 3, 36 + 4}  # rows of nine
+    assert missing <= set(places[0].tolist())
+    assert found.sample(1000)[0].shape == (2, 81)
+    table = found.compare(places, found.queries, found.keys)
+    assert table.shape == (2, 6, 49)
+    # Of the 49 keys the four that have a part of the hole are barred.
+    assert (table[0] < -copying.FAR / 2).sum(1).tolist() == [4] * 6
+    assert (table[1] < -copying.FAR / 2).sum() == 0
     assert found.known.flatten().tolist() == [1, 1]
+
+
+def test_a_large_hole_is_learned_from_all_over() -> None:
+    found = match(noise(32, 32), box(256, 256, slice(64, 192), slice(64, 192)))
+    places, needed = found.sample(64)
+    assert needed.all()
+    rows, columns = places[0] // 33, places[0] % 33
+    for axis in (rows, columns):
+        counts = torch.histc(axis.float(), 4, 8, 25)
+        assert counts.min() >= 8
 
 
 def test_texture_tells_stripes_from_flat_and_across_from_along() -> None:

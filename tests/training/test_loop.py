@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import os
 import signal
 import subprocess
@@ -15,9 +16,12 @@ from typing import Any
 import pytest
 import torch
 
+from freefill import losses
 from freefill.config import Config, load
+from freefill.data import banks, resident
 from freefill.data.packing.run import Options, pack
-from freefill.errors import CheckpointError, TrainingError
+from freefill.errors import CheckpointError, ConfigError, DataError, TrainingError
+from freefill.export import averages
 from freefill.models import build_discriminator, build_generator
 from freefill.models.lpips import Lpips
 from freefill.training import checkpoint, loop, start
@@ -28,6 +32,7 @@ SMALL = (
     "model.channels=[8,8,16]",
     "model.dilations=[1,2]",
     "model.deep_dilations=[1]",
+    "model.deepest_channels=8",
     "model.discriminator_width=4",
     "data.size=64",
     "data.holdout=2",
@@ -335,9 +340,9 @@ def test_who_steps_first_and_on_what(
     for kind in build:
         monkeypatch.setattr(loop, f"build_{kind}", watched(kind))
     for name in ("hinge_generator", "hinge_discriminator"):
-        original = getattr(loop.losses, name)
+        original = getattr(losses, name)
         monkeypatch.setattr(
-            loop.losses, name, lambda *a, n=name, f=original: (order.append(n), f(*a))[1]
+            losses, name, lambda *a, n=name, f=original: (order.append(n), f(*a))[1]
         )
     config = small(
         f"train.separate_batches={str(separate).lower()}",
@@ -371,6 +376,87 @@ def test_who_steps_first_and_on_what(
 def test_without_decay_the_rate_stays(examples: Path, tmp_path: Path) -> None:
     train(examples, tmp_path / "run", small("train.decay=false", "train.warmup=0"), say=silent)
     assert {row["lr"] for row in rows(tmp_path / "run")} == {"0.0004"}
+
+
+def test_the_rate_falls_at_the_end_alone_where_there_is_a_cooldown() -> None:
+    whole, late = (
+        load(None, ["train.warmup=10", "train.stages=[{steps=110}]", f"train.cooldown={share}"])
+        for share in (1.0, 0.2)
+    )
+    rates = [loop._rate(step, late.train) for step in range(110)]
+    assert rates[4] == 0.5
+    assert set(rates[10:90]) == {1.0}
+    assert rates[90:] == sorted(rates[90:], reverse=True)
+    assert rates[100] == pytest.approx(0.505, abs=0.01)
+    assert rates[-1] < 0.03
+    assert loop._rate(60, whole.train) == pytest.approx(0.505, abs=1e-6)
+    # Where time is limited, the share of it that has passed counts if it is more.
+    assert loop._rate(20, late.train, 0.9) == pytest.approx(rates[100], abs=1e-6)
+    assert loop._rate(20, late.train, 1.5) == pytest.approx(0.01)
+    assert loop._rate(100, late.train, 0.1) == rates[100]
+
+
+def test_a_run_stops_when_its_time_is_up_and_leaves_average_weights(
+    examples: Path, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    config = small("train.log_every=1", "train.save_every=1000", steps=2000)
+    config = dataclasses.replace(
+        config, train=dataclasses.replace(config.train, preview_every=1000)
+    )
+    begun = time.monotonic()
+    run = tmp_path / "run"
+    train(
+        examples, run, config, seconds_at_most=3, average_every=0.001, command="typed",
+        say=said.append,
+    )  # fmt: skip
+    assert 3 <= time.monotonic() - begun < 60
+    state = checkpoint.load(run)
+    assert 0 < state["step"] < 2000
+    assert said[-1] == f"stopped after step {state['step']}, as the time is up"
+    # The rate has fallen to its end.
+    assert float(rows(run)[-1]["lr"]) < 0.2 * config.train.lr
+    # The weights are those of the checkpoint, rounded; what is needed for a card lies beside.
+    average = averages.load(run / "average")
+    assert average["step"] == state["step"]
+    assert average["command"] == "typed"
+    for name, tensor in state["ema"].items():
+        torch.testing.assert_close(average["ema"][name], tensor.half().float())
+    assert (run / "average" / "discriminator.safetensors").stat().st_size > 0
+    assert not list((run / "average").glob("*.partial"))
+
+
+def test_a_list_chooses_the_photos(examples: Path, tmp_path: Path) -> None:
+    names = sorted(p.name for p in examples.glob("*.jpg"))
+    listed = tmp_path / "photos.csv"
+    uses = ["train"] * 5 + ["held-out-256"] * 2 + ["other"]
+    lines = [f"{name},{use}" for name, use in zip(names, uses, strict=False)]
+    listed.write_text("\n".join(["file,use", *lines]))
+    said: list[str] = []
+    config = small(f"data.list='{listed}'", steps=2)
+    train(examples, tmp_path / "run", config, say=said.append)
+    assert "5 photos to train on, 2 to look at" in said
+    assert checkpoint.load(tmp_path / "run")["config"]["data"]["list"] == str(listed)
+    listed.write_text("\n".join(["file,use", *lines, "gone.jpg,train", "too.jpg,train"]))
+    with pytest.raises(DataError, match=r"2 of the photos .* not there, gone\.jpg among them"):
+        train(examples, tmp_path / "other", config, say=silent)
+
+
+def test_resident_photos_train_and_are_refused_where_they_cannot(
+    examples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resident, "HOLES", 8)
+    monkeypatch.setattr(banks, "SHAPES", 8)
+    config = small("data.resident=true", "data.synthetic=0.5", *GUIDED, steps=4)
+    train(examples, tmp_path / "a", config, say=silent)
+    train(examples, tmp_path / "b", config, stop_at=2, say=silent)
+    train(examples, tmp_path / "b", config, resume=True, say=silent)
+    one, two = (checkpoint.load(tmp_path / name) for name in "ab")
+    for name, tensor in one["generator"].items():
+        torch.testing.assert_close(two["generator"][name], tensor, rtol=0, atol=0)
+    pack(examples, tmp_path / "shards", Options(size=64, per_shard=3), workers=1)
+    with pytest.raises(ConfigError, match="names a folder of photos"):
+        train(tmp_path / "shards", tmp_path / "c", config, say=silent)
 
 
 def test_guided_training_learns_the_branch_and_resumes_exactly(
