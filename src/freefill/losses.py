@@ -244,56 +244,59 @@ class PerceptualLoss(nn.Module):
             scales: First column of what :meth:`draw` gives, one for each window.
             places: Its other columns, for these pictures, on their device.
         """
-        pair = torch.cat([predicted, target, conditions], 1)
-        side = min(pair.shape[-2:])
-        factors = [f for f in (1, 2, 4) if f * self.size <= side]
+        # Apart, so that the gradient of what needs none is not computed.
+        given = torch.cat([target, conditions], 1)
+        factors = [f for f in (1, 2, 4) if f * self.size <= min(given.shape[-2:])]
         if not factors:
-            pair = F.interpolate(pair, (self.size, self.size), mode="area")
-            factors, side = [1], self.size
-        cuts = []
+            small = (self.size, self.size)
+            given, predicted = (F.interpolate(x, small, mode="area") for x in (given, predicted))
+            factors = [1]
+        cuts, seen = [], []
         for scale, drawn in zip(scales, places, strict=True):
             factor = factors[int(scale * len(factors))]
-            cuts.append(_windows(pair, drawn, factor, self.size))
-        cut = torch.cat(cuts)
+            rows, columns = _windows(given[:, 3], drawn, factor, self.size)
+            # In bf16 colours would be rounded to 1 in 128.
+            with float32():
+                cuts.append(rows @ predicted.float() @ columns)
+                cut = rows @ given @ columns
+            # A line of guidance is as strong in a small picture.
+            lines = (cut[:, 4:] * factor).clamp(-1, 1)
+            seen.append(torch.cat([cut[:, :4], lines], 1))
+        known = torch.cat(seen)
         with torch.no_grad():
-            true = self.metric.stages(cut[:, 3:6])
-        filled = self.metric.stages(cut[:, :3])
-        return Look(self.metric.between(filled, true).mean(), filled, true, cut[:, 6:].detach())
+            true = self.metric.stages(known[:, :3])
+        filled = self.metric.stages(torch.cat(cuts))
+        return Look(self.metric.between(filled, true).mean(), filled, true, known[:, 3:])
 
 
-def _windows(pair: Tensor, drawn: Tensor, factor: int, size: int) -> Tensor:
-    """Cut a square of each picture around one pixel of its hole, and shrink it.
+def _windows(hole: Tensor, drawn: Tensor, factor: int, size: int) -> tuple[Tensor, Tensor]:
+    """Choose a square of each picture around one pixel of its hole.
 
-    Products with matrices, and not slices: on a GPU a slice's place would have to be waited for.
+    Squares are cut and shrunk by products with matrices, and not by slices: on a GPU a slice's
+    place would have to be waited for.
 
     Args:
-        pair: ``(B, 7 or more, H, W)``: two pictures, the hole, and any guidance.
+        hole: ``(B, H, W)``.
         drawn: ``(B,)`` in [0, 1): which pixel of the hole.
-        factor: How many times a window is shrunk.
+        factor: How many times a square is shrunk.
         size: Its side then.
 
     Returns:
-        ``(B, C, size, size)``; a window is moved where it would reach over the border.
+        ``(B, 1, size, H)`` and ``(B, 1, W, size)``, to multiply a picture by from the left and from
+        the right. A square is moved where it would reach over the border.
     """
-    height, width = pair.shape[-2:]
-    before = pair[:, 6].flatten(1).cumsum(1)
+    height, width = hole.shape[-2:]
+    before = hole.flatten(1).cumsum(1)
     count = before[:, -1:]
     # The pixel that has as many of the hole before it; without a hole, any.
     asked = torch.where(count > 0, (drawn[:, None] * count).floor(), -1.0)
     chosen = (before <= asked).sum(1)
     chosen = torch.where(count[:, 0] > 0, chosen, (drawn * (height * width)).long())
+    places = (torch.div(chosen, width, rounding_mode="floor"), chosen % width)
     matrices = []
-    for place, side in (
-        (torch.div(chosen, width, rounding_mode="floor"), height),
-        (chosen % width, width),
-    ):
+    for place, side in zip(places, (height, width), strict=True):
         first = (place - factor * size // 2).clamp(0, side - factor * size)
-        starts = first[:, None] + factor * torch.arange(size, device=pair.device)
-        offset = torch.arange(side, device=pair.device) - starts[..., None]
-        matrices.append(((offset >= 0) & (offset < factor)).to(pair) / factor)
-    rows, columns = matrices
-    # In bf16 colours would be rounded to 1 in 128.
-    with float32():
-        cut = rows[:, None] @ pair @ columns.transpose(1, 2)[:, None]
-    # A line of guidance is as strong in a small picture.
-    return torch.cat([cut[:, :7], (cut[:, 7:] * factor).clamp(-1, 1)], 1)
+        starts = first[:, None] + factor * torch.arange(size, device=hole.device)
+        offset = torch.arange(side, device=hole.device) - starts[..., None]
+        matrices.append(((offset >= 0) & (offset < factor)).to(hole)[:, None] / factor)
+    return matrices[0], matrices[1].transpose(2, 3)

@@ -140,9 +140,12 @@ class Match:
         return self._products(left, keys.flatten(2).float(), self.barred)
 
     def _products(self, left: Tensor, right: Tensor, barred: Tensor) -> Tensor:
-        # In bf16 near colours could not be told apart.
+        # What bars a key is one more channel: a pass over the table less. In bf16 near colours
+        # could not be told apart.
+        left = torch.cat([left, torch.full_like(left[:, :1], -FAR)], 1)
+        right = torch.cat([right, barred[:, None]], 1)
         with float32():
-            return left.transpose(1, 2) @ right - FAR * barred[:, None]
+            return left.transpose(1, 2) @ right
 
     def copy(self, detail: Tensor) -> Tensor:
         """Build the detail of the patches that fit best.
