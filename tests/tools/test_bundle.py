@@ -11,26 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import onnx
 import pytest
-import torch
 from PIL import Image
-from safetensors.torch import save_file
-from torch import nn
 
 import bundle
 from bundling import documents, golden
 from bundling.exchange import exchange
-from freefill import references
-from freefill.config import from_dict
 from freefill.errors import ConfigError, WeightsError
 from freefill.evaluation import protocol as protocols
 from freefill.inpainter import Inpainter
-from freefill.models.light import Light
-from freefill.models.lpips import Lpips
 from freefill.weights.registry import Weights
 
-MODEL = {"channels": (8, 8, 16), "dilations": (1, 2), "deep_dilations": (1,)}
+Ruin = Callable[[bytes], bytes]
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 LIGHT = Path("src/freefill/weights/bundled/light.onnx")
 REGISTRY = """# A comment with sha256 = "..." in it:
@@ -83,82 +76,15 @@ class Repository:
         return bundle.main([str(word) for word in [*args, *where]], self.root)
 
 
-def _run_elsewhere(folder: Path) -> Path:
-    torch.manual_seed(1)
-    network = Light(**MODEL)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.01)
-    folder.mkdir()
-    tensors = {k: v.half().contiguous() for k, v in network.state_dict().items()}
-    save_file(tensors, folder / "average.safetensors")
-    config = from_dict({"model": MODEL, "guidance": {"sketch": 0.5}}).to_dict()
-    said = {"step": 3, "seconds": 60, "cpu_seconds": 90, "photos": 7, "hardware": "a GPU"}
-    (folder / "run.json").write_text(json.dumps(said | {"config": config}))
-    return folder
-
-
-def _networks(folder: Path) -> None:
-    generator = torch.Generator().manual_seed(5)
-    convolutions = [m for m in Lpips("alex").features if isinstance(m, nn.Conv2d)]
-    tensors = {}
-    for number, (place, layer) in enumerate(zip((0, 3, 6, 8, 10), convolutions, strict=True)):
-        shape = layer.weight.shape
-        scale = shape[1:].numel() ** 0.5
-        tensors[f"features.{place}.weight"] = torch.randn(shape, generator=generator) / scale
-        tensors[f"features.{place}.bias"] = torch.zeros(shape[0])
-        tensors[f"lin{number}"] = torch.rand(1, shape[0], 1, 1, generator=generator)
-    folder.mkdir()
-    save_file(tensors, folder / references.REFERENCES["lpips_alex"].file)
-
-
-def _ruined(content: bytes) -> bytes:
-    """Give the same network with noise for detail; a wrong mean would be blended away."""
-    model = onnx.load_from_string(content)
-    (weight,) = [t for t in model.graph.initializer if t.name.startswith("to_rgb.weight")]
-    array = onnx.numpy_helper.to_array(weight)
-    weight.CopyFrom(onnx.numpy_helper.from_array(array * array.dtype.type(40), weight.name))
-    return model.SerializeToString()
-
-
-@pytest.fixture(scope="module")
-def new(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of the exported weights of the run: the one export of these tests."""
-    folder = tmp_path_factory.mktemp("new")
-    run = _run_elsewhere(folder / "run")
-    with pytest.MonkeyPatch.context() as patch:
-        # The time of a pass over 512x512, for a number that nothing here asks for.
-        patch.setattr("freefill.export.export.count_macs", lambda network, side: 10**9)
-        bundle.export(run, folder / "light.onnx", say=lambda _: None)
-    return folder
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Any:
-    """Small pictures are measured faster by one thread than by two that wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _references(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    folder = tmp_path_factory.mktemp("networks") / "references"
-    _networks(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(references.FOLDER_VARIABLE, str(folder))
-        patch.setattr(references, "fetch", lambda name, say: references.path(name))
-        yield
-
-
 @pytest.fixture
-def repository(new: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
+def repository(
+    new: Path, ruined: Ruin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Repository:
     """A repository whose bundled weights are ruined, so that those of `new` are better."""
     root = tmp_path / "root"
     bundled = root / LIGHT
     bundled.parent.mkdir(parents=True)
-    bundled.write_bytes(_ruined((new / "light.onnx").read_bytes()))
+    bundled.write_bytes(ruined((new / "light.onnx").read_bytes()))
     bundled.with_suffix(".json").write_text("{}")
     bundled.with_suffix(".safetensors").write_bytes(b"old")
     (bundled.parents[1] / "registry.toml").write_text(REGISTRY)
@@ -237,7 +163,7 @@ def test_better_weights_are_bundled_with_all_that_goes_with_them(
 
 
 def test_weights_that_are_not_better_are_refused_unless_told_otherwise(
-    repository: Repository, new: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+    repository: Repository, new: Path, ruined: Ruin, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     root = repository.root
     good = (new / "light.onnx").read_bytes()
@@ -246,7 +172,7 @@ def test_weights_that_are_not_better_are_refused_unless_told_otherwise(
 
     def worse(run: Path, out: Path, **given: Any) -> dict[str, Any]:
         card = honest(run, out, **given)
-        out.write_bytes(_ruined(good))
+        out.write_bytes(ruined(good))
         return card
 
     monkeypatch.setattr(bundle, "export", worse)
@@ -256,7 +182,7 @@ def test_weights_that_are_not_better_are_refused_unless_told_otherwise(
     assert "is not better than" in capsys.readouterr().err
     # The pictures are there: only what was measured is told.
     assert repository.run(new, "--even-if-worse") == bundle.DONE
-    assert (root / LIGHT).read_bytes() == _ruined(good)
+    assert (root / LIGHT).read_bytes() == ruined(good)
 
 
 def test_weights_that_are_bundled_already_are_refused(

@@ -64,7 +64,7 @@ def export(
         "name": out.stem,
         "architecture": config.model.name,
         "parameters": count_parameters(network),
-        "gmac_512": round(count_macs(network, 512) / 1e9, 3),
+        **{f"gmac_{side}": round(count_macs(network, side) / 1e9, 3) for side in (256, 512)},
         "storage": "fp16, computed in float32",
         "sketch": config.guidance.on,
         "training": {

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from scipy.ndimage import uniform_filter
 
 from freefill import references
-from freefill.evaluation.metrics.lpips import lpips
+from freefill.evaluation.metrics.lpips import lpips, lpips_of_each
 from freefill.models.lpips import Lpips
 
 
@@ -107,3 +107,16 @@ def test_real_network(examples: Path, name: str, whole: float, middle: float) ->
     found = lpips(blurred, photo, weights=path), lpips(blurred, photo, hole, path)
     # JPEG decoders may differ by one grey level, which was seen to change them by up to 0.4 %.
     assert found == pytest.approx((whole, middle), rel=5e-3)
+
+
+def test_several_fills_in_one_pass_are_as_each_alone(weights: Path) -> None:
+    rng = np.random.default_rng(3)
+    truth, *fills = rng.integers(0, 256, (4, 40, 48, 3), np.uint8)
+    fills.append(truth)
+    alone = [lpips(fill, truth, weights=weights) for fill in fills]
+    assert lpips_of_each(fills, truth, weights) == pytest.approx(alone, abs=1e-6)
+    assert len(set(alone)) == 4
+    with pytest.raises(ValueError, match="0 pictures"):
+        lpips_of_each([], truth, weights)
+    with pytest.raises(ValueError, match="target is"):
+        lpips_of_each([fills[0], truth[:39]], truth, weights)

@@ -5,6 +5,7 @@ Zhang et al., CVPR 2018, version 0.1. Pictures keep their size: no resize is mad
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -51,6 +52,34 @@ def lpips(
     # Holes are often flipped views, whose negative strides torch does not take.
     inside = torch.from_numpy(np.ascontiguousarray(hole))
     return float(distances[inside].double().mean())
+
+
+def lpips_of_each(
+    predicted: Sequence[Pixels], target: Pixels, weights: Path | None = None
+) -> list[float]:
+    """Measure several fills of one photo in one pass, which computes the photo's features once.
+
+    Args:
+        predicted: ``(H, W, 3)`` uint8 RGB each, at least one, at least 32 pixels a side.
+        target: The true picture, of the same shape.
+        weights: As for :func:`lpips`.
+
+    Returns:
+        What :func:`lpips` gives for each without a hole, but for rounding.
+
+    Raises:
+        ValueError: If there is none, a shape or type is another, or the picture is too small.
+        ReferenceMissingError: If the network was not fetched.
+    """
+    if not predicted:
+        raise ValueError("lpips of each: there are 0 pictures")
+    for picture in predicted:
+        check_pair("lpips", picture, target, None, SMALLEST)
+    network = _network(weights or references.path("lpips_alex"))
+    with torch.inference_mode():
+        truth = network.stages(_batch(target))
+        fills = network.stages(torch.cat([_batch(picture) for picture in predicted]))
+        return [float(distance) for distance in network.between(fills, truth)]
 
 
 def _map(network: Lpips, a: Tensor, b: Tensor) -> Tensor:

@@ -1,0 +1,1 @@
+"""The parts of `tools/score.py`: photos, networks, measuring, comparing, tables and sheets."""
