@@ -9,6 +9,7 @@ import typer
 
 from freefill.cli.console import print_notice
 from freefill.cli.lab import need_lab
+from freefill.errors import ReferenceMissingError
 
 
 def offline(
@@ -33,13 +34,15 @@ def offline(
         typer.Option(help="Folder of wheels for the other side's Python.", show_default=False),
     ] = None,
     parts: Annotated[int, typer.Option(help="The most parts.", min=1)] = 3,
-    part_size: Annotated[float, typer.Option(help="The most a part may have, in MiB.")] = 48.0,
+    part_size: Annotated[
+        float, typer.Option(help="The most that a part may have, in MiB.", min=1)
+    ] = 48.0,
 ) -> None:
     """Pack a training run for a machine without internet.
 
     Code, photos, settings and the perceptual loss's network go into a few files of bounded size;
-    photos become JPEG of the best quality that fits. Where they are brought, torch is all that is
-    needed beside them (and a few packages, whose wheels can be packed):
+    photos become JPEG of the best quality that fits. Where they are brought, torch is needed beside
+    them, and a few packages, whose wheels can be packed:
 
       freefill offline --data photos/ --config configs/light.toml --out parts/
 
@@ -55,7 +58,12 @@ def offline(
     from freefill.offline.pack import pack
 
     chosen = settings.load(config, set_ or [])
-    network = references.fetch("lpips_vgg", print_notice)
+    network = None
+    if chosen.loss.perceptual:
+        named = chosen.loss.perceptual_network
+        network = Path(named) if named else references.fetch("lpips_vgg", print_notice)
+        if not network.is_file():
+            raise ReferenceMissingError(f"loss.perceptual_network: {network} is not there")
     packed = pack(
         data, out, chosen, network, init=init_from, wheels=wheels, parts=parts,
         part_size=part_size, say=print_notice,

@@ -7,26 +7,30 @@ moved, so that hardly any two samples of a run are alike.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
-from torch import Tensor
 
+from freefill.data.processes import on_all_cores
 from freefill.guidance import samples
 from freefill.guidance.thinning import thin
 from freefill.masks.presets import mixture
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SHAPES = 1024
 """Shapes and sets of strokes in a bank."""
 STROKES = 6
 """Most strokes in a set."""
+LINES = 0.4
+"""Share of the shapes that are lines."""
 AT_ONCE = 64
+"""Drawings that are made with one generator, in one process."""
 
 Planes = NDArray[np.uint8]
 
@@ -50,8 +54,8 @@ def shapes(side: int, seed: int) -> Tensor:
     """Draw shapes that are laid into photos: patches and lines, around the middle.
 
     Returns:
-        ``(1024, 3, side, side)`` uint8: how much of each pixel is covered, of 255; the outline of a
-        patch, or the middle of a line; and 1 where the shape is a line, everywhere or nowhere.
+        ``(SHAPES, 3, side, side)`` uint8: how much of each pixel is covered, of 255; the outline of
+        a patch, or the middle of a line; and 1 where the shape is a line, everywhere or nowhere.
     """
     return _drawn(partial(_shapes, side, seed), SHAPES)
 
@@ -60,16 +64,17 @@ def strokes(side: int, seed: int) -> Tensor:
     """Draw sets of up to six strokes of a brush, around the middle.
 
     Returns:
-        ``(1024, side, side)`` uint8: the number of the stroke, 0 where there is none.
+        ``(SHAPES, side, side)`` uint8: the number of the stroke, 0 where there is none.
     """
     return _drawn(partial(_strokes, side, seed), SHAPES)
 
 
 def _drawn(draw: Callable[[int], Planes], count: int) -> Tensor:
-    parts = range(-(-count // AT_ONCE))
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
-        made = np.concatenate(list(pool.map(draw, parts)))
-    return torch.from_numpy(made[:count])
+    # The processes that draw load this module, and have no use for torch.
+    import torch
+
+    made = list(on_all_cores(draw, range(-(-count // AT_ONCE))))
+    return torch.from_numpy(np.concatenate(made)[:count])
 
 
 def _holes(side: int, masks: dict[str, float], seed: int, part: int) -> Planes:
@@ -84,14 +89,14 @@ def _shapes(side: int, seed: int, part: int) -> Planes:
     made = []
     for _ in range(AT_ONCE):
         if rng.random() < LINES:
-            points = samples._curve(middle, middle, scale, rng)
+            points = samples.curve(middle, middle, scale, rng)
             line = Image.new("L", (side, side))
             ImageDraw.Draw(line).line(points, fill=255, width=1)
-            covered = samples._covered(points, (side, side), scale * rng.uniform(1.5, 5))
+            covered = samples.covered(points, (side, side), scale * rng.uniform(1.5, 5))
             edge, kind = thin(np.asarray(line) > 0), 1
         else:
-            points = samples._blob(middle, middle, scale, rng)
-            covered = samples._covered(points, (side, side), 0)
+            points = samples.blob(middle, middle, scale, rng)
+            covered = samples.covered(points, (side, side), 0)
             inside = np.pad(covered >= 0.5, 1)
             core = inside[1:-1, 1:-1] & inside[:-2, 1:-1] & inside[2:, 1:-1]
             core = core & inside[1:-1, :-2] & inside[1:-1, 2:]
@@ -118,7 +123,3 @@ def _strokes(side: int, seed: int, part: int) -> Planes:
             ImageDraw.Draw(canvas).line(points, fill=number, width=width, joint="curve")
         made.append(np.asarray(canvas))
     return np.stack(made)
-
-
-LINES = 0.4
-"""Share of the shapes that are lines."""

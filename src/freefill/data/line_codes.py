@@ -7,22 +7,25 @@ photos are found ahead, at three levels of detail, and kept as one byte a pixel.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from freefill.guidance.edges import edges
+from freefill.data.photos import PhotoStore
+from freefill.data.processes import on_all_cores
+from freefill.guidance.edges import edges_at
 from freefill.guidance.thinning import components
 
 DETAILS = (0.6, 1.0, 1.5)
 """Levels of detail, from few lines to many."""
 NAMES = 64
 """Connected lines are told apart by a number below this, which two of a photo may share."""
+VERSION = 1
+"""Goes up when the lines of a photo, or their codes, change."""
 
 Bytes = NDArray[np.uint8]
 
@@ -37,9 +40,8 @@ def encode(photo: Bytes) -> Bytes:
         ``(H, W)`` uint8: 0 where there is no line; else 64 times 3 for a line that is found at the
         lowest detail, 2 or 1 for those that need more, plus a number that connected lines share.
     """
-    rgb = photo.astype(np.float32) / np.float32(255)
-    found = [edges(rgb, detail) for detail in DETAILS]
-    label, _ = components(found[-1] | found[0] | found[1])
+    found = edges_at(photo.astype(np.float32) / np.float32(255), DETAILS)
+    label, _ = components(np.logical_or.reduce(found))
     # Neighbouring lines have neighbouring labels: spread them.
     name = (label.astype(np.int64) * 37) % NAMES
     code = np.zeros(photo.shape[:2], np.uint8)
@@ -49,31 +51,40 @@ def encode(photo: Bytes) -> Bytes:
 
 
 def open_codes(
-    views: list[Bytes], pixels: Path, progress: Callable[[int, int], None] | None = None
+    store: PhotoStore, used: Sequence[int], progress: Callable[[int, int], None] | None = None
 ) -> Bytes:
-    """Find the lines of all photos, on all cores, or open what an earlier call found.
+    """Find the lines of photos, on all cores, or open what an earlier call found.
 
     Args:
-        views: The photos.
-        pixels: File that holds them; the result is kept beside it, for these photos of it.
+        store: The photos; the result is kept beside its file.
+        used: Which of them.
         progress: Called with (photos done, photos in all).
 
     Returns:
         Their codes, one photo after the other, ``(sum of H W,)`` uint8.
     """
-    sizes = repr([view.shape for view in views]).encode()
-    file = pixels.with_suffix(f".{hashlib.sha256(sizes).hexdigest()[:12]}.lines")
-    note = file.with_suffix(".lines.json")
-    if not note.exists():
-        partial = file.with_suffix(f".{os.getpid()}.partial")
+    shapes = store.shapes[used].tolist()
+    whole = sum(height * width for height, width in shapes)
+    digest = hashlib.sha256(repr((VERSION, DETAILS, NAMES, list(used))).encode()).hexdigest()
+    file = store.file.with_suffix(f".{digest[:12]}.lines")
+    if not file.exists() or file.stat().st_size != whole:
+        starts = store.starts[used].tolist()
+        places = [(start, *shape) for start, shape in zip(starts, shapes, strict=True)]
+        partly = file.with_suffix(f".{os.getpid()}.partial")
+        found = on_all_cores(partial(_encode_at, store.file), places, 8)
         try:
-            with partial.open("wb") as out, ProcessPoolExecutor(os.cpu_count()) as pool:
-                for done, code in enumerate(pool.map(encode, views, chunksize=16), 1):
+            with partly.open("wb") as out:
+                for done, code in enumerate(found, 1):
                     out.write(code.tobytes())
-                    if progress and done % 64 == 0:
-                        progress(done, len(views))
-            partial.replace(file)
+                    if progress and (done % 512 == 0 or done == len(places)):
+                        progress(done, len(places))
+            partly.replace(file)
         finally:
-            partial.unlink(missing_ok=True)
-        note.write_text(json.dumps({"details": DETAILS}))
+            found.close()
+            partly.unlink(missing_ok=True)
     return np.memmap(file, np.uint8, "r")
+
+
+def _encode_at(file: Path, place: tuple[int, int, int]) -> Bytes:
+    start, height, width = place
+    return encode(np.memmap(file, np.uint8, "r", start, (height, width, 3)))

@@ -10,7 +10,6 @@ at random for a batch is a function of seed and step, a table of numbers that th
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -22,6 +21,7 @@ from freefill.data import banks
 from freefill.data.batches import Batch
 from freefill.data.line_codes import NAMES, open_codes
 from freefill.data.sources import Folder, Pixels, Say
+from freefill.errors import ConfigError
 from freefill.guidance.samples import TREMBLE
 from freefill.layers.precision import float32
 
@@ -57,7 +57,6 @@ class ResidentPhotos:
         starts = torch.cat([torch.zeros(1, dtype=torch.long), sizes.prod(1).cumsum(0)[:-1]])
         self.heights, self.widths = (sizes[:, i].to(device) for i in (0, 1))
         self.starts = starts.to(device)
-        self.smallest = int(sizes.amin())
         self.largest = int(sizes.amin(1).amax())
 
     def read(self, photos: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
@@ -82,17 +81,26 @@ class ResidentBatches:
         config: All settings.
         device: Where batches are made.
         say: Called with lines for people.
+
+    Raises:
+        ConfigError: If the settings ask for what is not made here.
     """
 
     def __init__(self, folder: Folder, config: Config, device: torch.device, say: Say) -> None:
+        if config.train.separate_batches or config.data.shared_hole:
+            raise ConfigError(
+                "data.resident is set, which train.separate_batches and data.shared_hole do not go "
+                "with"
+            )
         self.config, self.device, self.order = config, device, folder.order
         store = folder.store
         every = store.views()
         views = [every[i] for i in folder.used]
         codes = np.zeros(int(store.shapes[folder.used].prod(1).sum()), np.uint8)
         if config.guidance.on:
-            say("finding the lines of all photos")
-            codes = open_codes(views, store.file)
+            codes = open_codes(
+                store, folder.used, lambda done, all_: say(f"found the lines of {done} of {all_}")
+            )
         self.photos = ResidentPhotos(views, codes, device)
         say("drawing holes and shapes")
         self.block: tuple[int, tuple[Tensor, ...]] = (-1, ())
@@ -271,7 +279,7 @@ def _turned(bank: Tensor, u: Uniform, side: int) -> Tensor:
     turned = u.next() < 0.5
     rows = torch.where(turned, second, first)
     columns = torch.where(turned, first, second)
-    return bank.flatten(1)[chosen, (rows * side + columns)] if bank.dim() == 3 else bank
+    return bank.flatten(1)[chosen, rows * side + columns]
 
 
 def _somewhere(hole: Tensor, u: Uniform) -> tuple[Tensor, Tensor]:

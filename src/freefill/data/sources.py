@@ -97,10 +97,15 @@ def listed(store: PhotoStore, file: Path) -> tuple[list[int], list[int]]:
         DataError: If the list cannot be read, or photos of it are missing.
     """
     try:
-        with file.open(newline="", encoding="utf-8") as lines:
-            uses = {row["file"]: row["use"] for row in csv.DictReader(lines)}
-    except (OSError, KeyError, UnicodeDecodeError) as error:
-        raise DataError(f"data.list: {file} cannot be read as a list: {error!r}") from None
+        # What spreadsheets write begins with a mark of the encoding.
+        with file.open(newline="", encoding="utf-8-sig") as lines:
+            uses = {row["file"]: row["use"] or "" for row in csv.DictReader(lines)}
+    except KeyError as error:
+        raise DataError(f"data.list: {file} has no column {error}") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"data.list: {file} cannot be read as a list: {error}") from None
+    if "train" not in uses.values():
+        raise DataError(f"data.list: no photo in {file} has the use 'train'")
     best: dict[str, int] = {}
     area = store.shapes.prod(1)
     for index, path in enumerate(store.names):
@@ -110,7 +115,7 @@ def listed(store: PhotoStore, file: Path) -> tuple[list[int], list[int]]:
     missing = sorted(name for name, use in uses.items() if use == "train" and name not in best)
     if missing:
         raise DataError(
-            f"{len(missing)} of the photos that {file} lists for training are not there, "
+            f"{len(missing)} of the photos that {file} lists for training are not in the folder, "
             f"{missing[0]} among them"
         )
     chosen = sorted((index, uses[name]) for name, index in best.items())
@@ -138,6 +143,11 @@ class Shards:
     def __init__(
         self, shards: list[Shard], data: DataConfig, seed: int, cache: Cache, say: Say
     ) -> None:
+        if data.list:
+            raise DataError(
+                "data.list goes by file names, which shards are not asked for: make shards of the "
+                "photos in it, and leave it out"
+            )
         if data.weights or data.holdout_first:
             raise DataError(
                 "data.weights and data.holdout_first go by file names, which shards are not asked "

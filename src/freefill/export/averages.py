@@ -15,7 +15,7 @@ from typing import Any
 from safetensors.torch import load_file
 
 from freefill.errors import CheckpointError, WeightsError
-from freefill.export.files import check_header
+from freefill.export.headers import check_header
 from freefill.training import checkpoint
 
 TENSORS = "average.safetensors"

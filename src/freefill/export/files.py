@@ -15,8 +15,8 @@ import onnx
 from safetensors import safe_open
 
 from freefill.errors import WeightsError
+from freefill.export.headers import check_header
 from freefill.export.onnx import model_metadata, read_model
-from freefill.export.pickles import check_size
 from freefill.weights import registry
 
 KEY = "freefill"
@@ -28,8 +28,6 @@ KEPT = (
 """Of the card, what the copy has: all but sums and measures of one of the files."""
 COPY_LIMIT = 2**20
 """Bytes of a copy."""
-HEADER_LIMIT = 4 * 2**20
-"""Bytes of a safetensors header."""
 ENDINGS = (".safetensors", ".json", ".onnx")
 """In the order in which they are put in place: who sees the new ONNX file sees its card."""
 
@@ -122,22 +120,6 @@ def read_metadata(path: Path) -> dict[str, str]:
             return dict(opened.metadata() or {})
     except Exception as error:  # its own exception type derives from Exception alone
         raise WeightsError(f"{path} cannot be read: {error}") from None
-
-
-def check_header(path: Path) -> None:
-    """Refuse a safetensors file whose size or header make no sense, before it is opened.
-
-    Raises:
-        WeightsError: If they do not.
-    """
-    size = check_size(path)
-    with path.open("rb") as file:
-        header = int.from_bytes(file.read(8), "little")
-    if header > min(HEADER_LIMIT, size - 8):
-        raise WeightsError(
-            f"{path} is no safetensors file: its header would have {header:,} bytes, the file has "
-            f"{size:,}"
-        )
 
 
 def check_out(out: Path) -> None:

@@ -20,7 +20,8 @@ from safetensors import safe_open
 from torch import Tensor
 
 from freefill.errors import WeightsError
-from freefill.export.files import card_beside, check_header, read_copy
+from freefill.export.files import card_beside, read_copy
+from freefill.export.headers import check_header
 from freefill.export.onnx import model_metadata, read_model, stored_in, to_tensor
 from freefill.export.pickles import check_size, load_pickle
 from freefill.models.deepfill import Variant

@@ -9,6 +9,8 @@ gradients, a line must stand out from it. NumPy alone: ``freefill edges`` runs i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -49,8 +51,25 @@ def edges(rgb: NDArray[np.float32], detail: float = 1.0) -> Lines:
         >>> np.flatnonzero(lines.any(0)).tolist(), int(lines.sum())
         ([32], 48)
     """
-    if not detail > 0:
-        raise ValueError(f"detail is {detail}; it must be above 0")
+    return edges_at(rgb, [detail])[0]
+
+
+def edges_at(rgb: NDArray[np.float32], details: Sequence[float]) -> list[Lines]:
+    """Draw the lines of a photo at several levels of detail; most of the work is done once.
+
+    Args:
+        rgb: As for :func:`edges`.
+        details: As for :func:`edges`.
+
+    Returns:
+        For each what :func:`edges` gives.
+
+    Raises:
+        ValueError: If one of ``details`` is not above 0.
+    """
+    for detail in details:
+        if not detail > 0:
+            raise ValueError(f"detail is {detail}; it must be above 0")
     planes = np.ascontiguousarray(rgb.transpose(2, 0, 1))
     fine = blurred(blurred(planes, 1), 1)
     coarse = blurred(blurred(blurred(fine, 2), 1), 1)
@@ -63,6 +82,11 @@ def edges(rgb: NDArray[np.float32], detail: float = 1.0) -> Lines:
     contour = contour - np.float32(SURROUNDED) * around[0]
     # The fine maximum may lie a pixel beside the coarse one.
     contour = _largest_near(contour)
+    return [_chosen(ridge, contour, detail) for detail in details]
+
+
+def _chosen(ridge: Lines, contour: Plane, detail: float) -> Lines:
+    """Choose the lines of a ridge that stand out enough."""
     found = ridge & (contour > LOW / detail)
     found = thin(found)
     label, count = components(found)
@@ -135,11 +159,11 @@ def gradient(planes: Plane) -> tuple[Plane, Plane, Plane]:
     across = (wide[:, 1:-1, 2:] - wide[:, 1:-1, :-2]) * np.float32(0.5)
     down = (wide[:, 2:, 1:-1] - wide[:, :-2, 1:-1]) * np.float32(0.5)
     squared = across * across + down * down
-    most = squared.argmax(0)[None]
-    across, down, squared = (
-        np.take_along_axis(part, most, 0)[0] for part in (across, down, squared)
-    )
-    return across, down, np.sqrt(squared)
+    first, *others = zip(across, down, squared, strict=True)
+    for other in others:
+        more = other[2] > first[2]
+        first = tuple(np.where(more, b, a) for a, b in zip(first, other, strict=True))
+    return first[0], first[1], np.sqrt(first[2])
 
 
 def _ridge(across: Plane, down: Plane, strength: Plane) -> Lines:

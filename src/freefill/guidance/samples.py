@@ -132,16 +132,16 @@ def drawn_into(rgb: Rgb, hole: Hole, rng: np.random.Generator) -> tuple[Rgb, Lin
     y, x = places[rng.integers(len(places))]
     scale = min(height, width) / 256
     if rng.random() < 0.4:
-        points = _curve(float(x), float(y), scale, rng)
+        points = curve(float(x), float(y), scale, rng)
         middle = Image.new("L", (width, height))
         ImageDraw.Draw(middle).line(points, fill=255, width=1)
         lines = np.asarray(middle) > 0
-        share = _covered(points, (height, width), scale * rng.uniform(1.5, 5))
+        share = covered(points, (height, width), scale * rng.uniform(1.5, 5))
         under = rgb[lines].mean(0) if lines.any() else np.full(3, 0.5)
         change = rng.uniform(0.2, 0.7) * (-1 if rng.random() < float(under.mean()) else 1)
         colour = np.clip(under + change + rng.normal(0, 0.08, 3), 0, 1).astype(np.float32)
         return rgb + share[..., None] * (colour - rgb), thin(lines)
-    share = _covered(_blob(float(x), float(y), scale, rng), (height, width), 0)[..., None]
+    share = covered(blob(float(x), float(y), scale, rng), (height, width), 0)[..., None]
     kind = rng.random()
     if kind < 0.5:
         gain = 1 + rng.uniform(0.15, 0.5) * rng.choice([-1, 1])
@@ -154,7 +154,18 @@ def drawn_into(rgb: Rgb, hole: Hole, rng: np.random.Generator) -> tuple[Rgb, Lin
     return (rgb + share * (other - rgb)).astype(np.float32), None
 
 
-def _curve(x: float, y: float, scale: float, rng: np.random.Generator) -> list[tuple[float, float]]:
+def curve(x: float, y: float, scale: float, rng: np.random.Generator) -> list[tuple[float, float]]:
+    """Draw a line that bends smoothly.
+
+    Args:
+        x: Where it begins, in pixels.
+        y: Where it begins, in pixels.
+        scale: 1 for a picture of 256 pixels.
+        rng: Source of all randomness.
+
+    Returns:
+        Its points.
+    """
     angle, bend = rng.uniform(0, 2 * math.pi), rng.normal(0, 0.06)
     points = [(x, y)]
     for _ in range(rng.integers(8, 40)):
@@ -165,7 +176,18 @@ def _curve(x: float, y: float, scale: float, rng: np.random.Generator) -> list[t
     return points
 
 
-def _blob(x: float, y: float, scale: float, rng: np.random.Generator) -> list[tuple[float, float]]:
+def blob(x: float, y: float, scale: float, rng: np.random.Generator) -> list[tuple[float, float]]:
+    """Draw a shape with three to five corners, or one with a wavy outline.
+
+    Args:
+        x: Its middle, in pixels.
+        y: Its middle, in pixels.
+        scale: 1 for a picture of 256 pixels.
+        rng: Source of all randomness.
+
+    Returns:
+        The points of its outline.
+    """
     if rng.random() < 0.3:
         corners = rng.integers(3, 6)
         angles = np.sort(rng.uniform(0, 2 * math.pi, corners))
@@ -179,10 +201,19 @@ def _blob(x: float, y: float, scale: float, rng: np.random.Generator) -> list[tu
     return [(x + r * math.cos(a), y + r * math.sin(a)) for a, r in zip(angles, radii, strict=True)]
 
 
-def _covered(
+def covered(
     points: list[tuple[float, float]], size: tuple[int, int], thickness: float
 ) -> NDArray[np.float32]:
-    """Give how much of each pixel a line, or without a thickness a polygon, covers."""
+    """Give how much of each pixel a line, or without a thickness a polygon, covers.
+
+    Args:
+        points: Of the line or the outline, each x and y in pixels.
+        size: Height and width.
+        thickness: In pixels.
+
+    Returns:
+        ``(H, W)`` float32 in [0, 1].
+    """
     height, width = size
     canvas = Image.new("L", (width * OVERSAMPLED, height * OVERSAMPLED))
     fine = [(x * OVERSAMPLED, y * OVERSAMPLED) for x, y in points]
