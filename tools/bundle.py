@@ -1,7 +1,8 @@
 """Bundle a run as the weights that come with freefill, in one command.
 
-Exports the run, measures it against the weights that are bundled, and where it is better exchanges
-all that goes with them: the ONNX file and its card, the registry, the golden fills, the main table.
+Exports the run and scores it on the held-out photos. Where the score is lower than that of the
+weights that are bundled, it is measured on the test photos, and all that goes with weights is
+exchanged: the ONNX file and its card, the registry, the golden fills, the main table.
 """
 
 from __future__ import annotations
@@ -11,43 +12,27 @@ import json
 import shlex
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bundling import documents, golden, measuring
+from bundling import choosing, documents, golden, measuring, options
 from bundling.exchange import exchange
 from freefill import references
 from freefill.errors import ConfigError, FreefillError, WeightsError
+from freefill.evaluation import protocol
 from freefill.export.export import export
 from freefill.inpainter import PIPELINE, Inpainter
 from freefill.weights.registry import Weights
+from scoring.progress import Progress
 
 ROOT = Path(__file__).parents[1]
 BUNDLED = Path("src/freefill/weights/bundled")
 REGISTRY = Path("src/freefill/weights/registry.toml")
 GOLDEN = Path("tests/golden")
 PAGE = Path("docs/results/bundled.md")
-EVERY = 20.0
-"""Seconds between two lines of progress."""
 
 DONE, WORSE, REFUSED, STOPPED = 0, 1, 2, 130
-
-EPILOG = """examples:
-  python tools/bundle.py runs/light --data data/test
-      the usual way: export, measure against what is bundled, exchange if it is better
-  python tools/bundle.py from-the-gpu/ --data data/test --notes configs/light.notes.json
-      the same for a folder of average.safetensors and run.json, written by a run elsewhere
-  python tools/bundle.py --again --data data/test
-      the weights that are bundled, measured and filled with again: after PIPELINE was raised
-  python tools/bundle.py --again --skip-table
-      their golden fills alone
-
-Less LPIPS is better; the mean of the four columns decides, and p says how sure that is. Pictures
-stay in --work: a run that was stopped goes on. Until the last moment nothing in the repository is
-changed, and then everything is. exit code: 0 bundled, 1 not better, 2 refused, 130 stopped.
-"""
 
 
 def main(argv: Sequence[str] | None = None, root: Path = ROOT) -> int:
@@ -61,7 +46,7 @@ def main(argv: Sequence[str] | None = None, root: Path = ROOT) -> int:
         The exit code.
     """
     given = sys.argv[1:] if argv is None else list(argv)
-    args = _parser().parse_args(given)
+    args = options.parser(__doc__ or "").parse_args(given)
     # Where else a folder lies on this machine concerns no reader.
     shown = [Path(word).name if word.startswith(("/", "..")) else word for word in given]
     command = shlex.join(["python", "tools/bundle.py", *shown])
@@ -75,48 +60,6 @@ def main(argv: Sequence[str] | None = None, root: Path = ROOT) -> int:
         return STOPPED
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python tools/bundle.py",
-        description=__doc__,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add(
-        "run",
-        type=Path,
-        nargs="?",
-        help="folder of a run, a checkpoint, or a folder of average weights (average.safetensors "
-        "and run.json)",
-    )
-    add("--again", action="store_true", help="no new weights: those that are bundled once more")
-    add("--data", type=Path, default=Path("data/test"), help="the test photos (%(default)s)")
-    add(
-        "--notes",
-        type=Path,
-        help="JSON with more entries for the card: licence, data (configs/NAME.notes.json)",
-    )
-    add("--name", default="light", help="of the bundled weights (%(default)s)")
-    add("--work", type=Path, default=Path("out/bundle"), help="folder of pictures (%(default)s)")
-    add(
-        "--manifest",
-        type=Path,
-        help="photos by hash, holes by seed (benchmarks/test-photos.toml)",
-    )
-    add(
-        "--even-if-worse",
-        action="store_true",
-        help="bundle weights whose mean LPIPS is not lower, too",
-    )
-    add(
-        "--skip-table",
-        action="store_true",
-        help="measure nothing and leave the table; new weights need --even-if-worse with it",
-    )
-    return parser
-
-
 def _bundle(args: argparse.Namespace, root: Path, command: str) -> int:
     if args.run is None:
         raise ConfigError("name the run to bundle, or give --again")
@@ -128,6 +71,7 @@ def _bundle(args: argparse.Namespace, root: Path, command: str) -> int:
     old = _bundled(args.name, root)
     notes = _notes(args.notes, args.name, root)
     _check_documents(root, args)
+    held = _held(args, root)
     with tempfile.TemporaryDirectory(prefix="bundle-") as folder:
         out = Path(folder) / f"{args.name}.onnx"
         card = export(args.run, out, notes=notes, say=_say)
@@ -135,19 +79,24 @@ def _bundle(args: argparse.Namespace, root: Path, command: str) -> int:
         if new.short == old.short:
             raise ConfigError(f"{args.run} is {old.short}, which is bundled already: use --again")
         photos = documents.photo_list(card["training"]["config"], root)
-        measured = None if args.skip_table else _measured(args, root, new, old)
-        if measured and not measured.better:
-            if not args.even_if_worse:
-                _say(
-                    f"{new.short} is not better than {old.short}, which stays: nothing was "
-                    "changed (--even-if-worse bundles it all the same)"
-                )
-                return WORSE
-            _say(f"{new.short} is not better than {old.short}, and is bundled all the same")
-        card = documents.card(card, args.name, measured, photos)
+        figures = None
+        if held:
+            if photos is None:
+                _say("the run names no list of photos: it may have seen the held-out ones")
+            choice = _chosen(args, new, old, held)
+            if not choice.better:
+                if not args.even_if_worse:
+                    _say(
+                        f"{new.short} is not better than {old.short}, which stays: nothing was "
+                        "changed (--even-if-worse bundles it all the same)"
+                    )
+                    return WORSE
+                _say(f"{new.short} is not better than {old.short}, and is bundled all the same")
+            figures = documents.Figures(choice, _measured(args, root, new, old))
+        card = documents.card(card, args.name, figures, photos)
         _say("golden fills")
         fills = golden.make(root / "examples", Inpainter(out))
-        contents = _documents(root, args, card, measured, new, fills, command)
+        contents = _documents(root, args, card, figures, new, fills, command)
         bundled = root / BUNDLED / f"{args.name}.onnx"
         tensors = bundled.with_suffix(".safetensors")
         if tensors.exists():  # git and the wheel leave it out; of other weights it would be wrong
@@ -166,6 +115,7 @@ def _again(args: argparse.Namespace, root: Path, command: str) -> int:
     weights = _bundled(args.name, root)
     weights.check()
     _check_documents(root, args)
+    held = _held(args, root)
     _say("golden fills")
     fills = golden.make(root / "examples", Inpainter(weights.path))
     kept = _kept(golden.folder(root / GOLDEN, weights))
@@ -176,30 +126,49 @@ def _again(args: argparse.Namespace, root: Path, command: str) -> int:
         )
     # As they are where they still hold: another processor's roundings are no news.
     fills |= {name: content for name, content in kept.items() if name in fills}
-    measured = None if args.skip_table else _measured(args, root, weights, weights)
-    card = weights.card
-    if measured:
-        entry = measured.entry()
+    card, figures = weights.card, None
+    if held:
+        choice = _chosen(args, weights, weights, held)
+        figures = documents.Figures(choice, _measured(args, root, weights, weights))
+        entry = figures.entry()
         del entry["before"]
         # What the card has of rivals, and of other measures, is still of these weights.
         kept_metrics = card.get("metrics", {})
         for title, values in kept_metrics.get("lpips_alex", {}).items():
             entry["lpips_alex"][title] = values | entry["lpips_alex"].get(title, {})
         card = card | {"metrics": kept_metrics | entry}
-    contents = _documents(root, args, card, measured, weights, fills, command)
-    if not measured:
+    contents = _documents(root, args, card, figures, weights, fills, command)
+    if not figures:
         contents.pop(root / PAGE)
     exchange(contents)
     _say(f"{weights.short}: done")
     return DONE
 
 
+def _held(args: argparse.Namespace, root: Path) -> choosing.Held | None:
+    """Read the held-out photos and check the test photos, before an hour of work."""
+    if args.skip_table:
+        return None
+    held = choosing.Held.read(root, args.held)
+    protocol.check(protocol.load(args.manifest or root / options.MANIFEST), args.data)
+    references.fetch("lpips_alex", _say)
+    return held
+
+
+def _chosen(
+    args: argparse.Namespace, new: Weights, old: Weights, held: choosing.Held
+) -> choosing.Choice:
+    progress = Progress(_say, "held-out photos")
+    choice = choosing.choose(new, old, held, args.work / "held", progress)
+    _say(choice.line())
+    return choice
+
+
 def _measured(
     args: argparse.Namespace, root: Path, new: Weights, old: Weights
 ) -> measuring.Measured:
-    references.fetch("lpips_alex", _say)
-    manifest = args.manifest or root / "benchmarks/test-photos.toml"
-    progress = _Progress()
+    progress = Progress(_say, "pictures of the test photos")
+    manifest = args.manifest or root / options.MANIFEST
     found = measuring.measure(new, old, args.data, manifest, args.work, progress)
     for line in found.lines():
         _say(line)
@@ -210,7 +179,7 @@ def _documents(
     root: Path,
     args: argparse.Namespace,
     card: dict[str, Any],
-    measured: measuring.Measured | None,
+    figures: documents.Figures | None,
     weights: Weights,
     fills: dict[str, bytes],
     command: str,
@@ -225,11 +194,11 @@ def _documents(
     texts = {
         root / BUNDLED / f"{args.name}.json": json.dumps(card, indent=2) + "\n",
         registry: documents.registry(registry.read_text("utf-8"), card),
-        root / PAGE: documents.page(card, measured, place.name, command),
+        root / PAGE: documents.page(card, figures, place.name, command),
     }
-    if measured:
+    if figures:
         readme = root / "README.md"
-        texts[readme] = documents.readme(readme.read_text("utf-8"), args.name, measured)
+        texts[readme] = documents.readme(readme.read_text("utf-8"), args.name, figures.table)
     return contents | {path: text.encode() for path, text in texts.items()}
 
 
@@ -277,25 +246,6 @@ def _remind(root: Path, old: str) -> None:
     if named:
         _say(f"still with figures of {old}: {', '.join(map(str, named))}")
     _say("now read the paragraph below the table in README.md, and run the tests")
-
-
-class _Progress:
-    """A line now and then, with the time that is left at the pace since the line before.
-
-    Pictures that are there already pass at once, so the pace of all would promise too much.
-    """
-
-    def __init__(self) -> None:
-        self.last, self.done = time.monotonic(), 0
-
-    def __call__(self, done: int, total: int, line: str) -> None:
-        now = time.monotonic()
-        if done < total and now - self.last < EVERY:
-            return
-        left = (now - self.last) / (done - self.done) * (total - done)
-        self.last, self.done = now, done
-        minutes, seconds = divmod(round(left), 60)
-        _say(f"{done} of {total} pictures ({line}), ETA {minutes}:{seconds:02}")
 
 
 def _say(line: str) -> None:

@@ -18,7 +18,6 @@ from scoring import comparing, measuring, networks, photos, sheets, tables
 from scoring.progress import Progress
 
 ROOT = Path(__file__).parents[1]
-LIST = Path("docs/data/photos.csv")
 DONE, REFUSED, STOPPED = 0, 2, 130
 
 EPILOG = """what is measured:
@@ -95,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _score(args: argparse.Namespace, root: Path) -> None:
-    held = photos.held_out(root / LIST, args.data)
+    held = photos.held_out(root / photos.LIST, args.data)
     references.fetch("lpips_alex", _say)
     found = networks.find(args.networks, args.work / "networks", _say)
     values = []

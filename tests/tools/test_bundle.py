@@ -11,16 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
 import bundle
-from bundling import documents, golden
+from bundling import choosing, documents, golden, measuring
 from bundling.exchange import exchange
 from freefill.errors import ConfigError, WeightsError
 from freefill.evaluation import protocol as protocols
 from freefill.inpainter import Inpainter
 from freefill.weights.registry import Weights
+from scoring import photos
+from scoring.measuring import Values
+from scoring.progress import Progress
 
 Ruin = Callable[[bytes], bytes]
 
@@ -72,7 +76,7 @@ class Repository:
 
     def run(self, *args: object) -> int:
         where = ["--data", self.root / "photos", "--manifest", self.root / "photos.toml"]
-        where += ["--work", self.root / "out"]
+        where += ["--held", self.root / "held", "--work", self.root / "out"]
         return bundle.main([str(word) for word in [*args, *where]], self.root)
 
 
@@ -101,6 +105,13 @@ def repository(
         target.parent.mkdir(parents=True)
         with Image.open(EXAMPLES / f"{example}.jpg") as image:
             image.crop((90, 90, 170, 170)).save(target)
+    monkeypatch.setattr(photos, "SIDES", {"held-out-256": 64, "held-out-512": 80})
+    (root / "docs/data").mkdir(parents=True)
+    (root / photos.LIST).write_text("file,use\na.png,held-out-256\nb.png,held-out-512\n")
+    for name, example in (("a", "cat"), ("b", "fruit")):
+        (root / "held").mkdir(exist_ok=True)
+        with Image.open(EXAMPLES / f"{example}.jpg") as image:
+            image.crop((100, 100, 180, 180)).save(root / f"held/{name}.png")
     manifest = protocols.build(root / "photos", ("free-form", "centre"))
     (root / "photos.toml").write_text(manifest.to_toml())
 
@@ -112,6 +123,10 @@ def repository(
 
     monkeypatch.setattr(bundle, "export", exported)
     return Repository(root)
+
+
+def _never(*_: object, **__: object) -> None:
+    raise AssertionError("this is not to be reached")
 
 
 def _leftovers(root: Path) -> list[Path]:
@@ -136,6 +151,17 @@ def test_better_weights_are_bundled_with_all_that_goes_with_them(
     assert list(ours) == ["free-form, 256", "centre, 256", "free-form, 512", "centre, 512"]
     assert all(0 < ours[column]["light"] < theirs[column] for column in ours)
 
+    held = metrics["held_out"]
+    assert list(held["lpips_alex"]) == [
+        f"{kind}, {side}" for side in (64, 80) for kind in ("free-form", "centre")
+    ]
+    assert held["score"] == pytest.approx(np.mean(list(held["lpips_alex"].values())), abs=1e-4)
+    assert held["score"] < held["before"]["score"]
+    assert held["before"]["weights"] == before
+    assert held["before"]["p"] == 0.5  # two photos, both lower
+    assert held["list"]["file"] == "docs/data/photos.csv"
+    assert set(held["photos"].values()) == {1}
+
     expected = REGISTRY.replace(
         'sha256 = "0"   # of the .onnx', f'sha256 = "{weights.card["sha256"]}"'
     )
@@ -159,6 +185,8 @@ def test_better_weights_are_bundled_with_all_that_goes_with_them(
     page = (root / "docs/results/bundled.md").read_text()
     assert f"- weights: `{weights.short}`" in page
     assert f"- before: `{before}`" in page
+    assert f"| score |  | {held['score']:.4f} | {held['before']['score']:.4f} |" in page
+    assert f"no significant difference to {before} (p = 0.5)" in page
     assert not _leftovers(root)
 
 
@@ -177,12 +205,45 @@ def test_weights_that_are_not_better_are_refused_unless_told_otherwise(
 
     monkeypatch.setattr(bundle, "export", worse)
     before = repository.files()
-    assert repository.run(new) == bundle.WORSE
+    with monkeypatch.context() as patch:
+        patch.setattr(measuring, "measure", _never)
+        assert repository.run(new) == bundle.WORSE
     assert repository.files() == before
-    assert "is not better than" in capsys.readouterr().err
-    # The pictures are there: only what was measured is told.
+    said = capsys.readouterr().err
+    assert "is not better than" in said
+    assert "p = 0.5" in said
     assert repository.run(new, "--even-if-worse") == bundle.DONE
     assert (root / LIGHT).read_bytes() == ruined(good)
+
+
+def test_the_held_out_photos_decide_and_the_test_photos_do_not(
+    repository: Repository, new: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """The test photos say that those of `new` are better; a score that is as low is not enough."""
+    kept = repository.files()
+    scores = {Weights("x", new / "light.onnx").short: 0.2, repository.weights.short: 0.2}
+
+    def known(weights: Weights, held: list[photos.Photo], *_: object, **__: object) -> Values:
+        return np.full((len(held), 4, 2), scores[weights.short])
+
+    monkeypatch.setattr(choosing, "measure", known)
+    assert repository.run(new) == bundle.WORSE
+    assert repository.files() == kept
+    assert "0.2000, bundled 0.2000; no significant difference" in capsys.readouterr().err
+    scores[repository.weights.short] = 0.201
+    assert repository.run(new) == bundle.DONE
+
+
+def test_photos_that_are_missing_are_found_before_the_work(
+    repository: Repository, new: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setattr(bundle, "export", _never)
+    (repository.root / "photos/256/bee.png").rename(repository.root / "bee.png")
+    assert repository.run(new) == bundle.REFUSED
+    assert "1 of 2 photos in" in capsys.readouterr().err
+    (repository.root / "held/b.png").unlink()
+    assert repository.run(new) == bundle.REFUSED
+    assert "1 of 2 held-out photos are not below" in capsys.readouterr().err
 
 
 def test_weights_that_are_bundled_already_are_refused(
@@ -224,13 +285,15 @@ def test_a_failure_in_the_middle_leaves_everything_as_it_was(
     assert not _leftovers(repository.root)
 
 
+@pytest.mark.parametrize("stage", ["held-out photos", "pictures of the test photos"])
 def test_stopped_while_measuring_nothing_has_changed(
-    repository: Repository, new: Path, monkeypatch: pytest.MonkeyPatch
+    repository: Repository, new: Path, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
+    def stop(self: Progress, *_: object) -> None:
+        if self.things == stage:
+            raise KeyboardInterrupt
 
-    monkeypatch.setattr(bundle._Progress, "__call__", stop)
+    monkeypatch.setattr(Progress, "__call__", stop)
     before = repository.files()
     assert repository.run(new) == bundle.STOPPED
     assert repository.files() == before
@@ -260,6 +323,23 @@ def test_again_after_the_pipeline_changed(
     assert (folder / "small.png").read_bytes() == (folder / "alpha.png").read_bytes()
 
 
+def test_again_measures_both_kinds_of_photos(repository: Repository, new: Path) -> None:
+    root = repository.root
+    assert repository.run(new) == bundle.DONE
+    first = repository.weights.card["metrics"]
+    card = root / LIGHT.with_suffix(".json")
+    changed = json.loads(card.read_text())
+    changed["metrics"] |= {"kid": 3, "held_out": {}}
+    card.write_text(json.dumps(changed))
+    assert repository.run("--again") == bundle.DONE
+    metrics = repository.weights.card["metrics"]
+    assert metrics["kid"] == 3
+    assert metrics["held_out"] == {k: v for k, v in first["held_out"].items() if k != "before"}
+    page = (root / "docs/results/bundled.md").read_text()
+    assert f"| score |  | {metrics['held_out']['score']:.4f} |\n" in page
+    assert "before" not in page
+
+
 @pytest.mark.parametrize(
     ("args", "line"),
     [
@@ -280,10 +360,7 @@ def test_what_makes_no_sense_is_refused_at_once(
 def test_what_cannot_be_written_is_found_before_the_work(
     repository: Repository, new: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def late(*_: object, **__: object) -> None:
-        raise AssertionError("exported first")
-
-    monkeypatch.setattr(bundle, "export", late)
+    monkeypatch.setattr(bundle, "export", _never)
     (repository.root / "README.md").write_text("no table")
     assert repository.run(new) == bundle.REFUSED
     registry = repository.root / "src/freefill/weights/registry.toml"

@@ -46,14 +46,14 @@ class Place:
         return score.main([str(word) for word in [*args, *where]], self.root)
 
     def held(self) -> list[Photo]:
-        return photos.held_out(self.root / score.LIST, self.root / "data")
+        return photos.held_out(self.root / photos.LIST, self.root / "data")
 
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     monkeypatch.setattr(photos, "SIDES", {"held-out-256": SMALL, "held-out-512": LARGE})
     monkeypatch.setattr(measuring, "ROUNDS", 1)
-    table = tmp_path / score.LIST
+    table = tmp_path / photos.LIST
     table.parent.mkdir(parents=True)
     table.write_text(LISTED)
     rng = np.random.default_rng(0)
@@ -200,7 +200,7 @@ def test_missing_and_small_photos_are_named_and_counted(place: Place, capsys: An
         Image.new("RGB", size).save(data / name)
     with pytest.raises(DataError, match=r"1 of 4 .* large_1\.jpg has 95 pixels of 96"):
         place.held()
-    (place.root / score.LIST).write_text("file,use\na.jpg,train\nb.jpg,held-out-256\n")
+    (place.root / photos.LIST).write_text("file,use\na.jpg,train\nb.jpg,held-out-256\n")
     with pytest.raises(DataError, match="2 photos, none of them for held-out-512"):
         place.held()
 

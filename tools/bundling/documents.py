@@ -7,9 +7,12 @@ import hashlib
 import json
 import re
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bundling.choosing import Choice
 from bundling.measuring import Measured
 from freefill.errors import ConfigError
 
@@ -17,6 +20,23 @@ FROM = "<!-- the main table: written by tools/bundle.py, from here -->"
 TO = "<!-- the main table: to here -->"
 REGISTRY_KEYS = ("sha256", "bytes", "licence", "architecture")
 LIST_COLUMNS = ("use", "source", "licence")
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What was measured of weights.
+
+    Attributes:
+        held: On the held-out photos: it decides.
+        table: On the test photos: the main table.
+    """
+
+    held: Choice
+    table: Measured
+
+    def entry(self) -> dict[str, Any]:
+        """Give what a card has as ``metrics``."""
+        return self.table.entry() | {"held_out": self.held.entry()}
 
 
 def registry(text: str, card: dict[str, Any]) -> str:
@@ -58,14 +78,14 @@ def _toml(value: str | int) -> str:
 
 
 def card(
-    card: dict[str, Any], name: str, measured: Measured | None, photos: dict[str, Any] | None
+    card: dict[str, Any], name: str, figures: Figures | None, photos: dict[str, Any] | None
 ) -> dict[str, Any]:
     """Give the card of bundled weights.
 
     Args:
         card: What the export wrote. Metrics that notes brought in are of earlier weights: they go.
         name: What the weights are called from now on.
-        measured: The four columns; None if they were not measured.
+        figures: What was measured; None if nothing was.
         photos: From :func:`photo_list`.
 
     Returns:
@@ -74,7 +94,7 @@ def card(
     kept = {k: v for k, v in card.items() if k != "metrics"} | {"name": name}
     if photos is not None:
         kept["data"] = {**kept.get("data", {}), "list": photos}
-    return kept | ({"metrics": measured.entry()} if measured else {})
+    return kept | ({"metrics": figures.entry()} if figures else {})
 
 
 def photo_list(config: dict[str, Any], root: Path) -> dict[str, Any] | None:
@@ -160,12 +180,12 @@ def _cells(line: str) -> list[str]:
     return [cell.strip() for cell in line.strip().strip("|").split("|")]
 
 
-def page(card: dict[str, Any], measured: Measured | None, golden: str, command: str) -> str:
+def page(card: dict[str, Any], figures: Figures | None, golden: str, command: str) -> str:
     """Write `docs/results/bundled.md`.
 
     Args:
         card: Of the bundled weights.
-        measured: The four columns; None if they were not measured.
+        figures: What was measured; None if nothing was.
         golden: Name of the folder of golden fills.
         command: What was typed.
     """
@@ -182,8 +202,9 @@ def page(card: dict[str, Any], measured: Measured | None, golden: str, command: 
         f"- golden fills: `tests/golden/{golden}`",
         f"- command: `{command}`",
     ]
-    if measured is None:
+    if figures is None:
         return "\n".join([*lines, "", "Not measured when they were bundled.", ""])
+    measured = figures.table
     again = measured.new == measured.old
     lines += [
         f"- pipeline: {measured.pipeline}",
@@ -193,16 +214,37 @@ def page(card: dict[str, Any], measured: Measured | None, golden: str, command: 
         lines.append(f"- before: `{measured.old}`, measured in the same run")
         if measured.time:
             lines.append(f"- time for a photo over that of those before: {measured.time:.2f}")
-    heads = ["LPIPS-AlexNet, less is better", "photos", "`light`".replace("light", card["name"])]
+    lines += _held(figures.held)
+    heads = ["LPIPS-AlexNet, less is better", "photos", f"`{card['name']}`"]
     heads += [] if again else ["before", "difference, 95 % interval", "p"]
-    lines += ["", "| " + " | ".join(heads) + " |", "| --- " * len(heads) + "|"]
+    rows = [heads]
     for c in measured.columns:
         row = [c.title, str(c.photos), f"{c.new:.4f}"]
         if not again:
             interval = f"{c.new - c.old:+.4f} [{c.low:+.4f}, {c.high:+.4f}]"
             row += [f"{c.old:.4f}", interval, f"{c.p:.2g}"]
-        lines.append("| " + " | ".join(row) + " |")
+        rows.append(row)
     new, old = measured.mean
     row = ["mean", "", f"{new:.4f}"]
     row += [] if again else [f"{old:.4f}", f"{new - old:+.4f}", f"{measured.p:.2g}"]
-    return "\n".join([*lines, "| " + " | ".join(row) + " |", ""])
+    about = "They had no part in the choice; the main table of README.md has them as well."
+    lines += ["", "## On the test photos", "", about, "", *_table([*rows, row]), ""]
+    return "\n".join(lines)
+
+
+def _held(choice: Choice) -> list[str]:
+    """Tell what the held-out photos said."""
+    lines = [
+        "",
+        "## On the held-out photos",
+        "",
+        "The score decides ([how networks are chosen](../evaluation.md#how-networks-are-chosen)).",
+        "",
+        *_table(choice.rows()),
+    ]
+    return lines if choice.again else [*lines, "", f"{choice.line()}."]
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    return [lines[0], "| --- " * len(rows[0]) + "|", *lines[1:]]

@@ -1,4 +1,7 @@
-"""The four columns of the main table, for two weights in one run of the evaluation."""
+"""The four columns of the main table, for two weights in one run of the evaluation.
+
+They tell how good the weights are that the held-out photos chose; they choose none themselves.
+"""
 
 from __future__ import annotations
 
@@ -74,14 +77,9 @@ class Measured:
 
     @property
     def mean(self) -> tuple[float, float]:
-        """Mean of the columns, new and old: what decides."""
+        """Mean of the columns, new and old."""
         new, old = (float(np.mean([getattr(c, k) for c in self.columns])) for k in ("new", "old"))
         return new, old
-
-    @property
-    def better(self) -> bool:
-        """Whether the new weights' mean of the columns is lower."""
-        return self.mean[0] < self.mean[1]
 
     def lines(self) -> list[str]:
         """Tell a person, a line for each column and one for all."""

@@ -18,6 +18,8 @@ from freefill.errors import DataError
 from freefill.evaluation.protocol import read
 from freefill.masks.presets import sample
 
+LIST = Path("docs/data/photos.csv")
+"""Below the root of the repository."""
 SIDES = {"held-out-256": 256, "held-out-512": 512}
 """Value of the list's column `use`, and side of the square that is cut out of those photos."""
 KINDS = ("free-form", "centre")
