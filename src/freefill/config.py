@@ -64,8 +64,8 @@ class DataConfig:
 
     list: str = ""
     """CSV file with the columns ``file`` and ``use``: only photos whose use is ``train`` are
-    trained on, and those whose use begins with ``held-out`` are kept out for previews. Of those that are
-    there twice under one name, at two sizes, the larger one is taken. Empty: all photos."""
+    trained on, and those whose use begins with ``held-out`` are kept out for previews. Of photos
+    that are there twice under one name, at two sizes, the larger one is taken. Empty: all."""
     size: Annotated[int, Field(ge=0)] = 256
     """Shorter side, in pixels, that photos are shrunk to when they are decoded into the cache; 0
     keeps them whole."""

@@ -232,11 +232,14 @@ class Step:
                 tables.append(perceptual.draw(self.settings.stage_at(number).batch, source))
             device = next(self.networks.bare_generator.parameters()).device
             places = torch.cat([table[:, 1:] for table in tables], 1).to(device)
-            widths = [table.shape[1] - 1 for table in tables]
-            scales = [table[:, 0].tolist() for table in tables]
-            self.block = (block, list(zip(scales, places.split(widths, 1), strict=True)))
-        scales, drawn = self.block[1][step % BLOCK]
-        mine = drawn.chunk(self.fabric.world_size, 1)[self.fabric.global_rank]
+            drawn, first = list[Windows](), 0
+            for table in tables:
+                last = first + table.shape[1] - 1
+                drawn.append((table[:, 0].tolist(), places[:, first:last]))
+                first = last
+            self.block = (block, drawn)
+        scales, taken = self.block[1][step % BLOCK]
+        mine = taken.chunk(self.fabric.world_size, 1)[self.fabric.global_rank]
         return [(scales, part) for part in mine.chunk(self.settings.accumulate, 1)]
 
 
