@@ -176,13 +176,15 @@ GUIDED = ("guidance.sketch=0.5", "guidance.strokes=0.5", "data.synthetic=0.2", "
 def test_same_seed_and_step_same_batch_and_blocks_do_not_show(make: Make) -> None:
     photos = [tiled(90, 100), placed(70, 80)]
     one, two = (make(photos, *GUIDED) for _ in range(2))
-    first = BLOCK - 2
+    first = 2 * BLOCK - 2
     sequence = one.ahead(first)
     batches = [next(sequence)[0] for _ in range(4)]
     for step in (first + 2, first + 1, first + 3, first):
         assert equal(two.batch(step), batches[step - first]), step
     assert not equal(batches[0], batches[1])
     assert not torch.equal(batches[0].image[0], batches[0].image[1])
+    # Nor does a block repeat the one before.
+    assert not torch.equal(one.batch(first - BLOCK).hole, batches[0].hole)
     other = make(photos, *GUIDED, "train.seed=1").batch(first)
     assert not equal(other, batches[0])
 
