@@ -441,7 +441,7 @@ def test_packages_that_are_missing_there_are_named(
 def test_a_minute_there_is_a_minute(examples: Path, tmp_path: Path, network: Path) -> None:
     parts, home = tmp_path / "parts", tmp_path / "home"
     steps = "train.stages=[{steps=1000000, crop=64, batch=4, adversarial=0.05}]"
-    packed(examples, parts, settings(steps, "data.size=128"), network=network)
+    packed(examples, parts, settings(steps, "data.size=128", "train.warmup=5"), network=network)
     ran = other_side(parts, home, "--seconds", 60, "--average-every", 20)
     assert ran.returncode == 0, ran.stderr
     assert "as the time is up" in ran.stderr
