@@ -148,7 +148,7 @@ def test_a_list_may_come_from_a_spreadsheet(sizes: PhotoStore, tmp_path: Path) -
 
 def test_what_is_wrong_with_a_list_is_said(sizes: PhotoStore, tmp_path: Path) -> None:
     file = listing(tmp_path, "a.png,train", "x.png,train", "y.png,train")
-    with pytest.raises(DataError, match=r"2 of the photos that .* not in the folder, x\.png among"):
+    with pytest.raises(DataError, match=r"2 of the photos that .* are not there, x\.png among"):
         listed(sizes, file)
     with pytest.raises(DataError, match="has no column 'use'"):
         listed(sizes, listing(tmp_path, "a.png,train", heading="file,purpose"))
