@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from freefill.data.photos import list_photos, open_store, sampling_weights, split
+from freefill.config import DataConfig
+from freefill.data.photos import PhotoStore, list_photos, open_store, sampling_weights, split
+from freefill.data.sources import Folder, listed
 from freefill.errors import DataError
 
 
@@ -111,3 +113,49 @@ def test_size_0_keeps_photos_whole(tmp_path: Path) -> None:
     write(tmp_path / "data/a.jpg", 3000, 2000, (255, 0, 0))
     store = open_store(tmp_path / "data", 0, tmp_path / "cache")
     assert [view.shape for view in store.views()] == [(2000, 3000, 3)]
+
+
+def listing(folder: Path, *rows: str, heading: str = "file,use") -> Path:
+    file = folder / "list.csv"
+    file.write_text("\n".join([heading, *rows]) + "\n", encoding="utf-8")
+    return file
+
+
+@pytest.fixture
+def sizes(tmp_path: Path) -> PhotoStore:
+    for name, side in (("256/a", 40), ("512/a", 80), ("256/b", 40), ("256/c", 40), ("512/d", 80)):
+        write(tmp_path / f"data/{name}.png", side, side, (1, 2, 3))
+    return open_store(tmp_path / "data", 0, tmp_path / "cache")
+
+
+def test_a_list_chooses_each_photo_once_and_the_larger_one(
+    sizes: PhotoStore, tmp_path: Path
+) -> None:
+    rows = ["a.png,train", "b.png,held-out-256", "c.png,dropped", "e.png,held-out-512"]
+    used, held = listed(sizes, listing(tmp_path, *rows))
+    assert [sizes.names[i] for i in used] == ["512/a.png"]
+    assert [sizes.names[i] for i in held] == ["256/b.png"]
+    folder = Folder(sizes, DataConfig(list=str(tmp_path / "list.csv")), 0)
+    assert (folder.photos, len(folder.held), folder.epoch) == (1, 1, 1)
+
+
+def test_a_list_may_come_from_a_spreadsheet(sizes: PhotoStore, tmp_path: Path) -> None:
+    file = listing(tmp_path, "a.png,train", "b.png", "d.png,train", heading="\ufefffile,use")
+    used, held = listed(sizes, file)
+    assert [sizes.names[i] for i in used] == ["512/a.png", "512/d.png"]
+    assert held == []
+
+
+def test_what_is_wrong_with_a_list_is_said(sizes: PhotoStore, tmp_path: Path) -> None:
+    file = listing(tmp_path, "a.png,train", "x.png,train", "y.png,train")
+    with pytest.raises(DataError, match=r"2 of the photos that .* are not there, x\.png among"):
+        listed(sizes, file)
+    with pytest.raises(DataError, match="has no column 'use'"):
+        listed(sizes, listing(tmp_path, "a.png,train", heading="file,purpose"))
+    with pytest.raises(DataError, match="has the use 'train'"):
+        listed(sizes, listing(tmp_path, "a.png,held-out-256"))
+    with pytest.raises(DataError, match=r"cannot be read as a list: .*No such file"):
+        listed(sizes, tmp_path / "nothing.csv")
+    file.write_bytes(b"file,use\n\xff,train\n")
+    with pytest.raises(DataError, match="cannot be read as a list: 'utf-8'"):
+        listed(sizes, file)

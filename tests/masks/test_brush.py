@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
 
 from freefill.masks import brush
 from freefill.masks.shape import bounds, grow
@@ -22,6 +23,7 @@ SAMPLERS: list[Sampler] = [
     brush.released_strokes,
     brush.released_rectangle,
     brush.border,
+    brush.objects,
     brush.scratches,
 ]
 EVERY = pytest.mark.parametrize("sampler", SAMPLERS, ids=lambda sampler: sampler.__name__)
@@ -173,6 +175,19 @@ def test_scratches_are_thin() -> None:
         assert 0 < hole.mean() < most
         # The largest disc in it is a speck (or where scratches cross), not a stroke of 12 or more.
         assert inner_radius(hole) < 12
+
+
+@pytest.mark.parametrize("share", [(0.1, 0.45), (0.05, 0.06)])
+def test_objects_cover_the_share_that_is_asked_for(share: tuple[float, float]) -> None:
+    found = []
+    for seed in range(300):
+        hole = brush.objects(120, 160, np.random.default_rng(seed), share=share)
+        found.append(hole.mean())
+        # As things are, not strokes: a disc of a good part of the area lies in it.
+        assert np.pi * distance_transform_edt(hole).max() ** 2 > hole.sum() / 20
+    # To two hundredths, as outlines grow in steps; and all of the range is used.
+    assert share[0] - 0.02 <= min(found) <= share[0] + 0.02
+    assert share[1] - 0.02 <= max(found) <= share[1] + 0.02
 
 
 def test_released_rectangle_follows_its_law() -> None:

@@ -37,7 +37,7 @@ def on_all_cores(work: Callable[[T], R], items: Sequence[T], together: int = 1) 
         try:
             yield from pool.map(work, items, chunksize=together)
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
 
 
 def _leave_to_the_parent() -> None:

@@ -115,7 +115,7 @@ def listed(store: PhotoStore, file: Path) -> tuple[list[int], list[int]]:
     missing = sorted(name for name, use in uses.items() if use == "train" and name not in best)
     if missing:
         raise DataError(
-            f"{len(missing)} of the photos that {file} lists for training are not in the folder, "
+            f"{len(missing)} of the photos that {file} lists for training are not there, "
             f"{missing[0]} among them"
         )
     chosen = sorted((index, uses[name]) for name, index in best.items())

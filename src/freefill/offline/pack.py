@@ -103,8 +103,8 @@ def pack(
         name, content = max(fixed, key=lambda member: len(member[1]))
         raise DataError(
             f"code, weights and wheels have {_size(fixed):.1f} MiB, {len(content) / MEBIBYTE:.1f} "
-            f"of them {name}, and do not fit into {parts} parts of {part_size:g} MiB: make more or "
-            "larger parts"
+            f"of them {name}, and do not fit into {parts} x {part_size:g} MiB: make more or larger "
+            "parts"
         )
     photos = _chosen(data, config)
     free = parts * room - sum(map(_cost, fixed))
@@ -120,8 +120,8 @@ def pack(
         least = _size(_encoded(few, config.data.size, QUALITIES[-1])) / len(few) * len(photos)
         raise DataError(
             f"{len(photos)} photos have about {least:.1f} MiB at JPEG quality {QUALITIES[-1]}, and "
-            f"beside code, weights and wheels {parts} parts of {part_size:g} MiB have "
-            f"{free / MEBIBYTE:.1f} MiB for them: take fewer photos, or more or larger parts"
+            f"beside code, weights and wheels {parts} x {part_size:g} MiB leave them "
+            f"{free / MEBIBYTE:.1f}: take fewer photos, or more or larger parts"
         )
     contents = {"parts": len(bins), "files": sum(map(len, bins)), "photos": len(photos)}
     bins[0].insert(0, (start.CONTENTS, json.dumps(contents).encode()))
@@ -215,7 +215,7 @@ def _encoded(photos: list[tuple[Path, str]], size: int, quality: int) -> list[Me
         try:
             return list(pool.map(encode, photos))
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
 
 
 def _cost(member: Member) -> int:

@@ -148,8 +148,9 @@ def main() -> int:
     from freefill.offline.run import run
 
     out, init = given.out.resolve(), init and init.resolve()
-    # The settings name files beside them.
+    # The settings name files beside them; and a lent machine may have no home to write to.
     os.chdir(work)
+    os.environ.setdefault("XDG_CACHE_HOME", str(work / "cache"))
     return run(
         out,
         Path(SETTINGS),
