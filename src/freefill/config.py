@@ -330,6 +330,11 @@ def from_dict(values: dict[str, Any]) -> Config:
             "model.discriminator is 'features', those of the perceptual loss, "
             "but loss.perceptual is 0"
         )
+    if config.data.synthetic and not config.data.resident:
+        raise ConfigError(
+            f"data.synthetic is {config.data.synthetic}, which resident photos alone have: set "
+            "data.resident, or leave it out"
+        )
     if not config.train.stages:
         raise ConfigError("train.stages is empty: at least one stage is needed")
     for name in ("preview_every", "save_every"):

@@ -50,21 +50,21 @@ def test_every_gate_of_the_network_in_its_order(
     gated = [name for name, module in light.named_modules() if hasattr(module, "features_and_gate")]
     assert set(found) == {*gated, "copies"}
     assert found["stem"].shape == (1, 32, 48)  # of 64x96: padded to multiples of 16
-    assert found["deep.0.conv"].shape == (1, 4, 6)
+    assert found["deep1.0.conv"].shape == (1, 4, 6)
     assert all(((maps >= 0) & (maps <= 1)).all() for maps in found.values())
 
 
 def test_gates_are_those_that_were_used(light: Light, image: np.ndarray, hole: np.ndarray) -> None:
     before = filled(light, image, hole)
-    closed = inspect_gates(light, image, hole)["mend2.conv"]
-    conv = light.mend2.conv.conv
+    closed = inspect_gates(light, image, hole)["refine2.0.conv"]
+    conv = light.refine2[0].conv.conv
     bias = conv.bias
     assert bias is not None
     kept = bias.detach().clone()
     try:
         with torch.no_grad():
             bias[-1] -= 100  # the gate's own logit
-        shut = inspect_gates(light, image, hole)["mend2.conv"]
+        shut = inspect_gates(light, image, hole)["refine2.0.conv"]
         after = filled(light, image, hole)
     finally:
         with torch.no_grad():

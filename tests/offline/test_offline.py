@@ -210,7 +210,8 @@ def test_wheels_and_weights_are_those_that_are_named(examples: Path, tmp_path: P
     assert (tmp_path / "work/site/tiny_module.py").read_text() == "VALUE = 3\n"
     inside = {name for name in members(made) if name.split("/")[0] in ("init", "wheels")}
     assert inside == {
-        "init/average.safetensors", "init/run.json", "wheels/tiny-1-py3-none-any.whl"
+        "init/average.safetensors", "init/discriminator.safetensors", "init/run.json",
+        "wheels/tiny-1-py3-none-any.whl",
     }  # fmt: skip
 
 

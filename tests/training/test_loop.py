@@ -291,14 +291,16 @@ def test_colours_and_choice_of_patches_have_losses_of_their_own(
 ) -> None:
     seen: list[Progress] = []
     config = small(
-        "loss.l1=0", "loss.coarse=3", "loss.match=0.5", "loss.low=2", "train.log_every=1", steps=4
-    )
+        "loss.l1=0", "loss.coarse=3", "loss.match=0.5", "loss.low=2", "loss.lower=1.5",
+        "train.log_every=1", steps=4,
+    )  # fmt: skip
     train(examples, tmp_path / "run", config, stop_at=2, say=silent, report=seen.append)
     values = seen[0].values
     assert values["coarse"] > 0
     assert values["match"] > 0
     assert values["low"] > 0
     expected = 3 * values["coarse"] + 0.5 * values["match"] + 2 * values["low"]
+    expected += 1.5 * values["lower"]
     assert values["generator"] == pytest.approx(expected, rel=1e-4)
 
 
@@ -393,6 +395,7 @@ def test_the_rate_falls_at_the_end_alone_where_there_is_a_cooldown() -> None:
     # Where time is limited, the share of it that has passed counts if it is more.
     assert loop._rate(20, late.train, 0.9) == pytest.approx(rates[100], abs=1e-6)
     assert loop._rate(20, late.train, 1.5) == pytest.approx(0.01)
+    assert loop._rate(4, late.train, 1.0) == pytest.approx(0.01)  # in the warm-up as well
     assert loop._rate(100, late.train, 0.1) == rates[100]
 
 
@@ -422,7 +425,20 @@ def test_a_run_stops_when_its_time_is_up_and_leaves_average_weights(
     assert average["command"] == "typed"
     for name, tensor in state["ema"].items():
         torch.testing.assert_close(average["ema"][name], tensor.half().float())
-    assert (run / "average" / "discriminator.safetensors").stat().st_size > 0
+    critic = average["discriminator"]
+    for name, tensor in state["discriminator"].items():
+        torch.testing.assert_close(critic[name], tensor.half().float())
+    # The next run goes on from both.
+    begun = small(steps=2)
+    train(examples, tmp_path / "on", begun, stop_at=1, init=average["ema"],
+          init_discriminator=critic, say=said.append)  # fmt: skip
+    assert "the discriminator goes on from the one that was given" in said
+    kept = checkpoint.load(tmp_path / "on")["discriminator"]  # it rests in the first stage
+    for name, tensor in critic.items():
+        torch.testing.assert_close(kept[name], tensor)
+    other = {name: tensor[:1] for name, tensor in critic.items()}
+    train(examples, tmp_path / "off", begun, stop_at=1, init_discriminator=other, say=said.append)
+    assert any(line.startswith("the discriminator starts fresh") for line in said)
     assert not list((run / "average").glob("*.partial"))
 
 

@@ -92,6 +92,7 @@ def train(
     """
     need_lab()
     from freefill import config as settings
+    from freefill.export import averages
     from freefill.export.export import initial_weights, source_card
     from freefill.training import processes
     from freefill.training.loop import train as run_training
@@ -103,6 +104,9 @@ def train(
         )
     chosen = settings.load(config, set_ or [])
     init = initial_weights(init_from) if init_from else None
+    critic = None
+    if init_from and averages.is_average(Path(init_from)):
+        critic = averages.load(Path(init_from)).get("discriminator")
     base = source_card(init_from) if init_from else {}
     _check_variant(base, chosen.model)
     try:
@@ -112,6 +116,7 @@ def train(
             chosen,
             resume=resume,
             init=init,
+            init_discriminator=critic,
             origin=init_from or "random weights",
             source_card=base,
             command=shlex.join(["freefill", *sys.argv[1:]]),

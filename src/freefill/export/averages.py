@@ -1,9 +1,10 @@
 """Average weights of a run that was made elsewhere: its tensors, and what a card says of it.
 
 A checkpoint holds optimizers and a discriminator and is some hundred megabytes. What a run on
-another machine hands over is a folder of two small files: ``average.safetensors``, the moving
-average (fp16 or float32, named as in a checkpoint's ``ema``), and ``run.json``, the plain values of
-the checkpoint (:data:`NEEDED`, and if it likes ``started_from``, ``source_card``, ``command``).
+another machine hands over is a folder of small files: ``average.safetensors``, the moving average
+(fp16 or float32, named as in a checkpoint's ``ema``), ``discriminator.safetensors``, for who wants
+to go on, which may be missing, and ``run.json``, the plain values of the checkpoint
+(:data:`NEEDED`, and if it likes ``started_from``, ``source_card``, ``command``).
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load_file
+from torch import Tensor
 
 from freefill.errors import CheckpointError, WeightsError
 from freefill.export.headers import check_header
 from freefill.training import checkpoint
 
 TENSORS = "average.safetensors"
+DISCRIMINATOR = "discriminator.safetensors"
 RUN = "run.json"
 NEEDED = ("step", "seconds", "cpu_seconds", "photos", "hardware", "config")
 """Keys of ``run.json``, with the meaning that they have in a checkpoint."""
@@ -46,7 +49,8 @@ def load(run: Path) -> dict[str, Any]:
             ``average.safetensors``.
 
     Returns:
-        A checkpoint's state; of average weights only what ``run.json`` holds, and ``ema``, float32.
+        A checkpoint's state; of average weights only what ``run.json`` holds, and ``ema`` and, if
+        it is there, ``discriminator``, float32.
 
     Raises:
         CheckpointError: If there is none, or it is damaged or not complete.
@@ -58,13 +62,19 @@ def load(run: Path) -> dict[str, Any]:
         return checkpoint.load(run)
     folder = run.parent if run.name == TENSORS else run
     state = _read(folder / RUN)
-    path = folder / TENSORS
+    state["ema"] = _tensors(folder / TENSORS)
+    if (folder / DISCRIMINATOR).is_file():
+        state["discriminator"] = _tensors(folder / DISCRIMINATOR)
+    return state
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
     check_header(path)
     try:
         tensors = load_file(path)
     except Exception as error:  # its own exception type derives from Exception alone
         raise WeightsError(f"{path} cannot be read: {error}") from None
-    return state | {"ema": {name: tensor.float() for name, tensor in tensors.items()}}
+    return {name: tensor.float() for name, tensor in tensors.items()}
 
 
 def _read(path: Path) -> dict[str, Any]:

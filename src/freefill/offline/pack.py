@@ -163,8 +163,9 @@ def _weights(network: Path | None, init: Path | None) -> Iterator[Member]:
                 "the folder 'average' of a run"
             )
         folder = init.parent if init.name == averages.TENSORS else init
-        for name in (averages.TENSORS, averages.RUN):
-            yield f"{start.INIT}/{name}", (folder / name).read_bytes()
+        for name in (averages.TENSORS, averages.RUN, averages.DISCRIMINATOR):
+            if (folder / name).is_file():
+                yield f"{start.INIT}/{name}", (folder / name).read_bytes()
 
 
 def _wheels(folder: Path) -> Iterator[Member]:

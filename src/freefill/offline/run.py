@@ -51,6 +51,7 @@ def run(
             load(settings, overrides),
             resume=resume,
             init=state.get("ema"),
+            init_discriminator=state.get("discriminator"),
             origin=str(init) if state else "random weights",
             source_card=state.get("source_card") or {},
             command=command,

@@ -10,8 +10,8 @@ from torch.utils.tensorboard import SummaryWriter
 
 COLUMNS = (
     "step", "images", "epoch", "minutes", "cpu_minutes", "img_s", "lr", "generator", "l1", "low",
-    "coarse", "match", "sketch", "perceptual", "adversarial", "discriminator", "score_real",
-    "score_fake", "r1", "val_l1",
+    "lower", "coarse", "match", "sketch", "perceptual", "adversarial", "discriminator",
+    "score_real", "score_fake", "r1", "val_l1",
 )  # fmt: skip
 
 

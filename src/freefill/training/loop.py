@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +25,9 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from freefill.config import Config, TrainConfig, from_dict
-from freefill.data.batches import Batches, Steps
+from freefill.data.batches import Batch, Batches, Steps
 from freefill.data.resident import ResidentBatches
-from freefill.data.sources import Folder, open_source
+from freefill.data.sources import Folder, Source, open_source
 from freefill.errors import ConfigError, TrainingError
 from freefill.models import build_discriminator, build_generator
 from freefill.training import checkpoint, previews, processes, start
@@ -56,6 +56,7 @@ def train(
     *,
     resume: bool = False,
     init: dict[str, Tensor] | None = None,
+    init_discriminator: dict[str, Tensor] | None = None,
     origin: str = "random weights",
     source_card: dict[str, Any] | None = None,
     command: str = "",
@@ -77,12 +78,14 @@ def train(
         config: All settings; a resumed run takes its own from its checkpoint.
         resume: Go on from the run's last checkpoint.
         init: Weights of the generator to start from.
+        init_discriminator: Weights of the discriminator to start from, if they fit.
         origin: What those are, for the card.
         source_card: The card of those: their licence and sources go with what is made of them.
         command: What a person typed, for the card.
         stop_at: Stop, with a checkpoint, after this many steps in all.
-        seconds_at_most: Stop, with a checkpoint, after about so many seconds in this call; the
-            learning rate falls by then as it would by the last step.
+        seconds_at_most: Stop, with a checkpoint, after about so many seconds in this call, all that
+            comes before the first step included; the learning rate falls by then as it would by the
+            last step.
         average_every: Seconds after which the average weights are written each time, in fp16: see
             :func:`freefill.training.checkpoint.save_average`.
         say: Called with lines for people, in the first process alone.
@@ -97,6 +100,7 @@ def train(
             written to.
         TrainingError: If a loss is not a number, or `torchrun` has been killed.
     """
+    begun = time.monotonic()
     # The settings of a resumed run lie in its checkpoint, which one process reads for all of them.
     fabric = processes.launch("32-true")
     parent, lock = os.getppid(), ExitStack()
@@ -130,7 +134,7 @@ def train(
             f"the checkpoint was trained on {state['photos']} photos: from here on the run differs "
             "from an uninterrupted one"
         )
-    batches = Batches(photos, config, fabric.global_rank, fabric.world_size)
+    Batches(photos, config, fabric.global_rank, fabric.world_size)  # refuses what cannot be shared
     say(_shares(settings, fabric.world_size))
     preview = previews.Preview(photos.held, settings.stages[-1].crop)
 
@@ -140,6 +144,8 @@ def train(
     discriminator = build_discriminator(config.model, settings.stages[-1].crop, guided)
     if init is not None:
         start.start_from(generator, init, say)
+    if init_discriminator is not None:
+        start.discriminator_from(discriminator, init_discriminator, say)
     if settings.channels_last:
         start.channels_last(generator)
         start.channels_last(discriminator)
@@ -206,20 +212,13 @@ def train(
     log = Log(run, first) if alone else None
     last = min(settings.steps, stop_at or settings.steps)
     clock, cpu_clock, marked, step = time.monotonic(), time.process_time(), first, first
-    begun = averaged = clock
+    averaged = clock
     share = 0.0
     means = Means()
     path = run / checkpoint.NAME
-    source = batches.ahead(first)
-    if config.data.resident:
-        if not isinstance(photos, Folder):
-            raise ConfigError("data.resident is set: --data names a folder of photos then")
-        if fabric.world_size > 1:
-            raise ConfigError("data.resident is set, which is for one process alone")
-        source = ResidentBatches(photos, config, fabric.device, say).ahead(first)
-    elif config.data.workers:
-        source = Steps(str(data), config, fabric.global_rank, fabric.world_size).ahead(first)
+    source: Iterator[list[Batch]] = iter(())
     try:
+        source = _source(str(data), photos, config, fabric, say).ahead(first)
         for step in range(first, last):
             if processes.orphaned(parent):
                 raise TrainingError(
@@ -273,11 +272,27 @@ def train(
         say(f"stopped in step {step + 1}; go on with --resume from {path}")
         raise
     finally:
-        source.close()  # type: ignore[attr-defined]
+        if hasattr(source, "close"):
+            source.close()
         if log is not None:
             log.close()
         lock.close()
     return path
+
+
+def _source(
+    data: str, photos: Source, config: Config, fabric: Fabric, say: Callable[[str], None]
+) -> Batches | ResidentBatches | Steps:
+    """Choose what makes the batches: a thread, processes, or the device itself."""
+    if config.data.resident:
+        if not isinstance(photos, Folder):
+            raise ConfigError("data.resident is set: --data names a folder of photos then")
+        if fabric.world_size > 1:
+            raise ConfigError("data.resident is set, which is for one process alone")
+        return ResidentBatches(photos, config, fabric.device, say)
+    if config.data.workers:
+        return Steps(data, config, fabric.global_rank, fabric.world_size)
+    return Batches(photos, config, fabric.global_rank, fabric.world_size)
 
 
 def _shares(settings: TrainConfig, world: int) -> str:
@@ -303,13 +318,12 @@ def _rate(step: int, settings: TrainConfig, share: float = 0.0) -> float:
 
     ``share`` is that of the time which has passed, where time is limited.
     """
-    if step < settings.warmup:
-        return (step + 1) / settings.warmup
+    rise = min(1.0, (step + 1) / settings.warmup) if settings.warmup else 1.0
     if not settings.decay:
-        return 1.0
+        return rise
     share = max(share, (step - settings.warmup) / max(1, settings.steps - settings.warmup))
     left = max(0.0, 1 - (1 - share) / settings.cooldown)
-    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, left)))
+    return min(rise, 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, left))))
 
 
 def _millions(network: nn.Module) -> str:

@@ -128,3 +128,19 @@ def start_from(generator: nn.Module, init: dict[str, Tensor], say: Say) -> None:
     say(f"starting from {taken:,} given parameters of {total:,}")
     if fresh:
         say(f"{len(fresh)} tensors start fresh, not given in this shape: {fresh[0]} first")
+
+
+def discriminator_from(discriminator: nn.Module, init: dict[str, Tensor], say: Say) -> None:
+    """Give a discriminator the weights of another one, if it is of the same kind.
+
+    Args:
+        discriminator: Takes them.
+        init: Tensors by name.
+        say: Told whether they fit.
+    """
+    own = discriminator.state_dict()
+    if any(k not in init or init[k].shape != v.shape for k, v in own.items()):
+        say("the discriminator starts fresh: the one that was given is of another kind")
+        return
+    discriminator.load_state_dict({k: init[k].float() for k in own})
+    say("the discriminator goes on from the one that was given")
