@@ -19,9 +19,9 @@ import numpy as np
 from PIL import Image
 
 from freefill import Inpainter
-from freefill.data.photos import list_photos
-from freefill.evaluation.metrics.lpips import lpips
-from freefill.image import Picture
+from freefill.imaging.picture import Picture
+from freefill.lab.data.photos import list_photos
+from freefill.lab.evaluation.metrics.lpips import lpips
 from measured import measured_with
 
 Pixels = np.ndarray

@@ -112,7 +112,7 @@ def once(run: Run, side: int) -> tuple[float, int]:
 def runner(what: str, file: Path) -> Run:
     """Load one of the three."""
     if what != "literal":
-        from freefill.engines.onnx import OnnxEngine
+        from freefill.pipeline.engines.onnx import OnnxEngine
         from freefill.weights import registry
 
         path = file if what == "deepfill" else registry.find("light").path
@@ -134,7 +134,7 @@ def random_network() -> object:
     """Build ``deepfill`` with the same random weights each time, large enough for real pictures."""
     import torch
 
-    from freefill.models.deepfill import DeepFill
+    from freefill.lab.models.deepfill import DeepFill
 
     torch.manual_seed(0)
     network = DeepFill().eval()
@@ -146,7 +146,7 @@ def random_network() -> object:
 
 def write(file: Path) -> None:
     """Export the random network in float32."""
-    from freefill.export.onnx import to_onnx
+    from freefill.lab.export.onnx import to_onnx
 
     file.write_bytes(to_onnx(random_network(), half=False).SerializeToString())
 

@@ -18,11 +18,13 @@ import numpy as np
 import torch
 from PIL import Image
 
-from freefill import Inpainter, detail, references
-from freefill.data.photos import list_photos
-from freefill.evaluation import rivals
+from freefill import Inpainter
+from freefill.lab.data.photos import list_photos
+from freefill.lab.evaluation import rivals
+from freefill.lab.models.lpips import Lpips
 from freefill.masks.presets import free_form
-from freefill.models.lpips import Lpips
+from freefill.pipeline import detail_transfer
+from freefill.weights import third_party
 from measured import measured_with
 
 LONG, HOLE, CROP, CROPS = 2048, 760, 256, 6
@@ -37,7 +39,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write the table here, too")
     parser.add_argument("--sheet", type=Path, help="draw crops of the first photos at 100 %%")
     arguments = parser.parse_args()
-    lpips = Lpips.load(references.fetch("lpips_alex", lambda _: None), "alex").eval()
+    lpips = Lpips.load(third_party.fetch("lpips_alex", lambda _: None), "alex").eval()
     fills = methods()
     found: dict[str, list[float]] = {name: [] for name in fills}
     names, rows = [], []
@@ -76,14 +78,14 @@ def methods() -> dict[str, Fill]:
         return np.asarray(inpainter(image=photo, mask_image=hole))
 
     def without(photo: np.ndarray, hole: np.ndarray) -> np.ndarray:
-        choose = detail.choose
-        detail.choose = lambda *_: None  # what is done where nothing is known: enlarging
+        choose = detail_transfer.choose
+        detail_transfer.choose = lambda *_: None  # what is done where nothing is known: enlarging
         try:
             return with_detail(photo, hole)
         finally:
-            detail.choose = choose
+            detail_transfer.choose = choose
 
-    migan = rivals.migan(references.fetch("migan", lambda _: None))
+    migan = rivals.migan(third_party.fetch("migan", lambda _: None))
     plain = {
         "detail": with_detail,
         "enlarged alone": without,

@@ -30,16 +30,16 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from scipy.ndimage import distance_transform_edt
 
-from freefill.evaluation import protocol
-from freefill.evaluation.metrics.edges import TOLERANCE, edge_f1, zero_crossings
-from freefill.evaluation.metrics.lpips import lpips
-from freefill.export.export import load_network
-from freefill.guidance.edges import edges
-from freefill.guidance.gates import correlations, look
-from freefill.guidance.samples import strokes_of
-from freefill.guidance.sketch import Guidance
-from freefill.image import Box, Picture
-from freefill.inpainter import Inpainter
+from freefill.imaging.picture import Box, Picture
+from freefill.lab.data.guidance_samples import strokes_of
+from freefill.lab.evaluation import protocol
+from freefill.lab.evaluation.metrics.edges import TOLERANCE, edge_f1, zero_crossings
+from freefill.lab.evaluation.metrics.lpips import lpips
+from freefill.lab.export.export import load_network
+from freefill.lab.gates.gates import correlations, look
+from freefill.pipeline.guidance import Guidance
+from freefill.pipeline.inpainter import Inpainter
+from freefill.vision.edges import edges
 from measured import measured_with
 
 Lines = NDArray[np.bool_]

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from freefill.guidance.edges import edges
-from freefill.guidance.sketch import Guidance
-from freefill.image import Picture
-from freefill.inpainter import Inpainter
-from freefill.sheet import HOLE, row, sheet
+from freefill.imaging.contact_sheet import HOLE, row, sheet
+from freefill.imaging.picture import Picture
+from freefill.pipeline.guidance import Guidance
+from freefill.pipeline.inpainter import Inpainter
+from freefill.vision.edges import edges
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SIDE = 256

@@ -22,10 +22,10 @@ import numpy as np
 from PIL import Image
 
 from freefill import Inpainter
-from freefill.compositing import rim
-from freefill.evaluation.metrics.lpips import lpips
-from freefill.masks.shape import grow
+from freefill.lab.evaluation.metrics.lpips import lpips
+from freefill.masks.morphology import grow
 from freefill.tasks.harmonise import harmonise, to_opponent, to_rgb
+from freefill.vision.compositing import rim
 from measured import measured_with
 from pairs import photos, table
 from recompose import SIDE, middle, shape

@@ -2,7 +2,7 @@
 
 Every patch is a filter of a convolution, every table of all patches by all patches is held whole,
 fusing is a convolution of that table with an identity of 3x3, and each picture of a batch is looked
-at alone. It computes the same numbers as ``freefill.models.deepfill``, whose weights it takes.
+at alone. It computes the same numbers as ``freefill.lab.models.deepfill``, whose weights it takes.
 """
 
 from __future__ import annotations
@@ -11,9 +11,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from freefill.layers.padding import pad_same
-from freefill.layers.resize import nearest_aligned
-from freefill.models.deepfill import COARSE, DILATED, JOINED, MATCHED, MATCHING, DeepFill, LayerSpec
+from freefill.lab.layers.padding import pad_same
+from freefill.lab.layers.resize import nearest_aligned
+from freefill.lab.models.deepfill import (
+    COARSE,
+    DILATED,
+    JOINED,
+    MATCHED,
+    MATCHING,
+    DeepFill,
+    LayerSpec,
+)
 
 
 class Literal:

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
-from freefill.config import Config, DataConfig, StageConfig, TrainConfig
-from freefill.data.batches import Batches, Steps
-from freefill.data.packing.run import Options, pack
-from freefill.data.sources import open_source
-from freefill.engines.cores import available_cores
+from freefill.lab.config import Config, DataConfig, StageConfig, TrainConfig
+from freefill.lab.data.batches import Batches, Steps
+from freefill.lab.data.packing.run import Options, pack
+from freefill.lab.data.sources import open_source
+from freefill.pipeline.engines.cpu_count import available_cores
 
 BATCH, STEPS, SHORT = 8, 150, 10
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from freefill.inpainter import PIPELINE
+from freefill.pipeline.inpainter import PIPELINE
 from freefill.weights import registry
 
 

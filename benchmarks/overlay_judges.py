@@ -1,4 +1,4 @@
-"""Fit the judges of freefill.overlays: what tells an overlay from a branch.
+"""Fit the judges of freefill.vision.overlays: what tells an overlay from a branch.
 
     python benchmarks/overlay_judges.py --data data/train [--photos 160] [--kinds dust text]
 
@@ -17,9 +17,9 @@ import numpy as np
 from PIL import Image
 
 import drawn
-from freefill.data.photos import list_photos
-from freefill.masks.shape import grow
-from freefill.overlays import dust, glyphs, scratches
+from freefill.lab.data.photos import list_photos
+from freefill.masks.morphology import grow
+from freefill.vision.overlays import dust, glyphs, scratches
 
 Measured = tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]
 """Measures, share on the true mask, pixels; one entry a candidate."""

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from freefill.data.packing.run import Options, Summary, pack
+from freefill.lab.data.packing.run import Options, Summary, pack
 
 
 def main() -> None:

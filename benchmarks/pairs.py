@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from freefill.data.photos import list_photos
+from freefill.lab.data.photos import list_photos
 
 Pixels = np.ndarray
 

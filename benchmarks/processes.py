@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from freefill.engines.cores import available_cores
+from freefill.pipeline.engines.cpu_count import available_cores
 
 CONFIG = Path(__file__).parents[1] / "configs/light.toml"
 EVERY, ROWS = 5, 4

@@ -20,8 +20,8 @@ import numpy as np
 import pyarrow.parquet as parquet
 from PIL import Image, ImageOps
 
-from freefill.engines.cores import available_cores
 from freefill.masks.presets import free_form
+from freefill.pipeline.engines.cpu_count import available_cores
 from speed import EXAMPLES, process
 
 SIDE = 512

@@ -25,13 +25,14 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from freefill import Inpainter, references
+from freefill import Inpainter
 from freefill.errors import MaskError
-from freefill.evaluation.metrics.lpips import lpips
-from freefill.image import Picture
-from freefill.masks.shape import bounds, grow
-from freefill.segmenters.choosing import available, segment
-from freefill.segmenters.prompt import prompt
+from freefill.imaging.picture import Picture
+from freefill.lab.evaluation.metrics.lpips import lpips
+from freefill.masks.morphology import bounds, grow
+from freefill.vision.segmentation.choosing import available, segment
+from freefill.vision.segmentation.prompt import prompt
+from freefill.weights import third_party
 from measured import measured_with
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -78,7 +79,7 @@ def main() -> None:
     parser.add_argument("--segmenters", nargs="+", help="these alone, of those that are there")
     parser.add_argument("--few", action="store_true", help="5 photos, to try it out")
     arguments = parser.parse_args()
-    references.fetch("lpips_alex", lambda _: None)
+    third_party.fetch("lpips_alex", lambda _: None)
     inpainter = Inpainter()
     names = [n for n in available()[::-1] if n in (arguments.segmenters or available())]
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))

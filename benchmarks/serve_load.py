@@ -31,8 +31,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from freefill.engines.cores import available_cores
 from freefill.masks.presets import free_form
+from freefill.pipeline.engines.cpu_count import available_cores
 from serve import BOUNDARY, form
 from speed import EXAMPLES
 

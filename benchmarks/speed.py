@@ -25,9 +25,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from freefill import Inpainter, references
-from freefill.evaluation import rivals
+from freefill import Inpainter
+from freefill.lab.evaluation import rivals
 from freefill.masks.presets import by_ratio, free_form
+from freefill.weights import third_party
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 SIDE = 512
@@ -64,7 +65,7 @@ def main() -> None:
 
     inpainter = Inpainter()
     # The method as it is: what makes it fair in an evaluation is not part of its time.
-    migan = rivals.migan(references.fetch("migan", lambda _: None))
+    migan = rivals.migan(third_party.fetch("migan", lambda _: None))
 
     def ours(image: np.ndarray, hole: np.ndarray) -> None:
         inpainter(image=image, mask_image=hole)

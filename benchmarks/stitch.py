@@ -21,12 +21,12 @@ import numpy as np
 from PIL import Image
 
 from freefill import Inpainter
-from freefill.alignment import align
 from freefill.errors import ImageError
-from freefill.evaluation.metrics.lpips import lpips
-from freefill.image import Picture
-from freefill.masks.shape import grow
+from freefill.imaging.picture import Picture
+from freefill.lab.evaluation.metrics.lpips import lpips
+from freefill.masks.morphology import grow
 from freefill.tasks.stitch import stitch
+from freefill.vision.alignment import align
 from measured import measured_with
 from pairs import photos, table
 

@@ -25,12 +25,12 @@ import numpy as np
 from PIL import Image
 
 from freefill import Inpainter
-from freefill.data.photos import list_photos
 from freefill.errors import ImageError
-from freefill.evaluation.metrics.lpips import lpips
-from freefill.image import Picture
+from freefill.imaging.picture import Picture
+from freefill.imaging.rotate import turned
+from freefill.lab.data.photos import list_photos
+from freefill.lab.evaluation.metrics.lpips import lpips
 from freefill.tasks.straighten import straighten
-from freefill.turning import turned
 from measured import measured_with
 
 ANGLES = (2, -3, 4, -5, 6, -8)

@@ -20,14 +20,14 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
-from freefill.config import Config, load
-from freefill.data.batches import Batches
-from freefill.data.resident import ResidentBatches
-from freefill.data.sources import Folder, open_source
-from freefill.models import build_discriminator, build_generator
-from freefill.training import start
-from freefill.training.ema import Ema
-from freefill.training.step import Networks, Step, composite
+from freefill.lab.config import Config, load
+from freefill.lab.data.batches import Batches
+from freefill.lab.data.resident import ResidentBatches
+from freefill.lab.data.sources import Folder, open_source
+from freefill.lab.models import build_discriminator, build_generator
+from freefill.lab.training import start
+from freefill.lab.training.ema import Ema
+from freefill.lab.training.step import Networks, Step, composite
 
 
 def main() -> None:

@@ -18,8 +18,8 @@ import numpy as np
 from PIL import Image
 
 from freefill import Inpainter
-from freefill.data.photos import list_photos
-from freefill.evaluation.metrics.lpips import lpips
+from freefill.lab.data.photos import list_photos
+from freefill.lab.evaluation.metrics.lpips import lpips
 from freefill.tasks.uncrop import uncrop
 from measured import measured_with
 

@@ -22,14 +22,14 @@ from PIL import Image
 
 import drawn
 from freefill import Inpainter
-from freefill.data.photos import list_photos
 from freefill.errors import MaskError
-from freefill.evaluation.metrics.lpips import lpips
-from freefill.evaluation.rivals import telea
-from freefill.image import Picture
-from freefill.masks.shape import grow
-from freefill.overlays.finding import find
+from freefill.imaging.picture import Picture
+from freefill.lab.data.photos import list_photos
+from freefill.lab.evaluation.metrics.lpips import lpips
+from freefill.lab.evaluation.rivals import telea
+from freefill.masks.morphology import grow
 from freefill.tasks.unmark_stack import unmark_stack
+from freefill.vision.overlays.finding import find
 from measured import measured_with
 
 Pixels = np.ndarray

@@ -28,8 +28,8 @@ import numpy as np
 from PIL import Image
 
 from freefill import Inpainter
-from freefill.data.photos import list_photos
-from freefill.evaluation.metrics.lpips import lpips
+from freefill.lab.data.photos import list_photos
+from freefill.lab.evaluation.metrics.lpips import lpips
 from freefill.tasks.video import video
 from freefill.video.reading import Clip
 from measured import measured_with

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from freefill.cli import main
-from freefill.inpainter import Inpainter
+from freefill.pipeline.inpainter import Inpainter
 
 Ran = subprocess.CompletedProcess[str]
 Run = Callable[..., Ran]

@@ -18,11 +18,11 @@ from typing import Any
 
 from bundling import choosing, documents, golden, measuring, options
 from bundling.exchange import exchange
-from freefill import references
 from freefill.errors import ConfigError, FreefillError, WeightsError
-from freefill.evaluation import protocol
-from freefill.export.export import export
-from freefill.inpainter import PIPELINE, Inpainter
+from freefill.lab.evaluation import protocol
+from freefill.lab.export.export import export
+from freefill.pipeline.inpainter import PIPELINE, Inpainter
+from freefill.weights import third_party
 from freefill.weights.registry import Weights
 from scoring.progress import Progress
 
@@ -122,7 +122,7 @@ def _again(args: argparse.Namespace, root: Path, command: str) -> int:
     if kept and (lines := golden.differences(kept, {k: v for k, v in fills.items() if k in kept})):
         raise ConfigError(
             f"{weights.short} fills otherwise than before, and PIPELINE is still {PIPELINE} "
-            f"({lines[0]}): raise it in src/freefill/inpainter.py if that is meant"
+            f"({lines[0]}): raise it in src/freefill/pipeline/inpainter.py if that is meant"
         )
     # As they are where they still hold: another processor's roundings are no news.
     fills |= {name: content for name, content in kept.items() if name in fills}
@@ -151,7 +151,7 @@ def _held(args: argparse.Namespace, root: Path) -> choosing.Held | None:
         return None
     held = choosing.Held.read(root, args.held)
     protocol.check(protocol.load(args.manifest or root / options.MANIFEST), args.data)
-    references.fetch("lpips_alex", _say)
+    third_party.fetch("lpips_alex", _say)
     return held
 
 

@@ -11,9 +11,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from freefill import references
 from freefill.errors import FreefillError
-from freefill.image import write_atomically
+from freefill.imaging.picture import write_atomically
+from freefill.weights import third_party
 from scoring import comparing, measuring, networks, photos, sheets, tables
 from scoring.progress import Progress
 
@@ -95,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _score(args: argparse.Namespace, root: Path) -> None:
     held = photos.held_out(root / photos.LIST, args.data)
-    references.fetch("lpips_alex", _say)
+    third_party.fetch("lpips_alex", _say)
     found = networks.find(args.networks, args.work / "networks", _say)
     values = []
     for network in found:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from freefill.errors import FreefillError, FreefillWarning
-    from freefill.inpainter import Inpainter, fill
+    from freefill.pipeline.inpainter import Inpainter, fill
     from freefill.weights.registry import list_weights
 
 __version__ = "0.1.0"
@@ -24,8 +24,8 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 _PLACES = {
     "FreefillError": "freefill.errors",
     "FreefillWarning": "freefill.errors",
-    "Inpainter": "freefill.inpainter",
-    "fill": "freefill.inpainter",
+    "Inpainter": "freefill.pipeline.inpainter",
+    "fill": "freefill.pipeline.inpainter",
     "list_weights": "freefill.weights.registry",
 }
 

@@ -69,7 +69,7 @@ def test_doctor_fails_where_the_fill_is_wrong(
     command: Run, monkeypatch: pytest.MonkeyPatch, answer: Callable[[Any, Any], Any], word: str
 ) -> None:
     monkeypatch.setattr(Broken, "answer", staticmethod(answer), raising=False)
-    monkeypatch.setattr("freefill.inpainter.Inpainter", Broken)
+    monkeypatch.setattr("freefill.pipeline.inpainter.Inpainter", Broken)
     ran = command("doctor")
     assert ran.returncode == 1
     assert "self-test: FAILED" in ran.stdout

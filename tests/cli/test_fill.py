@@ -15,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from freefill.inpainter import Inpainter
+from freefill.pipeline.inpainter import Inpainter
 
 Photo = NDArray[np.uint8]
 Hole = NDArray[np.bool_]

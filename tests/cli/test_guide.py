@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from freefill.guidance.edges import edges
-from freefill.inpainter import Inpainter
+from freefill.pipeline.inpainter import Inpainter
+from freefill.vision.edges import edges
 
 Run = Callable[..., "CompletedProcess[str]"]
 

@@ -119,7 +119,7 @@ def test_licence_and_variant_of_foreign_weights_are_kept(
 
     from safetensors.torch import save_file
 
-    from freefill.models.deepfill import DeepFill, Variant
+    from freefill.lab.models.deepfill import DeepFill, Variant
 
     theirs = tmp_path / "theirs.safetensors"
     save_file(DeepFill(variant=Variant(fuse=False)).state_dict(), theirs)

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from freefill.cli.pack import lines_of_progress
-from freefill.data.packing.run import Progress
+from freefill.lab.data.packing.run import Progress
 
 Run = Callable[..., "CompletedProcess[str]"]
 
@@ -210,7 +210,7 @@ def test_refused_in_one_line(
 
 def test_nothing_heavy_is_loaded() -> None:
     code = (
-        "import sys, freefill.cli.pack, freefill.data.packing.run\n"
+        "import sys, freefill.cli.pack, freefill.lab.data.packing.run\n"
         "print([n for n in ('torch', 'onnxruntime', 'imagehash', 'scipy') if n in sys.modules])"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

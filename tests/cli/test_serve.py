@@ -16,8 +16,8 @@ from typing import Any
 import httpx
 import pytest
 
-from freefill.image import Picture
-from freefill.inpainter import Inpainter
+from freefill.imaging.picture import Picture
+from freefill.pipeline.inpainter import Inpainter
 
 Run = Any
 

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from playwright.sync_api import expect
 from scipy.ndimage import binary_dilation
 
-from freefill.evaluation.metrics.edges import edge_f1, zero_crossings
+from freefill.lab.evaluation.metrics.edges import edge_f1, zero_crossings
 
 Lines = NDArray[np.bool_]
 BOX = ((40.0, 110.0), (170.0, 220.0))

@@ -10,7 +10,7 @@ import pytest
 from hand import Studio
 from PIL import Image
 
-from freefill.masks.shape import grow
+from freefill.masks.morphology import grow
 
 
 def _png(hole: np.ndarray) -> str:

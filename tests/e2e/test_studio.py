@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import expect
 
-from freefill.image import Picture
-from freefill.inpainter import Inpainter
+from freefill.imaging.picture import Picture
+from freefill.pipeline.inpainter import Inpainter
 
 STROKE = ((150.0, 100.0), (260.0, 160.0), (330.0, 120.0))
 
@@ -241,7 +241,7 @@ def test_soft_brushes_mix_the_fill_and_the_photo(studio: Studio, examples: Path)
 def test_a_mask_is_read_inverted_grown_and_cleared(
     studio: Studio, examples: Path, tmp_path: Path
 ) -> None:
-    from freefill.masks.shape import grow
+    from freefill.masks.morphology import grow
 
     studio.open(_photo(examples))
     with Image.open(examples / "pagoda_mask.png") as image:
@@ -303,7 +303,7 @@ def test_a_saved_jpeg_keeps_its_format_metadata_size_and_other_pixels(
 def test_saving_as_another_format_and_a_photo_of_16_bits(
     studio: Studio, examples: Path, tmp_path: Path
 ) -> None:
-    from freefill.files.writing import encode
+    from freefill.imaging.formats.writer import encode
 
     rows, columns = np.mgrid[0:200, 0:300].astype(np.uint16)
     deep = np.stack([rows * 300, columns * 200, rows + columns], -1)

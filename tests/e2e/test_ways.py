@@ -14,8 +14,8 @@ from hand import Server, Studio
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, expect
 
-from freefill.image import Picture
-from freefill.inpainter import Inpainter
+from freefill.imaging.picture import Picture
+from freefill.pipeline.inpainter import Inpainter
 
 PHONE: dict[str, Any] = {
     "viewport": {"width": 390, "height": 844},

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from freefill.errors import MaskError
-from freefill.image import Picture, Source
+from freefill.imaging.picture import Picture, Source
 from freefill.masks.convert import to_hole
 
 HALF16, HALF32, HALF64 = np.float16(0.5), np.float32(0.5), np.float64(0.5)

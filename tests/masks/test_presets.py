@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from freefill.masks import brush, presets
+from freefill.masks import presets, strokes
 
 EVERY = pytest.mark.parametrize("name", presets.PRESETS)
 
@@ -58,7 +58,7 @@ def test_free_form_covers_what_its_parts_say() -> None:
 def test_free_form_is_a_rectangle_and_strokes() -> None:
     for seed in range(20):
         hole = presets.free_form(128, 128, np.random.default_rng(seed))
-        rectangle = brush.rectangle(128, 128, np.random.default_rng(seed))
+        rectangle = strokes.rectangle(128, 128, np.random.default_rng(seed))
         assert hole[rectangle].all()
         assert hole.sum() > rectangle.sum()
 

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from freefill.image import Box, Picture
-from freefill.inpainter import Inpainter
+from freefill.imaging.picture import Box, Picture
+from freefill.pipeline.inpainter import Inpainter
 from freefill.tasks.recompose import recompose
 
 

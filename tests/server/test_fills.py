@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from starlette.testclient import TestClient
 
-from freefill.image import Picture
-from freefill.inpainter import Inpainter
+from freefill.imaging.picture import Picture
+from freefill.pipeline.inpainter import Inpainter
 
 Answer = Any
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from freefill.image import Picture
-from freefill.inpainter import Inpainter
+from freefill.imaging.picture import Picture
+from freefill.pipeline.inpainter import Inpainter
 from freefill.server.app import build
 from freefill.server.settings import Settings
 from freefill.weights.registry import find

@@ -11,15 +11,15 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from freefill import references
-from freefill.inpainter import Inpainter
+from freefill.pipeline.inpainter import Inpainter
 from freefill.tasks.remove import remove
 from freefill.tasks.segment import segment
+from freefill.weights import third_party
 
 
 @pytest.fixture(autouse=True)
 def nothing_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(references.FOLDER_VARIABLE, str(tmp_path / "none"))
+    monkeypatch.setenv(third_party.FOLDER_VARIABLE, str(tmp_path / "none"))
 
 
 @pytest.fixture(scope="module")

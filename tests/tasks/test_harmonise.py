@@ -10,12 +10,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from freefill.compositing import rim
 from freefill.errors import ConfigError, MaskError
-from freefill.image import Box
-from freefill.inpainter import Inpainter
-from freefill.masks.shape import grow
+from freefill.imaging.picture import Box
+from freefill.masks.morphology import grow
+from freefill.pipeline.inpainter import Inpainter
 from freefill.tasks.harmonise import harmonise
+from freefill.vision.compositing import rim
 
 Photo = NDArray[np.uint8]
 

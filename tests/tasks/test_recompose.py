@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from freefill.errors import ConfigError, MaskError
-from freefill.image import Box, Picture
-from freefill.inpainter import Inpainter
-from freefill.masks.shape import grow
+from freefill.imaging.picture import Box, Picture
+from freefill.masks.morphology import grow
+from freefill.pipeline.inpainter import Inpainter
 from freefill.tasks.recompose import recompose
 
 Photo = NDArray[np.uint8]

@@ -11,13 +11,13 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from freefill import references
 from freefill.errors import ImageError, MaskError, ReferenceMissingError
-from freefill.image import Picture
-from freefill.inpainter import Inpainter
-from freefill.segmenters.prompt import prompt
+from freefill.imaging.picture import Picture
+from freefill.pipeline.inpainter import Inpainter
 from freefill.tasks.remove import remove
 from freefill.tasks.segment import segment
+from freefill.vision.segmentation.prompt import prompt
+from freefill.weights import third_party
 
 Photo = NDArray[np.uint8]
 Hole = NDArray[np.bool_]
@@ -28,7 +28,7 @@ SCENES = {"pagoda": (400, 60), "sunset": (90, 20), "bricks": (150, 160), "street
 @pytest.fixture(autouse=True)
 def nothing_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever runs the tests may have fetched segmenters."""
-    monkeypatch.setenv(references.FOLDER_VARIABLE, str(tmp_path / "none"))
+    monkeypatch.setenv(third_party.FOLDER_VARIABLE, str(tmp_path / "none"))
 
 
 def read(examples: Path, name: str) -> Photo:
@@ -283,8 +283,10 @@ def test_segmenters_are_listed_and_need_no_lab(command: Any) -> None:
         (line,) = [line for line in ran.stdout.splitlines() if line.startswith(f"{name}:")]
         assert "Apache-2.0" in line
         assert line.endswith("not fetched")
-    assert not any(references.REFERENCES[n].for_lab for n in ("u2netp", *references.GROUPS["sam2"]))
-    assert references.REFERENCES["lpips_alex"].for_lab
+    assert not any(
+        third_party.REFERENCES[n].for_lab for n in ("u2netp", *third_party.GROUPS["sam2"])
+    )
+    assert third_party.REFERENCES["lpips_alex"].for_lab
 
 
 def test_details_of_the_mask_are_json(examples: Path) -> None:

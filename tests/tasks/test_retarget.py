@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from freefill.errors import ConfigError, MaskError
-from freefill.inpainter import Inpainter
-from freefill.seams import factor_of, seams
+from freefill.pipeline.inpainter import Inpainter
 from freefill.tasks.retarget import retarget
+from freefill.vision.seam_carving import factor_of, seams
 
 Photo = NDArray[np.uint8]
 

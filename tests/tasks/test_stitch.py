@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from freefill.errors import ExtraMissingError, ImageError
-from freefill.inpainter import Inpainter
+from freefill.pipeline.inpainter import Inpainter
 from freefill.tasks.stitch import stitch
 
 Photo = NDArray[np.uint8]

@@ -16,8 +16,8 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from freefill.errors import ImageError
-from freefill.image import Picture
-from freefill.inpainter import Inpainter
+from freefill.imaging.picture import Picture
+from freefill.pipeline.inpainter import Inpainter
 from freefill.server.app import build
 from freefill.server.settings import Settings
 from freefill.tasks.uncrop import uncrop

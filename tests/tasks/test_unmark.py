@@ -15,8 +15,8 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from starlette.testclient import TestClient
 
 from freefill.errors import ImageError, MaskError
-from freefill.image import Box
-from freefill.inpainter import Inpainter
+from freefill.imaging.picture import Box
+from freefill.pipeline.inpainter import Inpainter
 from freefill.server.app import build
 from freefill.server.settings import Settings
 from freefill.tasks.unmark import unmark

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from freefill.errors import ExtraMissingError, MaskError, VideoError
-from freefill.image import Box
-from freefill.inpainter import Inpainter
+from freefill.imaging.picture import Box
+from freefill.pipeline.inpainter import Inpainter
 from freefill.tasks.video import video
 from freefill.video.flow import widened
 from freefill.video.frames import to_cells

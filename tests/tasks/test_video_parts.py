@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from freefill.errors import MaskError, VideoError
-from freefill.image import Box
-from freefill.inpainter import Inpainter
+from freefill.imaging.picture import Box
+from freefill.pipeline.inpainter import Inpainter
 from freefill.video.flow import flow_between
 from freefill.video.frames import Frame, to_cells
 from freefill.video.masks import holes_of

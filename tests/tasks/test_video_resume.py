@@ -14,7 +14,7 @@ import pytest
 from clips import scene, write_clip, write_masks
 
 from freefill.errors import VideoError
-from freefill.inpainter import Inpainter
+from freefill.pipeline.inpainter import Inpainter
 from freefill.tasks.video import video
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -13,11 +13,11 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from freefill import references
-from freefill.config import from_dict
-from freefill.export.export import export
-from freefill.models.light import Light
-from freefill.models.lpips import Lpips
+from freefill.lab.config import from_dict
+from freefill.lab.export.export import export
+from freefill.lab.models.light import Light
+from freefill.lab.models.lpips import Lpips
+from freefill.weights import third_party
 
 MODEL = {"channels": (8, 8, 16), "dilations": (1, 2), "deep_dilations": (1,)}
 
@@ -29,7 +29,7 @@ def new(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = _run_elsewhere(folder / "run")
     with pytest.MonkeyPatch.context() as patch:
         # The time of a pass over 512x512, for a number that nothing here asks for.
-        patch.setattr("freefill.export.export.count_macs", lambda network, side: side * 10**7)
+        patch.setattr("freefill.lab.export.export.count_macs", lambda network, side: side * 10**7)
         export(run, folder / "light.onnx", say=lambda _: None)
     return folder
 
@@ -85,13 +85,13 @@ def _reference_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tensors[f"features.{place}.bias"] = torch.zeros(shape[0])
         tensors[f"lin{number}"] = torch.rand(1, shape[0], 1, 1, generator=generator)
     folder = tmp_path_factory.mktemp("networks")
-    save_file(tensors, folder / references.REFERENCES["lpips_alex"].file)
+    save_file(tensors, folder / third_party.REFERENCES["lpips_alex"].file)
     return folder
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _references(_reference_folder: Path) -> Any:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(references.FOLDER_VARIABLE, str(_reference_folder))
-        patch.setattr(references, "fetch", lambda name, say: references.path(name))
+        patch.setenv(third_party.FOLDER_VARIABLE, str(_reference_folder))
+        patch.setattr(third_party, "fetch", lambda name, say: third_party.path(name))
         yield

@@ -19,8 +19,8 @@ import bundle
 from bundling import choosing, documents, golden, measuring
 from bundling.exchange import exchange
 from freefill.errors import ConfigError, WeightsError
-from freefill.evaluation import protocol as protocols
-from freefill.inpainter import Inpainter
+from freefill.lab.evaluation import protocol as protocols
+from freefill.pipeline.inpainter import Inpainter
 from freefill.weights.registry import Weights
 from scoring import photos
 from scoring.measuring import Values
@@ -314,7 +314,7 @@ def test_again_after_the_pipeline_changed(
     monkeypatch.setattr(golden, "make", otherwise)
     before = repository.files()
     assert repository.run("--again", "--skip-table") == bundle.REFUSED
-    assert "raise it in src/freefill/inpainter.py" in capsys.readouterr().err
+    assert "raise it in src/freefill/pipeline/inpainter.py" in capsys.readouterr().err
     assert repository.files() == before
     monkeypatch.setattr(golden, "PIPELINE", 99)
     assert repository.run("--again", "--skip-table") == bundle.DONE

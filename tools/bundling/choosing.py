@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from freefill.evaluation.metrics.statistics import Paired
+from freefill.lab.evaluation.metrics.statistics import Paired
 from freefill.weights.registry import Weights
 from scoring.comparing import Score, compare, score, verdict
 from scoring.measuring import Report, measure

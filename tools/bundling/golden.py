@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from freefill.guidance.sketch import Guidance
-from freefill.image import Picture
-from freefill.inpainter import PIPELINE, Inpainter
+from freefill.imaging.picture import Picture
+from freefill.pipeline.guidance import Guidance
+from freefill.pipeline.inpainter import PIPELINE, Inpainter
 from freefill.weights.registry import Weights
 
 FURTHEST = 2.0

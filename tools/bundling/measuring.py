@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from freefill.evaluation import protocol as protocols
-from freefill.evaluation import results, runner
-from freefill.evaluation.metrics.statistics import paired
-from freefill.evaluation.rivals import Rival, find
-from freefill.inpainter import PIPELINE
+from freefill.lab.evaluation import protocol as protocols
+from freefill.lab.evaluation import results, runner
+from freefill.lab.evaluation.metrics.statistics import paired
+from freefill.lab.evaluation.rivals import Rival, find
+from freefill.pipeline.inpainter import PIPELINE
 from freefill.weights.registry import Weights
 
 NAMES = ("free-form", "centre")

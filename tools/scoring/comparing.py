@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from freefill.evaluation.metrics.statistics import Paired, paired
+from freefill.lab.evaluation.metrics.statistics import Paired, paired
 from scoring.measuring import METRICS, Values
 from scoring.photos import KINDS, MASKS, Photo
 

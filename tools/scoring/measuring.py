@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from freefill.evaluation.metrics.lpips import lpips_of_each
-from freefill.evaluation.metrics.pixel import psnr
-from freefill.evaluation.rivals import Fill, fair
-from freefill.evaluation.runner import MEASURES
-from freefill.image import Picture, write_atomically
-from freefill.inpainter import PIPELINE, Inpainter
+from freefill.imaging.picture import Picture, write_atomically
+from freefill.lab.evaluation.metrics.lpips import lpips_of_each
+from freefill.lab.evaluation.metrics.pixel import psnr
+from freefill.lab.evaluation.rivals import Fill, fair
+from freefill.lab.evaluation.runner import MEASURES
+from freefill.pipeline.inpainter import PIPELINE, Inpainter
 from freefill.weights.registry import Weights
 from scoring.photos import MASKS, Hole, Photo, Pixels
 

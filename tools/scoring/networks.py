@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from freefill.errors import ConfigError, WeightsError
-from freefill.export.export import export
+from freefill.lab.export.export import export
 from freefill.weights import registry
 from freefill.weights.registry import Weights
 

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from freefill.data.photos import SHOWN, UNREADABLE, list_photos
 from freefill.errors import DataError
-from freefill.evaluation.protocol import read
+from freefill.lab.data.photos import SHOWN, UNREADABLE, list_photos
+from freefill.lab.evaluation.protocol import read
 from freefill.masks.presets import sample
 
 LIST = Path("docs/data/photos.csv")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from PIL import Image
 
-from freefill import sheet
+from freefill.imaging import contact_sheet
 from scoring.comparing import LPIPS
 from scoring.measuring import Report, Values, filler
 from scoring.networks import Network
@@ -68,7 +68,7 @@ def draw(
     for number, (index, mask) in enumerate(rows):
         photo = photos[index]
         hole = photo.holes[mask]
-        coloured = np.where(hole[..., None], np.rint(sheet.HOLE * 255), photo.pixels)
+        coloured = np.where(hole[..., None], np.rint(contact_sheet.HOLE * 255), photo.pixels)
         shown = [coloured.astype(np.uint8)]
         shown += [fill(photo.pixels, hole) for fill in fills]
         far = ", ".join(
@@ -77,10 +77,10 @@ def draw(
         )
         kind, seed = MASKS[mask]
         caption = f"{photo.file}, {photo.side}, {kind} {seed} (LPIPS: {far})"
-        panels.append((caption, sheet.row([_cell(p) for p in [*shown, photo.pixels]])))
+        panels.append((caption, contact_sheet.row([_cell(p) for p in [*shown, photo.pixels]])))
         report(number + 1, len(rows), photo.file)
     heads = ("hole", *(network.name for network in networks), "truth")
-    return sheet.sheet(panels, 2, heads)
+    return contact_sheet.sheet(panels, 2, heads)
 
 
 def _cell(pixels: Pixels) -> Image.Image:

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
 
-from freefill.evaluation.metrics.statistics import Paired
-from freefill.inpainter import PIPELINE
+from freefill.lab.evaluation.metrics.statistics import Paired
+from freefill.pipeline.inpainter import PIPELINE
 from scoring.comparing import Score
 from scoring.measuring import METRICS, Values
 from scoring.networks import Network

@@ -12,11 +12,11 @@ import typer
 
 from freefill.cli import options
 from freefill.cli.console import print_error, print_notice
-from freefill.files import MAX_PIXELS
+from freefill.imaging.formats import MAX_PIXELS
 
 if TYPE_CHECKING:
-    from freefill.scale.blocks import Done
-    from freefill.scale.prepare import Work
+    from freefill.batch.distributed.blocks import Done
+    from freefill.batch.distributed.prepare import Work
 
 SHOWN = 20
 """Errors that are printed; the manifest has all of them."""
@@ -140,9 +140,9 @@ def batch(
       freefill batch photos.parquet filled/ --mask-column hole
     """
     _check_extra(runner)
+    from freefill.batch.distributed.prepare import batch_of, prepared
+    from freefill.batch.fill_photo import Options
     from freefill.errors import ConfigError
-    from freefill.filling import Options
-    from freefill.scale.prepare import batch_of, prepared
 
     if address is not None and runner is not Runner.ray:
         raise ConfigError(f"--address {address} is for --runner ray")
@@ -232,7 +232,7 @@ def _blocks(
     if not work.blocks:
         return
     if runner is Runner.ray:
-        from freefill.scale import on_ray
+        from freefill.batch.distributed import on_ray
 
         for done in on_ray.run(
             work.batch,
@@ -245,8 +245,8 @@ def _blocks(
             advance(done.filled + done.failed)
             yield done
         return
-    from freefill.engines.cores import available_cores
-    from freefill.scale.worker import Filler
+    from freefill.batch.distributed.worker import Filler
+    from freefill.pipeline.engines.cpu_count import available_cores
 
     filler = Filler(work.batch, workers or available_cores())
     yield from filler.run(work.blocks, lambda row: advance(1))

@@ -38,7 +38,7 @@ def doctor() -> None:
     import numpy as np
 
     from freefill import __version__
-    from freefill.inpainter import Inpainter
+    from freefill.pipeline.inpainter import Inpainter
     from freefill.weights.registry import list_weights
 
     typer.echo(f"freefill {__version__}, Python {sys.version.split()[0]}, {platform.platform()}")

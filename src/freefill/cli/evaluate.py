@@ -15,8 +15,8 @@ from freefill.cli.lab import need_lab, report_training
 from freefill.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from freefill.evaluation.protocol import Manifest
-    from freefill.evaluation.rivals import Rival
+    from freefill.lab.evaluation.protocol import Manifest
+    from freefill.lab.evaluation.rivals import Rival
 
 PROTOCOL_HELP = (
     "Comma-separated: free-form, centre, thin, medium, thick, border, ratio-1-10 to ratio-50-60, "
@@ -78,8 +78,8 @@ def evaluate(
     The rivals are an extra (rivals); MI-GAN and the networks of the metrics are fetched.
     """
     need_lab()
-    from freefill.evaluation import protocol as protocols
-    from freefill.evaluation import report, results, runner
+    from freefill.lab.evaluation import protocol as protocols
+    from freefill.lab.evaluation import report, results, runner
 
     names = protocols.expand(_listed(protocol))
     for reference in ("lpips_alex", *(("inception",) if kid else ())):
@@ -121,8 +121,8 @@ def manifest(
     freefill manifest --data photos/ --out test.toml
     """
     need_lab()
-    from freefill.evaluation import protocol as protocols
-    from freefill.image import write_atomically
+    from freefill.imaging.picture import write_atomically
+    from freefill.lab.evaluation import protocol as protocols
 
     sources = {}
     for text in source or []:
@@ -174,8 +174,8 @@ def ablate(
       freefill ablate --data photos/ --test test-photos/ --out ablation
     """
     need_lab()
-    from freefill.evaluation import ablation, ablation_table, report
-    from freefill.evaluation import protocol as protocols
+    from freefill.lab.evaluation import ablation, ablation_table, report
+    from freefill.lab.evaluation import protocol as protocols
 
     names = protocols.expand(_listed(protocol))
     for reference in ("lpips_alex", "lpips_vgg"):
@@ -197,8 +197,8 @@ def ablate(
 
 def _manifest(path: Path | None, data: Path, out: Path, names: Sequence[str]) -> Manifest:
     """Read and check the manifest, or make one in the report's folder."""
-    from freefill.evaluation import protocol as protocols
-    from freefill.image import write_atomically
+    from freefill.imaging.picture import write_atomically
+    from freefill.lab.evaluation import protocol as protocols
 
     if path is not None:
         plan = protocols.load(path)
@@ -228,8 +228,8 @@ def _manifest(path: Path | None, data: Path, out: Path, names: Sequence[str]) ->
 
 
 def _rivals(specs: Sequence[str]) -> list[Rival]:
-    from freefill.evaluation import rivals
-    from freefill.evaluation.runner import TRUTH
+    from freefill.lab.evaluation import rivals
+    from freefill.lab.evaluation.runner import TRUTH
 
     if "migan" in specs:
         _fetch("migan")
@@ -250,10 +250,10 @@ def _rivals(specs: Sequence[str]) -> list[Rival]:
 
 def _fetch(name: str) -> None:
     """Bring a reference that is not there yet; what is there is used without a word."""
-    from freefill import references
+    from freefill.weights import third_party
 
-    if not (references.folder() / references.REFERENCES[name].file).exists():
-        references.fetch(name, print_notice)
+    if not (third_party.folder() / third_party.REFERENCES[name].file).exists():
+        third_party.fetch(name, print_notice)
 
 
 def _listed(text: str) -> list[str]:

@@ -13,12 +13,12 @@ import typer
 
 from freefill.cli import options
 from freefill.cli.console import print_error, print_notice, quiet_libraries
-from freefill.files import MAX_PIXELS
+from freefill.imaging.formats import MAX_PIXELS
 
 if TYPE_CHECKING:
-    from freefill.filling import Options
-    from freefill.inpainter import Inpainter
-    from freefill.jobs import Job, Outcome
+    from freefill.batch.fill_photo import Options
+    from freefill.batch.local_files import Job, Outcome
+    from freefill.pipeline.inpainter import Inpainter
 
 
 def fill(
@@ -113,21 +113,23 @@ def fill(
 
       freefill fill photo.jpg --mask mask.png --sketch lines.png --out filled.png
     """
-    from freefill import jobs
-    from freefill.engines.cores import available_cores
-    from freefill.filling import Options
-    from freefill.inpainter import Inpainter
+    from freefill.batch import local_files
+    from freefill.batch.fill_photo import Options
+    from freefill.pipeline.engines.cpu_count import available_cores
+    from freefill.pipeline.inpainter import Inpainter
 
     chosen = Options(
         invert, grow, fit.value, overwrite, explain=explain, strip=strip, max_pixels=max_pixels
     )
-    work = jobs.collect(photos, mask, out, options.ending_of(suffix), sketch=sketch, colour=colour)
+    work = local_files.collect(
+        photos, mask, out, options.ending_of(suffix), sketch=sketch, colour=colour
+    )
     if sheet is not None:
         _check_sheet(sheet, work)
     if len(photos) == 1 and not photos[0].is_dir():
         inpainter = Inpainter(model, threads=threads)
         with quiet_libraries():
-            outcomes = [jobs.run(inpainter, work[0], chosen)]
+            outcomes = [local_files.run(inpainter, work[0], chosen)]
         _tell(outcomes[0])
     else:
         workers = min(threads or available_cores(), len(work))
@@ -142,7 +144,7 @@ def fill(
 
 def _check_sheet(sheet: Path, work: Sequence[Job]) -> None:
     from freefill.errors import ImageError
-    from freefill.image import format_of
+    from freefill.imaging.picture import format_of
 
     format_of(sheet)
     used = {path.resolve() for job in work for path in (*job.inputs, job.out)}
@@ -174,7 +176,7 @@ def _fill_many(
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
-    from freefill import jobs
+    from freefill.batch import local_files
 
     outcomes: list[Outcome] = []
     console = Console(stderr=True)
@@ -183,7 +185,7 @@ def _fill_many(
     try:
         with (
             Progress(*columns, console=console, disable=not console.is_terminal) as bar,
-            closing(jobs.run_all(inpainter, work, options, workers)) as coming,
+            closing(local_files.run_all(inpainter, work, options, workers)) as coming,
         ):
             task = bar.add_task("filling", total=len(work))
             for outcome in coming:
@@ -213,16 +215,16 @@ def _fill_many(
 
 
 def _draw(path: Path, outcomes: Sequence[Outcome], options: Options) -> None:
-    from freefill import jobs
-    from freefill.image import Picture, format_of, write_atomically
-    from freefill.sheet import panel, sheet
+    from freefill.batch import local_files
+    from freefill.imaging.contact_sheet import panel, sheet
+    from freefill.imaging.picture import Picture, format_of, write_atomically
 
     file_format = format_of(path)
     panels = []
     for outcome in outcomes:
         if outcome.state != "failed" and outcome.job.mask is not None:
             photo = Picture.read(outcome.job.photo, max_pixels=options.max_pixels)
-            hole, _ = jobs.hole_of(outcome.job, photo, options)
+            hole, _ = local_files.hole_of_job(outcome.job, photo, options)
             result = Picture.read(outcome.job.out, max_pixels=options.max_pixels)
             picture = panel(photo, hole, result)
             panels.append((f"{outcome.job.photo.stem}  {hole.mean():.1%}", picture))

@@ -13,9 +13,9 @@ from freefill.cli.console import cleaned, print_notice
 from freefill.cli.lab import need_lab
 
 if TYPE_CHECKING:
-    from freefill.export import foreign
-    from freefill.layers import gated
-    from freefill.models import deepfill
+    from freefill.lab.export import foreign
+    from freefill.lab.layers import gated
+    from freefill.lab.models import deepfill
 
 
 class ChannelOrder(StrEnum):
@@ -88,7 +88,7 @@ def import_weights(
       freefill fill photo.jpg --mask mask.png --out filled.png --model places2.onnx
     """
     need_lab()
-    from freefill.export import importing
+    from freefill.lab.export import importing
 
     card = importing.import_weights(
         path,
@@ -140,7 +140,7 @@ def verify(
         _verify_card(model)
         return
     need_lab()
-    from freefill.export.verifying import verify_outputs
+    from freefill.lab.export.verifying import verify_outputs
 
     def say(line: str) -> None:
         typer.echo(cleaned(line))
@@ -153,8 +153,8 @@ def verify(
 def _verify_card(model: str) -> None:
     import numpy as np
 
-    from freefill.engines.onnx import OnnxEngine
     from freefill.errors import WeightsError
+    from freefill.pipeline.engines.onnx import OnnxEngine
     from freefill.weights.registry import find, list_weights
 
     path = Path(model)

@@ -9,7 +9,7 @@ import typer
 
 from freefill.cli.console import print_notice
 from freefill.cli.options import FitChoice
-from freefill.files import MAX_PIXELS
+from freefill.imaging.formats import MAX_PIXELS
 
 
 def edges(
@@ -50,8 +50,8 @@ def edges(
     import numpy as np
 
     from freefill.errors import ConfigError, ImageError
-    from freefill.guidance.edges import sketch
-    from freefill.image import Picture, format_of, write_atomically
+    from freefill.imaging.picture import Picture, format_of, write_atomically
+    from freefill.vision.edges import sketch
 
     if not detail > 0:
         raise ConfigError(f"--detail {detail:g}: it must be above 0")
@@ -122,12 +122,12 @@ def gates(
     from PIL import Image
 
     from freefill.errors import GuidanceError, ImageError
-    from freefill.export.export import load_network
-    from freefill.guidance import gate_report
-    from freefill.guidance.gates import filled, look
-    from freefill.guidance.sketch import Guidance
-    from freefill.image import Box, Picture
+    from freefill.imaging.picture import Box, Picture
+    from freefill.lab.export.export import load_network
+    from freefill.lab.gates import report
+    from freefill.lab.gates.gates import filled, look
     from freefill.masks.convert import to_hole
+    from freefill.pipeline.guidance import Guidance
 
     if out.exists() and not out.is_dir():
         raise ImageError(f"--out {out} is a file: name a folder")
@@ -154,7 +154,7 @@ def gates(
         raise GuidanceError(f"--model {model}: {error}") from None
     if not found:
         raise GuidanceError(f"--model {model}: it has no gated, partial or plain layer to look at")
-    view = gate_report.View(
+    view = report.View(
         photo.name,
         model,
         image,
@@ -163,7 +163,7 @@ def gates(
         filled(network, image, hole, planes),
         found,
     )
-    page = gate_report.write(view, out)
+    page = report.write(view, out)
     maps = sum(len(gate.maps) for gate in found)
     typer.echo(
         f"{page}: {maps} maps of {len(found)} layers; {out / 'sheet.png'}, {out / 'gates.csv'}"

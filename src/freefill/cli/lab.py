@@ -16,8 +16,8 @@ from freefill.cli.console import print_notice
 from freefill.errors import ConfigError, ExtraMissingError
 
 if TYPE_CHECKING:
-    from freefill.config import ModelConfig
-    from freefill.training.loop import Progress
+    from freefill.lab.config import ModelConfig
+    from freefill.lab.training.loop import Progress
 
 NEEDED = (
     "torch", "lightning_fabric", "tensorboard", "safetensors", "onnx", "pydantic", "tomli_w",
@@ -91,11 +91,11 @@ def train(
     default is in runs/mine/config.toml.
     """
     need_lab()
-    from freefill import config as settings
-    from freefill.export import averages
-    from freefill.export.export import initial_weights, source_card
-    from freefill.training import processes
-    from freefill.training.loop import train as run_training
+    from freefill.lab import config as settings
+    from freefill.lab.export import averages
+    from freefill.lab.export.export import initial_weights, source_card
+    from freefill.lab.training import processes
+    from freefill.lab.training.loop import train as run_training
 
     if resume and (config or set_ or init_from):
         raise ConfigError(
@@ -135,7 +135,7 @@ def train(
 
 def _check_variant(base: dict[str, Any], model: ModelConfig) -> None:
     """Refuse to go on in another variant of the network than the weights were trained in."""
-    from freefill.models.deepfill import Variant
+    from freefill.lab.models.deepfill import Variant
 
     said = base.get("variant") or base.get("training", {}).get("config", {}).get("model", {})
     names = (field.name for field in fields(Variant))
@@ -171,7 +171,7 @@ def export(
       freefill fill photo.jpg --mask mask.png --out filled.png --model weights.onnx
     """
     need_lab()
-    from freefill.export.export import export as run_export
+    from freefill.lab.export.export import export as run_export
 
     more = None
     if notes is not None:

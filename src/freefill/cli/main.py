@@ -25,7 +25,7 @@ from freefill.cli import (
     weights,
 )
 from freefill.cli.console import print_error
-from freefill.cli.verbs import (
+from freefill.cli.tasks import (
     harmonise,
     recompose,
     remove,

@@ -53,15 +53,15 @@ def offline(
       freefill export run/average --out weights.onnx
     """
     need_lab()
-    from freefill import config as settings
-    from freefill import references
-    from freefill.offline.pack import pack
+    from freefill.lab import config as settings
+    from freefill.lab.offline.pack import pack
+    from freefill.weights import third_party
 
     chosen = settings.load(config, set_ or [])
     network = None
     if chosen.loss.perceptual:
         named = chosen.loss.perceptual_network
-        network = Path(named) if named else references.fetch("lpips_vgg", print_notice)
+        network = Path(named) if named else third_party.fetch("lpips_vgg", print_notice)
         if not network.is_file():
             raise ReferenceMissingError(f"loss.perceptual_network: {network} is not there")
     packed = pack(

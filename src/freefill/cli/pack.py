@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from freefill.cli.console import print_notice
-from freefill.engines.cores import available_cores
-from freefill.files import MAX_PIXELS
+from freefill.imaging.formats import MAX_PIXELS
+from freefill.pipeline.engines.cpu_count import available_cores
 
 if TYPE_CHECKING:
-    from freefill.data.packing.run import Progress
+    from freefill.lab.data.packing.run import Progress
 
 EVERY = 30
 """Seconds between two lines of progress where there is no terminal to draw a bar on."""
@@ -89,9 +89,9 @@ def pack(
     Stopped or killed, the same command goes on from the last finished shard, and the result is the
     same, byte for byte.
     """
-    from freefill.data.packing.run import Options, Progress
-    from freefill.data.packing.run import pack as run_packing
     from freefill.errors import DataError
+    from freefill.lab.data.packing.run import Options, Progress
+    from freefill.lab.data.packing.run import pack as run_packing
 
     if smallest > size:
         raise DataError(f"--smallest {smallest} is more than --size {size}: it would leave out all")

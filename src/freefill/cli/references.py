@@ -22,8 +22,8 @@ def references(
 
     FREEFILL_REFERENCES names a folder to use instead of the user's cache.
     """
-    from freefill import references as known
     from freefill.cli.lab import need_lab
+    from freefill.weights import third_party as known
 
     wanted = [one for name in names or [] for one in known.GROUPS.get(name, (name,))]
     if any(name in known.REFERENCES and known.REFERENCES[name].for_lab for name in wanted):

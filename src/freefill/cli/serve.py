@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from freefill.cli.console import print_notice
-from freefill.files import MAX_PIXELS
+from freefill.imaging.formats import MAX_PIXELS
 
 if TYPE_CHECKING:
     from freefill.server.settings import Settings
@@ -136,7 +136,7 @@ def studio(
       freefill studio photo.jpg
     """
     _check_extra()
-    from freefill.image import Picture
+    from freefill.imaging.picture import Picture
     from freefill.server.settings import Settings
 
     given = None

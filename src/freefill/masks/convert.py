@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from freefill.errors import ImageError, MaskError
-from freefill.files import MAX_PIXELS
-from freefill.image import Box, Picture, Source
-from freefill.samples import LUMA, Samples
+from freefill.imaging.codecs import LUMA, Samples
+from freefill.imaging.formats import MAX_PIXELS
+from freefill.imaging.picture import Box, Picture, Source
 
 Hole = NDArray[np.bool_]
 Fit = Literal["exact", "resize"]

@@ -10,8 +10,8 @@ from functools import partial
 
 import numpy as np
 
-from freefill.masks import brush
-from freefill.masks.brush import Hole
+from freefill.masks import strokes
+from freefill.masks.strokes import Hole
 
 Sampler = Callable[[int, int, np.random.Generator], Hole]
 
@@ -47,7 +47,7 @@ def free_form(height: int, width: int, rng: np.random.Generator) -> Hole:
     Returns:
         The hole, ``(height, width)``; a quarter to a third of the picture on average.
     """
-    return brush.rectangle(height, width, rng) | brush.strokes(height, width, rng)
+    return strokes.rectangle(height, width, rng) | strokes.strokes(height, width, rng)
 
 
 def released(height: int, width: int, rng: np.random.Generator) -> Hole:
@@ -64,8 +64,8 @@ def released(height: int, width: int, rng: np.random.Generator) -> Hole:
     Returns:
         The hole, ``(height, width)``.
     """
-    box = brush.released_rectangle(height, width, rng)
-    return box | brush.released_strokes(height, width, rng)
+    box = strokes.released_rectangle(height, width, rng)
+    return box | strokes.released_strokes(height, width, rng)
 
 
 def by_ratio(
@@ -99,7 +99,7 @@ def by_ratio(
     for attempt in range(ATTEMPTS):
         # Near the end only thin strokes still fit below the upper bound.
         thickest = max(2.0, 40.0 * (1 - attempt / ATTEMPTS))
-        stroke = brush.strokes(
+        stroke = strokes.strokes(
             height, width, rng, count=(1, 1), segments=(1, 8), brush=(1.0, thickest)
         )
         joined = hole | stroke
@@ -122,13 +122,13 @@ PRESETS: Mapping[str, Sampler] = {
     "free-form": free_form,
     "released": released,
     "centre": centre,
-    "strokes": brush.strokes,
-    "thin": partial(brush.strokes, count=(2, 6), brush=(4.0, 12.0)),
-    "thick": partial(brush.strokes, count=(1, 3), segments=(2, 6), brush=(36.0, 72.0)),
-    "rectangle": partial(brush.rectangle, side=(0.2, 0.6)),
-    "objects": brush.objects,
-    "border": brush.border,
-    "scratches": brush.scratches,
+    "strokes": strokes.strokes,
+    "thin": partial(strokes.strokes, count=(2, 6), brush=(4.0, 12.0)),
+    "thick": partial(strokes.strokes, count=(1, 3), segments=(2, 6), brush=(36.0, 72.0)),
+    "rectangle": partial(strokes.rectangle, side=(0.2, 0.6)),
+    "objects": strokes.objects,
+    "border": strokes.border,
+    "scratches": strokes.scratches,
 }
 """Every preset by name; each is called with ``(height, width, rng)``."""
 

@@ -7,9 +7,9 @@ from typing import TypeVar
 import numpy as np
 
 from freefill.errors import MaskError
-from freefill.image import Box, Picture, Source
+from freefill.imaging.picture import Box, Picture, Source
 from freefill.masks.convert import Hole, to_hole
-from freefill.masks.shape import bounds
+from freefill.masks.morphology import bounds
 
 T = TypeVar("T")
 

@@ -20,7 +20,7 @@ from freefill.server.core import Server
 from freefill.server.guard import Guard
 from freefill.server.problems import ProblemError
 from freefill.server.settings import Settings
-from freefill.server.verbs import routing
+from freefill.server.tasks import routing
 from freefill.server.work import StoppedError
 
 GONE = 499

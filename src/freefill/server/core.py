@@ -11,8 +11,8 @@ from uuid import UUID
 
 from starlette.requests import Request
 
-from freefill.engines.cores import available_cores
 from freefill.errors import FreefillError
+from freefill.pipeline.engines.cpu_count import available_cores
 from freefill.server import fills, schemas
 from freefill.server.guard import drain
 from freefill.server.metrics import Metrics

@@ -9,10 +9,10 @@ from io import BytesIO
 from PIL import Image
 
 from freefill.errors import ImageError, MaskError
-from freefill.files import limits
-from freefill.image import Picture
-from freefill.inpainter import Inpainter
-from freefill.screen import patch, preview
+from freefill.imaging.formats import limits
+from freefill.imaging.picture import Picture
+from freefill.imaging.preview import patch, preview
+from freefill.pipeline.inpainter import Inpainter
 from freefill.server.schemas import Details, FillOptions
 from freefill.server.work import Ticket
 

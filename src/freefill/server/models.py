@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-from freefill.inpainter import Inpainter
+from freefill.pipeline.inpainter import Inpainter
 from freefill.server.problems import ProblemError
 from freefill.server.schemas import Model
 from freefill.weights import registry

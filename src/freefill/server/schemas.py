@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from freefill.inpainter import LARGEST_GROWTH
+from freefill.pipeline.inpainter import LARGEST_GROWTH
 
 Format = Literal["png", "jpeg", "webp", "tiff", "avif", "bmp", "gif"]
 

@@ -6,7 +6,7 @@ import ipaddress
 from dataclasses import dataclass
 
 from freefill.errors import ConfigError
-from freefill.files import MAX_PIXELS
+from freefill.imaging.formats import MAX_PIXELS
 
 SHORTEST_TOKEN = 16
 

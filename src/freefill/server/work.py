@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from typing import Any, Literal, TypeVar
 from uuid import UUID
 
-from freefill.pool import IN_WORK, Room
+from freefill.batch.worker_pool import IN_WORK, Room
 from freefill.server.metrics import Metrics
 from freefill.server.problems import ProblemError
 

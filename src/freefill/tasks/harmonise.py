@@ -15,15 +15,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from freefill.compositing import local_means, rim
 from freefill.errors import ConfigError
-from freefill.image import Box, Picture, Source
-from freefill.inpainter import Inpainter, Progress
+from freefill.imaging.codecs import Rgb
+from freefill.imaging.picture import Box, Picture, Source
 from freefill.masks.convert import Hole
+from freefill.masks.morphology import grow
 from freefill.masks.region import to_region
-from freefill.masks.shape import grow
-from freefill.samples import Rgb
+from freefill.pipeline.inpainter import Inpainter, Progress
 from freefill.tasks.result import Result, picture_of
+from freefill.vision.compositing import local_means, rim
 
 OPPONENT = np.array(
     [[3**-0.5] * 3, [6**-0.5, 6**-0.5, -2 * 6**-0.5], [2**-0.5, -(2**-0.5), 0]], np.float32

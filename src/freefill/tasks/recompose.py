@@ -3,8 +3,8 @@
 The vacated place is filled by the network, a little wider than the part, because outlines are soft.
 Where the part lands it gets a soft edge, and where its edge runs through ground that came along
 with it, the step of colour to the new ground is spread as a membrane
-(:mod:`freefill.compositing`). Inside a clean outline, pixels that were moved by whole pixels are
-the input's samples.
+(:mod:`freefill.vision.compositing`). Inside a clean outline, pixels that were moved by whole pixels
+are the input's samples.
 """
 
 from __future__ import annotations
@@ -15,16 +15,24 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from freefill.blending import spread
-from freefill.compositing import Share, continuity, likeness, local_means, membrane, rim, soft
 from freefill.errors import ConfigError
-from freefill.image import Box, Picture, Source
-from freefill.inpainter import Inpainter, Progress
+from freefill.imaging.codecs import Rgb, Samples
+from freefill.imaging.picture import Box, Picture, Source
 from freefill.masks.convert import Hole
+from freefill.masks.morphology import grow as grow_hole
 from freefill.masks.region import to_region
-from freefill.masks.shape import grow as grow_hole
-from freefill.samples import Rgb, Samples
+from freefill.pipeline.blending import spread
+from freefill.pipeline.inpainter import Inpainter, Progress
 from freefill.tasks.result import Result, picture_of
+from freefill.vision.compositing import (
+    Share,
+    continuity,
+    likeness,
+    local_means,
+    membrane,
+    rim,
+    soft,
+)
 
 SMALLEST, LARGEST = 0.05, 20.0
 """Scales that are taken."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from freefill.image import Picture, Source
-from freefill.inpainter import Inpainter, Progress
-from freefill.segmenters.choosing import Name
+from freefill.imaging.picture import Picture, Source
+from freefill.pipeline.inpainter import Inpainter, Progress
 from freefill.tasks.result import Result, picture_of
 from freefill.tasks.segment import segment
+from freefill.vision.segmentation.choosing import Name
 
 
 def remove(
@@ -34,7 +34,7 @@ def remove(
         segmenter: Who finds it.
         grow: Pixels by which the hole goes over the object's edge.
         inpainter: The pipeline.
-        progress: As for :meth:`freefill.inpainter.Inpainter.fill_hole`.
+        progress: As for :meth:`freefill.pipeline.inpainter.Inpainter.fill_hole`.
 
     Returns:
         The photo without it; every pixel outside ``hole`` is the photo's own. ``found`` is that of

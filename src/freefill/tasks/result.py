@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from freefill.image import Picture, Source
+from freefill.imaging.picture import Picture, Source
 from freefill.masks.convert import Hole
 
 
@@ -35,7 +35,7 @@ def picture_of(source: Source | Picture) -> Picture:
     """Read a source that may have been read already.
 
     Args:
-        source: A picture, or what :meth:`freefill.image.Picture.read` takes.
+        source: A picture, or what :meth:`freefill.imaging.picture.Picture.read` takes.
 
     Returns:
         The picture.

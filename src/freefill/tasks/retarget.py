@@ -1,8 +1,9 @@
 """Another shape for a photo: seams of little content go or come, and the network heals them.
 
-Seam carving (:mod:`freefill.seams`) decides where columns and rows are lost or gained. What is lost
-brings pixels together that were apart: where that makes a step that neither side had, the network
-fills a few pixels anew. What is gained is new, and all of it is filled by the network.
+Seam carving (:mod:`freefill.vision.seam_carving`) decides where columns and rows are lost or
+gained. What is lost brings pixels together that were apart: where that makes a step that neither
+side had, the network fills a few pixels anew. What is gained is new, and all of it is filled by the
+network.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freefill.errors import ConfigError
-from freefill.image import Box, Picture, Source
-from freefill.inpainter import Inpainter, Progress
+from freefill.imaging.codecs import Rgb, Samples
+from freefill.imaging.picture import Box, Picture, Source
 from freefill.masks.convert import Hole, to_hole
-from freefill.masks.shape import grow
-from freefill.samples import Rgb, Samples
-from freefill.seams import KEPT, factor_of, seams
+from freefill.masks.morphology import grow
+from freefill.pipeline.inpainter import Inpainter, Progress
 from freefill.tasks.result import Result, picture_of
+from freefill.vision.seam_carving import KEPT, factor_of, seams
 
 LEAST, MOST = 0.4, 2.0
 """Of each side, as a share of what it was."""

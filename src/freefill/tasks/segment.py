@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from freefill.errors import MaskError
-from freefill.image import Picture, Source
-from freefill.inpainter import LARGEST_GROWTH
-from freefill.masks.shape import grow as grow_hole
-from freefill.segmenters.choosing import Name
-from freefill.segmenters.choosing import segment as find
-from freefill.segmenters.prompt import prompt
+from freefill.imaging.picture import Picture, Source
+from freefill.masks.morphology import grow as grow_hole
+from freefill.pipeline.inpainter import LARGEST_GROWTH
 from freefill.tasks.result import Result, picture_of
+from freefill.vision.segmentation.choosing import Name
+from freefill.vision.segmentation.choosing import segment as find
+from freefill.vision.segmentation.prompt import prompt
 
 
 def segment(

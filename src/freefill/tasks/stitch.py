@@ -1,9 +1,9 @@
 """Several photos of one scene to one: aligned, matched in exposure, and without black gaps.
 
-Photos are placed by features (:mod:`freefill.alignment`), brought to the exposure of what is there
-already by the medians of their overlap, and laid on along a seam that a graph cut finds where both
-look alike (Kwatra et al., 2003). The step that is left along the seam is spread as a membrane. What
-no photo shows, because the frame of several is no rectangle, the network fills.
+Photos are placed by features (:mod:`freefill.vision.alignment`), brought to the exposure of what is
+there already by the medians of their overlap, and laid on along a seam that a graph cut finds where
+both look alike (Kwatra et al., 2003). The step that is left along the seam is spread as a membrane.
+What no photo shows, because the frame of several is no rectangle, the network fills.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
-from freefill.alignment import Homography, align, corners, opencv
-from freefill.compositing import local_means, membrane
 from freefill.errors import ImageError
-from freefill.files import MAX_PIXELS
-from freefill.image import Box, Picture, Source
-from freefill.inpainter import Inpainter, Progress
+from freefill.imaging.codecs import Rgb, Samples
+from freefill.imaging.formats import MAX_PIXELS
+from freefill.imaging.picture import Box, Picture, Source
 from freefill.masks.convert import Hole
-from freefill.masks.shape import grow
-from freefill.samples import Rgb, Samples
+from freefill.masks.morphology import grow
+from freefill.pipeline.inpainter import Inpainter, Progress
 from freefill.tasks.result import Result, picture_of
+from freefill.vision.alignment import Homography, align, corners, opencv
+from freefill.vision.compositing import local_means, membrane
 
 MOST = 6
 """Photos at a time."""

@@ -2,7 +2,8 @@
 
 A turned photo leaves four corners empty. Editors cut the largest rectangle without them and enlarge
 it; here the corners are filled ("Free-Form Image Inpainting with Gated Convolution", Yu et al.,
-2019, names this use). The angle is given, or read from the photo's lines (:mod:`freefill.tilt`).
+2019, names this use). The angle is given, or read from the photo's lines
+(:mod:`freefill.vision.horizon`).
 """
 
 from __future__ import annotations
@@ -13,16 +14,16 @@ import numpy as np
 from PIL import Image
 
 from freefill.errors import ImageError
-from freefill.files import MAX_PIXELS
-from freefill.files.limits import check_size
-from freefill.guidance.edges import shrunk
-from freefill.image import Picture, Source
-from freefill.inpainter import Inpainter, Progress
+from freefill.imaging.codecs import Rgb
+from freefill.imaging.formats import MAX_PIXELS
+from freefill.imaging.formats.limits import check_size
+from freefill.imaging.picture import Picture, Source
+from freefill.imaging.rotate import expanded, turned
 from freefill.masks.convert import Hole
-from freefill.samples import Rgb
+from freefill.pipeline.inpainter import Inpainter, Progress
 from freefill.tasks.result import Result, picture_of
-from freefill.tilt import LARGEST, tilt
-from freefill.turning import expanded, turned
+from freefill.vision.edges import shrunk
+from freefill.vision.horizon import LARGEST, tilt
 
 MOST = 45.0
 """Degrees that a photo is turned at most: beyond, another side of it is level."""
@@ -49,13 +50,13 @@ def straighten(
     """Turn a photo until it is level, and fill the corners that this leaves empty.
 
     Args:
-        image: A picture, or what :meth:`freefill.image.Picture.read` takes.
+        image: A picture, or what :meth:`freefill.imaging.picture.Picture.read` takes.
         angle: Degrees anticlockwise by which the photo is turned, -45 to 45. ``None``: as its own
             straight lines say, up to 15 degrees.
         expand: Enlarge the canvas until it holds the whole turned photo, instead of keeping its
             size and losing the photo's own corners.
         inpainter: The pipeline.
-        progress: As for :meth:`freefill.inpainter.Inpainter.fill_hole`.
+        progress: As for :meth:`freefill.pipeline.inpainter.Inpainter.fill_hole`.
         max_pixels: The most that width times height of an enlarged canvas may be.
 
     Returns:

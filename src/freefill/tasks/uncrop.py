@@ -17,12 +17,12 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from freefill.errors import ImageError
-from freefill.files import MAX_PIXELS
-from freefill.files.limits import check_size
-from freefill.image import Picture, Source
-from freefill.inpainter import Inpainter, Progress
+from freefill.imaging.codecs import Samples
+from freefill.imaging.formats import MAX_PIXELS
+from freefill.imaging.formats.limits import check_size
+from freefill.imaging.picture import Picture, Source
 from freefill.masks.convert import Hole
-from freefill.samples import Samples
+from freefill.pipeline.inpainter import Inpainter, Progress
 from freefill.tasks.result import Result, picture_of
 
 Anchor = Literal["centre", "left", "right", "top", "bottom"]
@@ -61,7 +61,7 @@ def uncrop(
     """Enlarge a photo's canvas, and fill what is new.
 
     Args:
-        image: A picture, or what :meth:`freefill.image.Picture.read` takes.
+        image: A picture, or what :meth:`freefill.imaging.picture.Picture.read` takes.
         left: What is added on the left: pixels (``120``, ``"120"``, ``"120px"``) or a share of the
             photo's width (``"10%"``); at most the photo's width again.
         right: On the right, the same.
@@ -71,7 +71,7 @@ def uncrop(
             ``"16:9"``. Nothing is cut off: it grows in width or in height.
         anchor: Where the photo stays in a result of another ``aspect``.
         inpainter: The pipeline.
-        progress: As for :meth:`freefill.inpainter.Inpainter.fill_hole`.
+        progress: As for :meth:`freefill.pipeline.inpainter.Inpainter.fill_hole`.
         max_pixels: The most that width times height of the result may be.
 
     Returns:

@@ -1,17 +1,17 @@
 """Take thin overlays off a photo of one's own: date stamps, captions, scratches, dust.
 
-The place is found by filters that see strokes, lines and specks (:mod:`freefill.overlays`), and
-filled. The filters do not read and do not know: a row of windows can pass for text, a wire for a
-scratch. So the mask is part of the result, to be looked at and changed.
+The place is found by filters that see strokes, lines and specks (:mod:`freefill.vision.overlays`),
+and filled. The filters do not read and do not know: a row of windows can pass for text, a wire for
+a scratch. So the mask is part of the result, to be looked at and changed.
 """
 
 from __future__ import annotations
 
 from freefill.errors import MaskError
-from freefill.image import Box, Picture, Source
-from freefill.inpainter import Inpainter, Progress
-from freefill.overlays.finding import Kind, find
+from freefill.imaging.picture import Box, Picture, Source
+from freefill.pipeline.inpainter import Inpainter, Progress
 from freefill.tasks.result import Result, picture_of
+from freefill.vision.overlays.finding import Kind, find
 
 MUCH = 0.1
 """Share of a photo above which what was found is hardly a thin overlay."""

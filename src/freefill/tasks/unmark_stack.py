@@ -1,8 +1,8 @@
 """Take a watermark off photos of one's own that all carry it at the same place.
 
 What differs from photo to photo is photo, what does not is the watermark
-(:mod:`freefill.overlays.stack`). Where enough of a photo comes through, it is computed back from
-what is seen, which no fill could know; where not, the network's fill stays.
+(:mod:`freefill.vision.overlays.stack`). Where enough of a photo comes through, it is computed back
+from what is seen, which no fill could know; where not, the network's fill stays.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from freefill.errors import ImageError, MaskError
-from freefill.image import Box, Picture, Source
-from freefill.inpainter import Inpainter, Progress
+from freefill.imaging.codecs import LUMA, Rgb
+from freefill.imaging.picture import Box, Picture, Source
 from freefill.masks.convert import Hole
-from freefill.masks.shape import bounds, grow
-from freefill.overlays import stack
-from freefill.overlays.finding import checked, looked_at
-from freefill.samples import LUMA, Rgb
+from freefill.masks.morphology import bounds, grow
+from freefill.pipeline.inpainter import Inpainter, Progress
 from freefill.tasks.result import Result, picture_of
+from freefill.vision.overlays import stack
+from freefill.vision.overlays.finding import checked, looked_at
 
 WIDENED = 2
 """Pixels by which the watermark's mask is widened: its edges are soft."""

@@ -18,10 +18,10 @@ from typing import Any
 
 from freefill import __version__
 from freefill.errors import FreefillError, MaskError, VideoError
-from freefill.files import MAX_PIXELS
-from freefill.image import Box, Source
-from freefill.inpainter import LARGEST_GROWTH, PIPELINE, Inpainter
+from freefill.imaging.formats import MAX_PIXELS
+from freefill.imaging.picture import Box, Source
 from freefill.masks.convert import Fit
+from freefill.pipeline.inpainter import LARGEST_GROWTH, PIPELINE, Inpainter
 from freefill.video import load_av, load_cv2
 from freefill.video.frames import Frame, Hole
 from freefill.video.masks import Holes, holes_of, holes_of_boxes

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from freefill.image import Box
-from freefill.samples import Rgb
+from freefill.imaging.codecs import Rgb
+from freefill.imaging.picture import Box
 
 Hole = NDArray[np.bool_]
 Plane = NDArray[Any]

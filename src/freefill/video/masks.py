@@ -13,10 +13,10 @@ import numpy as np
 from PIL import Image
 
 from freefill.errors import ImageError, MaskError, VideoError
-from freefill.files import MAX_PIXELS
-from freefill.image import Box, Picture, Source
+from freefill.imaging.formats import MAX_PIXELS
+from freefill.imaging.picture import Box, Picture, Source
 from freefill.masks.convert import Fit, to_hole
-from freefill.masks.shape import grow as grow_hole
+from freefill.masks.morphology import grow as grow_hole
 from freefill.video.frames import Hole, to_cells
 from freefill.video.reading import Clip, opened
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from freefill.image import Box, Picture
-from freefill.inpainter import Inpainter
-from freefill.masks.shape import bounds
+from freefill.imaging.picture import Box, Picture
+from freefill.masks.morphology import bounds
+from freefill.pipeline.inpainter import Inpainter
 from freefill.video.frames import CELL, Coding, Hole, Plane
 
 

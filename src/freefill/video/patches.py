@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from freefill.errors import VideoError
-from freefill.image import Box
-from freefill.masks.shape import bounds
+from freefill.imaging.picture import Box
+from freefill.masks.morphology import bounds
 from freefill.video.frames import Coding, Hole, Plane
 
 

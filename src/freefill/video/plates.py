@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from freefill.inpainter import Inpainter
+from freefill.pipeline.inpainter import Inpainter
 from freefill.video.flow import widened
 from freefill.video.frames import Coding, Frame, Hole, Plane
 from freefill.video.painting import paint

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from freefill.image import Box
-from freefill.inpainter import Inpainter
-from freefill.masks.shape import bounds
+from freefill.imaging.picture import Box
+from freefill.masks.morphology import bounds
+from freefill.pipeline.inpainter import Inpainter
 from freefill.video import load_cv2
 from freefill.video.flow import Flow, complete, dis, eight_bits, flow_between, places, widened
 from freefill.video.frames import CELL, Coding, Frame, Hole, Plane

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from freefill.errors import VideoError
-from freefill.files import MAX_PIXELS
+from freefill.imaging.formats import MAX_PIXELS
 from freefill.video import load_av
 from freefill.video.frames import CELL, FULL, Coding, Frame, Plane
 

@@ -1,0 +1,110 @@
+"""What there is to do, before anything is done: found, compared with the manifest, and locked."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from freefill import __version__
+from freefill.batch.distributed import files, lock, manifest, sources
+from freefill.batch.distributed.blocks import Batch, Block
+from freefill.batch.mask_pairing import ALPHA
+from freefill.errors import ConfigError
+from freefill.weights import registry
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a batch has to do."""
+
+    batch: Batch
+    blocks: list[Block]
+    before: int
+    """Photos that were filled by earlier runs."""
+    failed_before: int
+    """Photos that failed in them and are not tried again."""
+    check: Callable[[], None]
+    """To be called now and then: raises where somebody else has taken the destination over."""
+
+    @property
+    def photos(self) -> int | None:
+        """Photos to fill; ``None`` where only reading the shards tells."""
+        counts = [block.count for block in self.blocks]
+        return None if None in counts else sum(count or 0 for count in counts)
+
+
+def batch_of(
+    source: str, to: str, mask: str | None, **settings: Any
+) -> tuple[Batch, sources.Found]:
+    """Understand what a person has named.
+
+    Args:
+        source: A path or an ``s3://`` URL: a folder, a glob, shards or tables.
+        to: The destination, likewise.
+        mask: A file, a folder, or ``alpha``.
+        **settings: The other fields of a batch.
+
+    Returns:
+        The batch, and what was found at its source.
+
+    Raises:
+        FreefillError: If it makes no sense, or there is nothing.
+    """
+    source, to = files.absolute(source), files.absolute(to)
+    if mask is not None and mask != ALPHA:
+        mask = files.absolute(mask)
+    if source == to:
+        raise ConfigError(f"{to} is the source, too: results would replace photos")
+    if to == mask:
+        raise ConfigError(f"{to} is the folder of the masks, too: results would replace them")
+    found = sources.find(source, to, mask)
+    batch = Batch(source, to, found.kind, mask, version=__version__, **settings)
+    weights = registry.find(batch.model)
+    with weights.path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return replace(batch, weights=digest), found
+
+
+@contextmanager
+def prepared(
+    batch: Batch, found: sources.Found, size: int, *, retry: bool = False, dry: bool = False
+) -> Iterator[Work]:
+    """Hold a batch's destination, and say what is to be done.
+
+    Args:
+        batch: The batch.
+        found: Its source.
+        size: Photos in a block.
+        retry: Whether photos that failed before are tried again.
+        dry: Only say it: nothing is locked or written.
+
+    Yields:
+        The work.
+
+    Raises:
+        FreefillError: If the destination holds something else, is in use, or sources cannot be
+            read.
+    """
+    blocks = sources.blocks(batch, found, size)
+    begun = manifest.check(batch)
+    if dry:
+        yield _work(batch, blocks, retry, begun, lambda: None)
+        return
+    with lock.held(batch.to) as held:
+        files.sweep(batch.to)
+        if not begun:
+            manifest.begin(batch)
+        yield _work(replace(batch, token=held.token), blocks, retry, begun, held.check)
+
+
+def _work(
+    batch: Batch, blocks: list[Block], retry: bool, begun: bool, check: Callable[[], None]
+) -> Work:
+    done = manifest.done(batch.to) if begun else {}
+    all_failed = sum(len(failed) for _, failed in done.values())
+    all_told = sum(len(names) for names, _ in done.values())
+    left = sources.remaining(blocks, done, retry)
+    return Work(batch, left, all_told - all_failed, 0 if retry else all_failed, check)

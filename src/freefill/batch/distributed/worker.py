@@ -1,0 +1,177 @@
+"""Fills blocks: the local runner is one of these, and so is each process of a batch on Ray."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
+from functools import cached_property
+from pathlib import Path
+
+from freefill.batch.distributed import files, lock, manifest
+from freefill.batch.distributed.blocks import Batch, Block, Done, Item, Row
+from freefill.batch.distributed.sources import items_of
+from freefill.batch.fill_photo import fill_photo, pixels_of, reason_of
+from freefill.batch.mask_pairing import ALPHA
+from freefill.batch.worker_pool import IN_WORK, Bench, in_order
+from freefill.errors import FreefillError, MaskError, StorageError
+from freefill.imaging.picture import Named, format_of
+from freefill.pipeline.engines.blas_threads import use_one_thread
+from freefill.pipeline.inpainter import Inpainter
+
+WAITING = 3
+"""Threads for each core, besides the one that computes, that read, write and wait for a server."""
+MOST_WAITING = 32
+TOLD = 3
+"""Errors that a block tells of; the manifest has all of them."""
+
+Step = tuple[Block, Item | None]
+
+
+class Filler:
+    """Holds a session, and fills photos on some cores.
+
+    Args:
+        batch: What is filled and how.
+        cores: Photos that are computed at a time, each on one core: so results are the same bytes
+            whoever computes them.
+
+    Raises:
+        WeightsError: If the weights cannot be loaded.
+        ExtraMissingError: If the engine cannot use the device.
+    """
+
+    def __init__(self, batch: Batch, cores: int) -> None:
+        self.batch = batch
+        use_one_thread()
+        self.inpainter = Inpainter(batch.model, threads=1, device=batch.device)
+        self.bench = Bench(cores, IN_WORK)
+        self.threads = cores + min(WAITING * cores, MOST_WAITING)
+
+    def run(
+        self, blocks: Iterable[Block], told: Callable[[Row], None] = lambda row: None
+    ) -> Generator[Done]:
+        """Fill blocks, one after the other, and commit each when its last photo is done.
+
+        Args:
+            blocks: The blocks. The next is begun before one is done: no core waits for its end.
+            told: Called with each photo's row, in their order.
+
+        Yields:
+            What became of each block.
+
+        Raises:
+            StorageError: If sources cannot be read at all, or results or the manifest not written.
+        """
+        rows: list[Row] = []
+        steps = in_order(self._step, self._steps(blocks), self.threads, 2 * self.threads)
+        with closing(steps):
+            for block, row in steps:
+                if row is not None:
+                    rows.append(row)
+                    told(row)
+                    continue
+                yield self._commit(block, rows)
+                rows = []
+
+    def _steps(self, blocks: Iterable[Block]) -> Iterator[Step]:
+        """Give the photos of all blocks, and after those of each a sign that it is at its end."""
+        for block in blocks:
+            for item in items_of(self.batch, block):
+                yield block, item
+            yield block, None
+
+    def _step(self, step: Step) -> tuple[Block, Row | None]:
+        block, item = step
+        return block, None if item is None else self.row(item)
+
+    def _commit(self, block: Block, rows: list[Row]) -> Done:
+        if self.batch.token:
+            lock.check(self.batch.to, self.batch.token)
+        try:
+            manifest.commit(self.batch.to, block, rows)
+        except OSError as error:
+            raise self._unwritten("the manifest", error) from None
+        errors = [row.error for row in rows if row.error]
+        filled = len(rows) - len(errors)
+        return Done(block.part, filled, len(errors), tuple(errors[:TOLD]))
+
+    def row(self, item: Item) -> Row:
+        """Fill one photo and write its result.
+
+        Args:
+            item: The photo.
+
+        Returns:
+            Its row, which says why if it cannot be filled.
+
+        Raises:
+            StorageError: If nothing can be read or written: the disk is full, the server is gone.
+        """
+        if item.trouble is not None:
+            return Row(item.name, error=item.trouble)
+        try:
+            photo, mask = self._read(item)
+            with self.bench.place(pixels_of(photo, self.batch.options.max_pixels)):
+                start = time.perf_counter()
+                file_format = format_of(Path(item.out)) if Path(item.out).suffix else None
+                filled = fill_photo(self.inpainter, photo, mask, self.batch.options, file_format)
+                digest = hashlib.sha256(filled.content).hexdigest()
+                spent = time.perf_counter() - start
+        except FreefillError as error:
+            return Row(item.name, error=reason_of(error, item.name))
+        except OSError as error:
+            places = [place for place in (item.photo, item.mask) if isinstance(place, str)]
+            if any(files.lost(place, error) for place in places if place != ALPHA):
+                raise StorageError(
+                    f"{item.name} cannot be read, nor what lies beside it: {files.reason(error)}; "
+                    "what was committed stays, and the same command goes on from there"
+                ) from None
+            return Row(item.name, error=f"{item.name} cannot be read: {files.reason(error)}")
+        except Exception as error:  # one photo must not stop millions of others
+            return Row(item.name, error=f"{item.name}: {type(error).__name__}: {error}")
+        out = item.out if Path(item.out).suffix else item.out + filled.ending
+        try:
+            files.write(self.batch.to, out, filled.content)
+        except OSError as error:
+            if error.errno in files.UNFIT:
+                why = f"{item.name}: {out} cannot be written: {files.reason(error)}"
+                return Row(item.name, error=why)
+            raise self._unwritten(out, error) from None
+        return Row(
+            item.name,
+            out,
+            digest,
+            len(filled.content),
+            round(spent * 1e3, 1),
+            width=filled.width,
+            height=filled.height,
+            hole=filled.hole,
+            notices="; ".join(filled.notices) or None,
+        )
+
+    def _read(self, item: Item) -> tuple[bytes, str | bytes]:
+        content = item.photo if isinstance(item.photo, bytes) else files.read(item.photo)
+        photo = Named(content, item.name)
+        if item.mask is None:
+            raise MaskError(
+                f"{item.name} has no mask: {Path(item.name).stem}_mask.png is looked for beside "
+                "it, or in the folder that --mask names"
+            )
+        if isinstance(item.mask, bytes):
+            return photo, Named(item.mask, f"the mask of {item.name}")
+        if item.mask == ALPHA:
+            return photo, ALPHA
+        if item.mask == self.batch.mask:
+            return photo, self._one_mask
+        return photo, Named(files.read(item.mask), item.mask)
+
+    @cached_property
+    def _one_mask(self) -> bytes:
+        """The mask for all photos, which is read once."""
+        assert self.batch.mask is not None
+        return Named(files.read(self.batch.mask), self.batch.mask)
+
+    def _unwritten(self, what: str, error: OSError) -> StorageError:
+        return StorageError(f"{what} cannot be written to {self.batch.to}: {files.reason(error)}")

@@ -1,0 +1,306 @@
+"""From the paths that a person names to fills of single files, and from each fill to its file.
+
+One photo or thousands: the same function fills each. A result appears only when it is complete,
+and a result that is there already is left alone.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from freefill.batch import mask_pairing
+from freefill.batch.fill_photo import Options, fill_photo, hole_of, reason_of
+from freefill.batch.mask_pairing import ALPHA, SUFFIXES
+from freefill.batch.worker_pool import IN_WORK, Bench, in_order
+from freefill.errors import FreefillError, GuidanceError, ImageError, MaskError
+from freefill.imaging.formats import limits
+from freefill.imaging.picture import Picture, format_of, write_atomically
+from freefill.masks.convert import Hole
+from freefill.pipeline.inpainter import Inpainter
+
+
+@dataclass(frozen=True)
+class Job:
+    """One photo to fill."""
+
+    photo: Path
+    mask: Path | None
+    """``None``: no mask was found; ``Path("alpha")``: the photo's own transparency."""
+    out: Path
+    sketch: Path | None = None
+    """Lines that the fill is to follow."""
+    colour: Path | None = None
+    """Strokes of colour that it is to take up."""
+
+    @property
+    def inputs(self) -> list[Path]:
+        """The files that it reads, where they are named by paths."""
+        named = (self.photo, self.mask, self.sketch, self.colour)
+        return [path for path in named if path is not None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job."""
+
+    job: Job
+    state: str
+    """``"filled"``, ``"skipped"`` or ``"failed"``."""
+    notices: tuple[str, ...] = ()
+    width: int = 0
+    height: int = 0
+    hole: float = 0.0
+    """Share of the picture that was filled."""
+    seconds: float = 0.0
+    """From opening the photo to the finished file."""
+    plan: tuple[str, ...] = ()
+    """What the network was shown, if that was asked for."""
+
+
+def collect(
+    photos: Sequence[Path],
+    mask: str | None,
+    out: Path,
+    suffix: str | None = None,
+    *,
+    sketch: Path | None = None,
+    colour: Path | None = None,
+) -> list[Job]:
+    """Decide what to fill, with which mask and guidance, and where to.
+
+    Args:
+        photos: Files and folders; folders are searched with their subfolders, files that end in
+            ``_mask`` left out, and those in ``_sketch`` or ``_colour`` where these are given.
+        mask: A file (for all photos), a folder (``NAME_mask.*`` or ``NAME.*`` in it), the word
+            ``alpha``, or ``None`` (``NAME_mask.*`` beside each photo).
+        out: The result's file for one photo; else a folder, in which subfolders are kept.
+        suffix: Ending of the results in a folder, e.g. ``.png``; by default each photo's own.
+        sketch: A file (for all photos) or a folder (``NAME_sketch.*`` or ``NAME.*`` in it; photos
+            without one are filled without).
+        colour: The same with ``NAME_colour.*``.
+
+    Returns:
+        The jobs, sorted by photo.
+
+    Raises:
+        ImageError: If a path does not exist, a folder holds no photos, two results would have the
+            same name, or a result would replace a photo or mask.
+        MaskError: If the mask does not exist.
+        GuidanceError: If sketch or strokes do not exist.
+    """
+    to_folder = len(photos) > 1 or photos[0].is_dir() or out.is_dir()
+    if to_folder and not out.is_dir() and out.suffix.lower() in SUFFIXES:
+        raise ImageError(
+            f"--out {out} names a file, but several photos are filled: name a folder for them"
+        )
+    if suffix is not None and not to_folder:
+        raise ImageError(f"--format is for folders: the ending of --out {out} sets the format")
+    if mask is not None and mask != ALPHA and not Path(mask).exists():
+        raise MaskError(f"{mask} does not exist")
+    for path in (sketch, colour):
+        if path is not None and not path.exists():
+            raise GuidanceError(f"{path} does not exist")
+    guides = (("_sketch", sketch), ("_colour", colour))
+    endings = ("_mask", *(ending for ending, path in guides if path is not None))
+    apart = [Path(named) for named in (mask, sketch, colour) if named is not None]
+    jobs = []
+    for named in photos:
+        if not named.exists():
+            raise ImageError(f"{named} does not exist")
+        for photo, relative in _photos(named, [out, *apart], endings):
+            target = out
+            if to_folder:
+                target = out / relative.with_suffix(suffix or relative.suffix)
+            jobs.append(
+                Job(
+                    photo,
+                    _mask_of(photo, relative, mask),
+                    target,
+                    _guide_of(photo, relative, sketch, "sketch"),
+                    _guide_of(photo, relative, colour, "colour"),
+                )
+            )
+    targets: dict[Path, Path] = {}
+    for job in jobs:
+        if job.out in targets:
+            raise ImageError(
+                f"{targets[job.out]} and {job.photo} would both become {job.out}: rename one, or "
+                "fill them in two calls"
+            )
+        targets[job.out] = job.photo
+    inputs = {path.resolve() for job in jobs for path in job.inputs}
+    for job in jobs:
+        if job.out.resolve() in inputs:
+            raise ImageError(
+                f"{job.out} is a photo, mask or sketch of this call: give --out another name"
+            )
+    return sorted(jobs, key=lambda job: job.photo)
+
+
+def run(inpainter: Inpainter, job: Job, options: Options) -> Outcome:
+    """Fill one file.
+
+    Args:
+        inpainter: The pipeline.
+        job: What to fill.
+        options: How.
+
+    Returns:
+        What became of it: filled, or skipped because the result exists.
+
+    Raises:
+        FreefillError: If it cannot be filled; nothing is written then.
+    """
+    start = time.perf_counter()
+    if job.out.is_file() and not options.overwrite:
+        return Outcome(job, "skipped", (f"{job.out} exists: --overwrite replaces it",))
+    if job.mask is None:
+        raise MaskError(
+            f"{job.photo} has no mask: {job.photo.stem}_mask.png is looked for beside it, or in "
+            "the folder that --mask names"
+        )
+    file_format = format_of(job.out)
+    _check_writable(job.out)
+    mask = ALPHA if str(job.mask) == ALPHA else job.mask
+    filled = fill_photo(
+        inpainter, job.photo, mask, options, file_format, sketch=job.sketch, colour=job.colour
+    )
+    write_atomically(job.out, filled.content)
+    return Outcome(
+        job,
+        "filled",
+        filled.notices,
+        filled.width,
+        filled.height,
+        filled.hole,
+        time.perf_counter() - start,
+        filled.plan,
+    )
+
+
+def hole_of_job(job: Job, picture: Picture, options: Options) -> tuple[Hole, list[str]]:
+    """Read a job's mask.
+
+    Args:
+        job: Names the mask, which must not be ``None``.
+        picture: The photo.
+        options: Polarity, growth, fit and limit.
+
+    Returns:
+        The hole, ``(H, W)`` bool, and lines that a person should read.
+
+    Raises:
+        FreefillError: If the mask cannot be read or does not fit.
+    """
+    assert job.mask is not None
+    return hole_of(ALPHA if str(job.mask) == ALPHA else job.mask, picture, options)
+
+
+def run_all(
+    inpainter: Inpainter, jobs: Sequence[Job], options: Options, workers: int = 1
+) -> Generator[Outcome]:
+    """Fill many files; one that cannot be filled is reported and does not stop the others.
+
+    Args:
+        inpainter: The pipeline; with several workers, an engine of one thread keeps as many cores
+            busy as there are workers, and better than an engine of many threads would.
+        jobs: What to fill.
+        options: How.
+        workers: Photos that are worked on at a time. Large ones wait for each other, so that no
+            more than :data:`IN_WORK` pixels are.
+
+    Yields:
+        What became of each job, in their order. Whoever stops early waits for the photos that are
+        being worked on, and for no others.
+    """
+    bench = Bench(workers, IN_WORK)
+
+    def outcome(job: Job) -> Outcome:
+        with bench.place(_pixels(job, options)):
+            return _outcome(inpainter, job, options)
+
+    return in_order(outcome, jobs, workers, 4 * workers)
+
+
+def _outcome(inpainter: Inpainter, job: Job, options: Options) -> Outcome:
+    try:
+        job.out.parent.mkdir(parents=True, exist_ok=True)
+        return run(inpainter, job, options)
+    except FreefillError as error:
+        # With many photos each line has to name its own.
+        reason = reason_of(error, str(job.photo))
+    except OSError as error:
+        reason = f"{job.out.parent}: {error.strerror or error}"
+    return Outcome(job, "failed", (reason,))
+
+
+def _pixels(job: Job, options: Options) -> int:
+    """Look up how many pixels a photo has, without decoding it."""
+    try:
+        with job.photo.open("rb") as file:
+            image = limits.opened(file, str(job.photo), options.max_pixels)
+            return image.width * image.height
+    except Exception:
+        # Not for Pillow, or not to be read at all: the fill will say why.
+        return job.photo.stat().st_size if job.photo.exists() else 0
+
+
+def _photos(
+    named: Path, apart: Sequence[Path], endings: tuple[str, ...]
+) -> Iterator[tuple[Path, Path]]:
+    """Yield each photo with its place below the folder that was named."""
+    if not named.is_dir():
+        yield named, Path(named.name)
+        return
+    # Results, masks and sketches are not photos, where they lie below the photos' folder.
+    others = [path.resolve() for path in apart if path.resolve() != named.resolve()]
+    found = [
+        path
+        for path in sorted(named.rglob("*"))
+        if mask_pairing.is_photo(path.name, endings)
+        and path.is_file()
+        and not any(path.resolve().is_relative_to(other) for other in others)
+    ]
+    if not found:
+        raise ImageError(f"{named} holds no photos (looked for {', '.join(SUFFIXES)})")
+    for path in found:
+        yield path, path.relative_to(named)
+
+
+def _mask_of(photo: Path, relative: Path, mask: str | None) -> Path | None:
+    if mask == ALPHA:
+        return Path(ALPHA)
+    if mask is not None and not Path(mask).is_dir():
+        return Path(mask)
+    if mask is None:
+        return _first_of(photo, photo.parent, mask_pairing.beside(photo.stem))
+    return _first_of(photo, (Path(mask) / relative).parent, mask_pairing.apart(photo.stem))
+
+
+def _guide_of(photo: Path, relative: Path, named: Path | None, kind: str) -> Path | None:
+    if named is None or not named.is_dir():
+        return named
+    return _first_of(photo, (named / relative).parent, mask_pairing.apart(photo.stem, kind))
+
+
+def _first_of(photo: Path, folder: Path, stems: Sequence[str]) -> Path | None:
+    def exists(name: str) -> bool:
+        return (folder / name).exists() and folder / name != photo
+
+    name = mask_pairing.first(stems, exists)
+    return None if name is None else folder / name
+
+
+def _check_writable(out: Path) -> None:
+    """Refuse before the work is done, not after."""
+    folder = out.parent
+    if not folder.is_dir():
+        raise ImageError(f"{out} cannot be written: the folder {folder} does not exist")
+    if out.is_dir():
+        raise ImageError(f"{out} cannot be written: it is a folder")
+    if not os.access(folder, os.W_OK):
+        raise ImageError(f"{out} cannot be written: no permission in {folder}")

@@ -1,0 +1,110 @@
+"""Options that verbs share, and what is done with a result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from freefill.cli.console import print_notice
+
+if TYPE_CHECKING:
+    from freefill.imaging.picture import Picture
+    from freefill.tasks.result import Result
+
+PHOTO = typer.Argument(help="The photo.", show_default=False)
+Photo = Annotated[Path, PHOTO]
+Out = Annotated[
+    Path,
+    typer.Option(
+        "--out",
+        "-o",
+        help="The result; its ending sets the format, .png is lossless.",
+        show_default=False,
+    ),
+]
+MaskOut = Annotated[
+    Path | None,
+    typer.Option(
+        help="Also write the mask of what was filled (white): to look at, or to change and give to "
+        "'freefill fill'.",
+        show_default=False,
+    ),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a result that exists.")]
+
+
+def check_outs(inputs: list[Path], outs: list[Path | None], overwrite: bool) -> None:
+    """Refuse, before anything is done, what could not be written afterwards.
+
+    Args:
+        inputs: Files that are read.
+        outs: Files that are to be written; ``None`` stands for one that is not wanted.
+        overwrite: Whether they may exist.
+
+    Raises:
+        ImageError: If one cannot be written, exists, or is among the inputs.
+    """
+    from freefill.errors import ImageError
+    from freefill.imaging.picture import format_of
+
+    wanted = [out for out in outs if out is not None]
+    read = {path.resolve() for path in inputs}
+    for number, out in enumerate(wanted):
+        format_of(out)
+        if out.resolve() in read:
+            raise ImageError(f"{out} is an input of this call: give the result another name")
+        if any(out.resolve() == other.resolve() for other in wanted[:number]):
+            raise ImageError(f"{out} is to be written twice: give two names")
+        if not out.parent.is_dir():
+            raise ImageError(f"{out} cannot be written: the folder {out.parent} does not exist")
+        if out.is_dir():
+            raise ImageError(f"{out} cannot be written: it is a folder")
+        if out.exists() and not overwrite:
+            raise ImageError(f"{out} exists: --overwrite replaces it")
+
+
+def read(path: Path, max_pixels: int) -> Picture:
+    """Read a photo, with what is to be known about it as notices."""
+    from freefill.imaging.picture import Picture
+
+    picture = Picture.read(path, max_pixels=max_pixels)
+    for line in picture.notices:
+        print_notice(line)
+    return picture
+
+
+def write(
+    result: Result, out: Path, *, mask_out: Path | None = None, strip: bool = False, seconds: float
+) -> None:
+    """Write a result and say in a line what became of it.
+
+    Args:
+        result: Of a task.
+        out: Where to.
+        mask_out: Where its mask goes, if anywhere.
+        strip: Whether personal metadata is left out.
+        seconds: What it took.
+
+    Raises:
+        ImageError: If it cannot be written.
+    """
+    import numpy as np
+
+    from freefill.imaging.picture import Picture, format_of, write_atomically
+
+    content, more = result.picture.encode(format_of(out), strip=strip)
+    for line in (*result.notices, *more):
+        print_notice(line)
+    if mask_out is not None:
+        mask = Picture.read(result.hole.astype(np.uint8) * np.uint8(255))
+        write_atomically(mask_out, mask.encode(format_of(mask_out))[0])
+    write_atomically(out, content)
+    height, width = result.picture.size
+    found = "".join(f", {name} {_number(value)}" for name, value in result.found.items())
+    typer.echo(f"{out}: {width}x{height}, {result.hole.mean():.1%} filled{found}, {seconds:.2f} s")
+
+
+def _number(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.4g}"

@@ -1,1 +1,0 @@
-"""Guidance: sketches and strokes of colour that tell a fill what to become."""

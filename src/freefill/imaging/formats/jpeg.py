@@ -1,0 +1,200 @@
+"""JPEG: its segments, kept byte for byte, and what of them would be wrong in the result.
+
+ITU-T T.81, annex B (segments); JFIF 1.02; CIPA DC-008 (EXIF) and DC-007 (several pictures).
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+from freefill.errors import ImageError
+from freefill.imaging.formats.metadata import (
+    clean_exif,
+    clean_photoshop,
+    clean_xmp,
+    only_orientation,
+)
+
+START = b"\xff\xd8"
+APP0, APP1, APP2, APP11, APP13, APP14, COMMENT = 0xE0, 0xE1, 0xE2, 0xEB, 0xED, 0xEE, 0xFE
+SCAN, END = 0xDA, 0xD9
+FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+
+EXIF = b"Exif\0\0"
+XMP = b"http://ns.adobe.com/xap/1.0/\0"
+PHOTOSHOP = b"Photoshop 3.0\0"
+ICC = b"ICC_PROFILE\0"
+SEVERAL = b"MPF\0"
+SIGNED = b"JP"
+
+
+class Segment(NamedTuple):
+    """A piece of a JPEG with a marker and a length."""
+
+    marker: int
+    content: bytes
+
+    @property
+    def about(self) -> bool:
+        """Whether it says something about the picture, instead of how to decode it."""
+        return APP0 <= self.marker <= 0xEF or self.marker == COMMENT
+
+
+def segments(content: bytes) -> tuple[list[Segment], int]:
+    """Read the segments in front of the first scan.
+
+    Args:
+        content: The file.
+
+    Returns:
+        The segments, and the place of the scan's marker.
+
+    Raises:
+        ImageError: If they are cut off.
+    """
+    found: list[Segment] = []
+    place = 2
+    # Decoders step over what is no marker, and so must this.
+    while 0 <= (place := content.find(b"\xff", place)) <= len(content) - 4:
+        marker = content[place + 1]
+        if marker in (0x00, 0x01, 0xFF) or 0xD0 <= marker <= 0xD8:
+            place += 1
+            continue
+        if marker == SCAN:
+            return found, place
+        (size,) = struct.unpack_from(">H", content, place + 2)
+        found.append(Segment(marker, content[place + 4 : place + 2 + size]))
+        place += 2 + size
+    raise ImageError(f"it ends after {len(content)} bytes, before its pixels: it is truncated")
+
+
+class Frame(NamedTuple):
+    """How the pixels are coded."""
+
+    marker: int
+    """0xC0: baseline, 0xC2: progressive, ..."""
+    depth: int
+    """Bits of a sample."""
+    factors: list[tuple[int, int]]
+    """How many samples each channel has, across and down, in the unit that all share."""
+
+
+def frame(found: list[Segment]) -> Frame:
+    """Find the frame among the segments.
+
+    Raises:
+        ImageError: If there is none.
+    """
+    for marker, content in found:
+        if marker in FRAMES and len(content) >= 6 + 3 * content[5]:
+            sizes = [content[7 + 3 * i] for i in range(content[5])]
+            return Frame(marker, content[0], [(size >> 4, size & 15) for size in sizes])
+    raise ImageError("it has no frame: it is damaged")
+
+
+def written(found: list[Segment]) -> bytes:
+    """Give segments as they stand in a file."""
+    return b"".join(
+        struct.pack(">BBH", 0xFF, s.marker, len(s.content) + 2) + s.content for s in found
+    )
+
+
+def carried(
+    found: list[Segment], *, orientation: int, same_coding: bool, strip: bool
+) -> tuple[list[Segment], list[str]]:
+    """Choose what goes into the result, and mend what would be wrong there.
+
+    Args:
+        found: The segments of the source.
+        orientation: What the result is to say about how it has to be turned.
+        same_coding: Whether colours are coded as in the source: what says how they are then goes
+            along, else the writer's own does.
+        strip: Whether to leave out what tells about people, places and programs.
+
+    Returns:
+        The segments, and lines that a person should read.
+    """
+    kept: list[Segment] = []
+    notices: list[str] = []
+    for marker, content in (segment for segment in found if segment.about):
+        if marker == APP0:
+            # Of JFIF the part before its preview; JFXX is a preview and nothing else.
+            if not same_coding or not content.startswith(b"JFIF\0"):
+                continue
+            content = content[:12] + b"\0\0"
+        elif marker == APP14:
+            if not same_coding:
+                continue
+        elif marker == APP2 and content.startswith(ICC):
+            pass
+        elif marker == APP2 and content.startswith(SEVERAL):
+            # Where further pictures lie in the file: they are not written.
+            continue
+        elif marker == APP11 and content.startswith(SIGNED):
+            if not notices:
+                notices.append("its content credentials (C2PA) are left out: an edit voids them")
+            continue
+        elif strip:
+            continue
+        elif marker == APP1 and content.startswith(EXIF):
+            content = clean_exif(content, orientation)
+        elif marker == APP1 and content.startswith(XMP):
+            content = XMP + clean_xmp(content[len(XMP) :], orientation)
+        elif marker == APP13 and content.startswith(PHOTOSHOP):
+            content = PHOTOSHOP + clean_photoshop(content[len(PHOTOSHOP) :])
+        kept.append(Segment(marker, content))
+    if strip and orientation > 1:
+        kept.append(Segment(APP1, EXIF + only_orientation(orientation)))
+    return kept, notices
+
+
+def with_segments(content: bytes, about: list[Segment], *, keep_own: bool) -> bytes:
+    """Replace what a JPEG says about its picture.
+
+    Args:
+        content: The JPEG.
+        about: What is to stand in it.
+        keep_own: Whether the JPEG's own JFIF and Adobe segments stay.
+
+    Returns:
+        The JPEG with the new segments, from its start to the end of its first picture.
+    """
+    own, place = segments(content)
+    decoding = [s for s in own if not s.about]
+    first = [s for s in own if s.marker in (APP0, APP14)] if keep_own else []
+    # JFIF has to come first.
+    about = sorted(about, key=lambda segment: segment.marker != APP0)
+    return START + written([*first, *about, *decoding]) + content[place : _end(content, place)]
+
+
+def followed_by(content: bytes, place: int) -> int:
+    """Count the bytes after the first picture: a video, a gain map, what a phone adds.
+
+    Args:
+        content: The JPEG.
+        place: Of its first scan.
+
+    Returns:
+        Their number; 0 if there are none but zeros, which only fill the file up.
+    """
+    rest = content[_end(content, place) :]
+    return len(rest) if rest.strip(b"\0") else 0
+
+
+def _end(content: bytes, place: int) -> int:
+    """Find where the first picture ends: others, and what phones add, follow it."""
+    while True:
+        place = content.find(b"\xff", place)
+        if place < 0 or place + 2 > len(content):
+            return len(content)
+        marker = content[place + 1]
+        if marker == END:
+            return place + 2
+        if marker in (0x00, 0xFF) or 0xD0 <= marker <= 0xD7:
+            place += 1 if marker == 0xFF else 2
+        elif place + 4 > len(content):
+            return len(content)
+        else:
+            (size,) = struct.unpack_from(">H", content, place + 2)
+            place += 2 + size

@@ -1,0 +1,1 @@
+"""What the gates of a network let through, as a report."""

@@ -1,0 +1,143 @@
+"""The shape of holes: growing them, and the boxes that hold them.
+
+Written with NumPy alone: the base install carries no SciPy and no OpenCV.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from freefill.imaging.picture import Box
+
+Hole = NDArray[np.bool_]
+
+
+def grow(hole: Hole, radius: int) -> Hole:
+    """Widen a hole by a disc.
+
+    Args:
+        hole: ``(H, W)`` bool.
+        radius: In pixels, at least 0.
+
+    Returns:
+        Every pixel that has a hole pixel within ``radius``.
+
+    Raises:
+        ValueError: If ``radius`` is negative.
+
+    Examples:
+        >>> one = np.zeros((5, 5), bool)
+        >>> one[2, 2] = True
+        >>> int(grow(one, 1).sum()), int(grow(one, 2).sum())
+        (5, 13)
+    """
+    if radius < 0:
+        raise ValueError(f"a hole grows by 0 pixels or more, not {radius}")
+    if radius == 0:
+        return hole
+    found = np.zeros_like(hole)
+    height, width = hole.shape
+    for box in boxes(hole):
+        # Only the surroundings of holes can change: the photo between them costs nothing.
+        near = Box(
+            max(box.top - radius, 0),
+            max(box.left - radius, 0),
+            min(box.bottom + radius, height),
+            min(box.right + radius, width),
+        )
+        _grow_into(found[near.window], hole[near.window], radius)
+    return found
+
+
+def _grow_into(target: Hole, local: Hole, radius: int) -> None:
+    rows, columns = local.shape
+    span = min(radius, rows - 1)
+    for shift in range(-span, span + 1):
+        reach = math.isqrt(radius * radius - shift * shift)
+        # A running sum along the row tells whether a hole pixel lies within `reach` columns.
+        sums = np.zeros((rows, columns + 1), np.int32)
+        np.cumsum(local, axis=1, out=sums[:, 1:])
+        right = np.minimum(np.arange(columns) + reach + 1, columns)
+        left = np.maximum(np.arange(columns) - reach, 0)
+        spread = sums[:, right] > sums[:, left]
+        if shift >= 0:
+            target[shift:] |= spread[: rows - shift]
+        else:
+            target[:shift] |= spread[-shift:]
+
+
+def bounds(hole: Hole) -> Box | None:
+    """Give the smallest box that holds a hole.
+
+    Args:
+        hole: ``(H, W)`` bool.
+
+    Returns:
+        The box, or ``None`` for an empty hole.
+
+    Examples:
+        >>> bounds(np.array([[False, True], [False, False]]))
+        Box(top=0, left=1, bottom=1, right=2)
+    """
+    rows = np.flatnonzero(hole.any(1))
+    if not rows.size:
+        return None
+    columns = np.flatnonzero(hole[rows[0] : rows[-1] + 1].any(0))
+    return Box(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
+
+
+def boxes(hole: Hole, cell: int = 32) -> list[Box]:
+    """Give one box around each group of hole pixels that lie close together.
+
+    Groups are found on a grid of cells, so that the cost is that of one look at the mask, however
+    many specks there are: pixels in the same cell or in touching cells belong together.
+
+    Args:
+        hole: ``(H, W)`` bool.
+        cell: Side of a cell, in pixels, at least 1.
+
+    Returns:
+        Tight boxes, from top to bottom. They can overlap; no hole pixel is outside all of them.
+
+    Examples:
+        >>> hole = np.zeros((100, 400), bool)
+        >>> hole[10:20, 10:20] = hole[50:60, 300:310] = True
+        >>> boxes(hole)
+        [Box(top=10, left=10, bottom=20, right=20), Box(top=50, left=300, bottom=60, right=310)]
+    """
+    height, width = hole.shape
+    rows, columns = -(-height // cell), -(-width // cell)
+    tall = np.logical_or.reduceat(hole, np.arange(0, height, cell), axis=0)
+    grid = np.logical_or.reduceat(tall, np.arange(0, width, cell), axis=1)
+    label = np.zeros((rows, columns), np.int32)
+    groups: list[list[tuple[int, int]]] = []
+    for start in zip(*(axis.tolist() for axis in np.nonzero(grid)), strict=True):
+        if label[start]:
+            continue
+        groups.append([])
+        label[start] = len(groups)
+        waiting = [start]
+        while waiting:
+            row, column = waiting.pop()
+            groups[-1].append((row, column))
+            for r in range(max(row - 1, 0), min(row + 2, rows)):
+                for c in range(max(column - 1, 0), min(column + 2, columns)):
+                    if grid[r, c] and not label[r, c]:
+                        label[r, c] = len(groups)
+                        waiting.append((r, c))
+    found = []
+    for number, cells in enumerate(groups, 1):
+        top, left = min(r for r, _ in cells) * cell, min(c for _, c in cells) * cell
+        bottom, right = (max(r for r, _ in cells) + 1) * cell, (max(c for _, c in cells) + 1) * cell
+        local = hole[top:bottom, left:right]
+        own = (label == number)[top // cell : bottom // cell, left // cell : right // cell]
+        mine = np.repeat(np.repeat(own, cell, 0), cell, 1)[: local.shape[0], : local.shape[1]]
+        tight = bounds(local & mine)
+        assert tight is not None
+        found.append(
+            Box(top + tight.top, left + tight.left, top + tight.bottom, left + tight.right)
+        )
+    return sorted(found)

@@ -1,0 +1,205 @@
+"""A person's sketch and strokes of colour, as the network takes them.
+
+A sketch is any picture of lines: what is drawn on a transparent layer, or else whichever of bright
+and dark there is less of. Lines count by their middle, whatever their width. Strokes of colour are
+what is opaque on a layer. Only what lies inside the hole guides a fill.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from freefill.errors import GuidanceError, ImageError
+from freefill.imaging.codecs import LUMA
+from freefill.imaging.formats import MAX_PIXELS
+from freefill.imaging.picture import Box, Picture, Source
+from freefill.masks.convert import Fit, Hole
+from freefill.masks.thinning import thin
+
+Lines = NDArray[np.bool_]
+
+CHANNELS = 5
+"""Of guidance: lines (1), where there are strokes of colour (1), and their colours (3)."""
+LEFT = 20
+"""Of 255: what a line of one pixel still has when a sketch is made up to ten times smaller."""
+
+
+@dataclass(frozen=True, eq=False)
+class Guidance:
+    """What a fill is to follow, at the size of the photo.
+
+    Attributes:
+        lines: ``(H, W)`` bool; ``None`` without a sketch.
+        strokes: The picture of the strokes; ``None`` without any.
+        painted: Where it has some, ``(H, W)`` bool; ``None`` without any.
+    """
+
+    lines: Lines | None = None
+    strokes: Picture | None = None
+    painted: Lines | None = None
+
+    @classmethod
+    def read(
+        cls,
+        size: tuple[int, int],
+        sketch: Source | None = None,
+        colour: Source | None = None,
+        *,
+        fit: Fit = "exact",
+        max_pixels: int = MAX_PIXELS,
+    ) -> Guidance:
+        """Read a sketch and strokes of colour.
+
+        Args:
+            size: Height and width of the photo.
+            sketch: Lines: a path, bytes, a Pillow image or an array; a bool array is True on lines.
+            colour: Strokes of colour, of the same kinds, opaque on a transparent ground.
+            fit: ``"resize"`` brings them to the photo's size; ``"exact"`` refuses other ones.
+            max_pixels: The most that width times height of a file may be.
+
+        Returns:
+            The guidance.
+
+        Raises:
+            GuidanceError: If one cannot be read, has another size, or the strokes have no
+                transparency.
+
+        Examples:
+            >>> drawn = np.full((4, 6), 255, np.uint8)
+            >>> drawn[2] = 0
+            >>> Guidance.read((4, 6), drawn).lines.sum(1).tolist()
+            [0, 0, 6, 0]
+        """
+        lines = strokes = painted = None
+        if sketch is not None:
+            lines = _fitted(read_lines(sketch, max_pixels=max_pixels), size, fit, "sketch")
+        if colour is not None:
+            strokes = _read(colour, "strokes", max_pixels)
+            if not strokes.has_alpha:
+                raise GuidanceError(
+                    "strokes of colour lie on a transparent ground: these are a picture of mode "
+                    f"{strokes.mode}, without transparency"
+                )
+            if strokes.size != size:
+                _fitted(np.zeros(strokes.size, bool), size, fit, "picture of strokes")
+                strokes = Picture.read(_resized(strokes, size))
+            painted = strokes.alpha() >= 0.5
+        return cls(lines, strokes, painted)
+
+    def notices(self, hole: Hole) -> list[str]:
+        """Tell what a person should know about it.
+
+        Args:
+            hole: What is to be filled.
+
+        Returns:
+            A line for each part that lies outside the hole.
+        """
+        found = []
+        for name, marked in (
+            ("sketch has no line", self.lines),
+            ("strokes have no colour", self.painted),
+        ):
+            if marked is not None and not (marked & hole).any():
+                beyond = f" ({int(marked.sum()):,} pixels outside it)" if marked.any() else ""
+                found.append(f"the {name} in the hole{beyond}: nothing is guided by it")
+        return found
+
+    def seen(self, box: Box, factor: int, size: tuple[int, int]) -> NDArray[np.float32]:
+        """Give what the network sees of it with a crop.
+
+        Args:
+            box: The crop, in pixels of the photo.
+            factor: How many times smaller the network sees it.
+            size: Height and width that the network computes at, at least those of the crop.
+
+        Returns:
+            ``(h, w, 5)`` float32: lines of one pixel, where there are strokes, and the strokes'
+            mean colours in [-1, 1], 0 elsewhere.
+        """
+        planes = np.zeros((*size, CHANNELS), np.float32)
+        rows, columns = (-(-side // factor) for side in box.size)
+        if self.lines is not None:
+            lines: Lines = np.asarray(_blocks(self.lines[box.window], factor).any((1, 3)))
+            planes[:rows, :columns, 0] = thin(lines)
+        if self.strokes is not None and self.painted is not None:
+            painted = self.painted[box.window]
+            # Colours of what is transparent are anything: they have no part in the means.
+            colours = self.strokes.rgb(box) * painted[..., None]
+            count = _blocks(painted, factor).sum((1, 3), dtype=np.float32)
+            total = np.stack(
+                [_blocks(colours[..., c], factor).sum((1, 3)) for c in range(3)], axis=-1
+            )
+            means = total / np.maximum(count, 1)[..., None]
+            there = (count > 0)[..., None]
+            planes[:rows, :columns, 1:2] = there
+            planes[:rows, :columns, 2:] = np.where(there, means * 2 - 1, 0)
+        return planes
+
+
+def read_lines(sketch: Source, *, max_pixels: int = MAX_PIXELS) -> Lines:
+    """Read the lines of a sketch.
+
+    Args:
+        sketch: A path, bytes, a Pillow image or an array; a bool array is True on lines.
+        max_pixels: The most that width times height of a file may be.
+
+    Returns:
+        ``(H, W)`` bool: what is visible on a transparent ground; on an opaque one, whichever of
+        bright and dark there is less of.
+
+    Raises:
+        GuidanceError: If it cannot be read, or a bool array is not ``(H, W)``.
+    """
+    if isinstance(sketch, np.ndarray) and sketch.dtype == bool:
+        if sketch.ndim != 2:
+            raise GuidanceError(f"a sketch of bool is (H, W), not {sketch.shape}")
+        return sketch
+    picture = _read(sketch, "sketch", max_pixels)
+    if picture.has_alpha:
+        visible = picture.alpha() >= 0.5
+        if not visible.all():
+            return visible
+    height, width = picture.size
+    bright: Lines = picture.rgb(Box(0, 0, height, width)) @ LUMA > 0.5
+    return ~bright if 2 * int(bright.sum()) > bright.size else bright
+
+
+def _read(source: Source, name: str, max_pixels: int) -> Picture:
+    try:
+        return Picture.read(source, max_pixels=max_pixels)
+    except ImageError as error:
+        raise GuidanceError(f"{name}: {error}") from None
+
+
+def _fitted(lines: Lines, size: tuple[int, int], fit: Fit, name: str) -> Lines:
+    if lines.shape == size:
+        return lines
+    (height, width), (rows, columns) = size, lines.shape
+    if fit != "resize":
+        raise GuidanceError(
+            f"image is {width}x{height} but the {name} is {columns}x{rows}: resize it, or pass "
+            'fit="resize" (--fit resize)'
+        )
+    image = Image.fromarray(lines.astype(np.uint8) * 255)
+    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR)) > LEFT
+
+
+def _resized(strokes: Picture, size: tuple[int, int]) -> Image.Image:
+    height, width = size
+    whole = Box(0, 0, *strokes.size)
+    rgba = np.dstack([strokes.rgb(whole), strokes.alpha()])
+    image = Image.fromarray((rgba * 255).round().astype(np.uint8), "RGBA")
+    return image.resize((width, height), Image.Resampling.NEAREST)
+
+
+def _blocks(plane: NDArray[np.generic], factor: int) -> NDArray[np.generic]:
+    """Cut ``(H, W)`` into ``(rows, factor, columns, factor)``, padded by zeros."""
+    height, width = plane.shape
+    rows, columns = -(-height // factor), -(-width // factor)
+    padded = np.pad(plane, ((0, rows * factor - height), (0, columns * factor - width)))
+    return padded.reshape(rows, factor, columns, factor)

@@ -1,0 +1,1 @@
+"""Classical image analysis: alignment, edges, horizon, seams, segmentation, overlays."""

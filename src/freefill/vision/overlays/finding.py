@@ -1,0 +1,142 @@
+"""All detectors as one: which overlays are on a picture, and where.
+
+The photo is looked at shrunk to the size that the detectors were fitted at; the mask is brought
+back to its size and widened, because the edges of strokes are soft.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, get_args
+
+import numpy as np
+
+from freefill.errors import MaskError
+from freefill.imaging.codecs import Rgb
+from freefill.imaging.picture import Box, Picture
+from freefill.masks.convert import Hole
+from freefill.masks.morphology import grow
+from freefill.vision.overlays.dust import dust
+from freefill.vision.overlays.glyphs import stamp, text
+from freefill.vision.overlays.scratches import scratches
+
+Kind = Literal["auto", "stamp", "text", "scratches", "dust"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+SMALLEST = 32
+"""Pixels of a side under which nothing is looked for."""
+LARGEST = 1024
+"""Pixels of the longer side that is looked at; what is larger is looked at smaller."""
+DETECTORS: dict[str, Callable[[Rgb, Hole | None], Hole]] = {
+    "stamp": stamp,
+    "text": text,
+    "scratches": scratches,
+    "dust": dust,
+}
+WIDENED = {"stamp": 2, "text": 2, "scratches": 1, "dust": 1}
+"""Pixels, as it is looked at, by which what is found is widened."""
+
+
+def find(picture: Picture, kind: Kind = "auto", box: Box | None = None) -> tuple[Hole, list[str]]:
+    """Find overlays.
+
+    Args:
+        picture: The picture.
+        kind: Which; ``"auto"`` looks for each.
+        box: Where to look only; everywhere by default.
+
+    Returns:
+        ``(H, W)`` bool, and the kinds that were found.
+
+    Raises:
+        MaskError: If there is no such kind, or the box is not within the picture or too small.
+
+    Examples:
+        >>> photo = np.full((128, 128, 3), 90, np.uint8)
+        >>> photo[10:100, 60] = 230
+        >>> hole, kinds = find(Picture.read(photo), "scratches")
+        >>> kinds, bool(hole[20:90, 60].all())
+        (['scratches'], True)
+    """
+    if kind not in KINDS:
+        raise MaskError(f"kind is {kind!r}; it must be one of {', '.join(KINDS)}")
+    height, width = picture.size
+    box = checked(Box(0, 0, height, width) if box is None else box, height, width)
+    # What is in a box is seen with its surroundings: how large letters are is judged by them.
+    view = _widened(box, height, width)
+    rgb, factor = looked_at(picture, view)
+    within = None if box.area == height * width else _inside(box, view, factor, rgb.shape[:2])
+    hole = np.zeros(picture.size, bool)
+    kinds = []
+    for name in DETECTORS if kind == "auto" else [kind]:
+        small = grow(DETECTORS[name](rgb, within), WIDENED[name])
+        if small.any():
+            kinds.append(name)
+            rows, columns = view.size
+            hole[view.window] |= small.repeat(factor, 0).repeat(factor, 1)[:rows, :columns]
+    if within is not None:
+        inside = np.zeros(picture.size, bool)
+        inside[box.window] = True
+        hole &= inside
+    return hole, kinds
+
+
+def _widened(box: Box, height: int, width: int) -> Box:
+    """Give a box with what is around it, up to what is looked at at full size."""
+    ends = []
+    for first, last, length in ((box.top, box.bottom, height), (box.left, box.right, width)):
+        side = min(max(last - first, LARGEST), length)
+        start = min(max((first + last - side) // 2, 0), length - side)
+        ends.append((start, start + side))
+    (top, bottom), (left, right) = ends
+    return Box(top, left, bottom, right)
+
+
+def _inside(box: Box, view: Box, factor: int, size: tuple[int, ...]) -> Hole:
+    within = np.zeros(size[:2], bool)
+    top, left = (box.top - view.top) // factor, (box.left - view.left) // factor
+    bottom, right = -(-(box.bottom - view.top) // factor), -(-(box.right - view.left) // factor)
+    within[top:bottom, left:right] = True
+    return within
+
+
+def looked_at(picture: Picture, box: Box) -> tuple[Rgb, int]:
+    """Give the colours of a box, shrunk by a whole factor to :data:`LARGEST` pixels.
+
+    Args:
+        picture: The picture.
+        box: Where.
+
+    Returns:
+        ``(h, w, 3)`` float32 in [0, 1], and the factor.
+    """
+    factor = -(-max(box.size) // LARGEST)
+    return picture.shrunk(box, factor), factor
+
+
+def checked(box: Box, height: int, width: int) -> Box:
+    """Give a box back if it lies within a picture and is large enough to look for anything in.
+
+    Args:
+        box: The box.
+        height: Of the picture.
+        width: Of the picture.
+
+    Returns:
+        The box.
+
+    Raises:
+        MaskError: If it does not, or is not.
+    """
+    inside = 0 <= box.top < box.bottom <= height and 0 <= box.left < box.right <= width
+    if not inside:
+        raise MaskError(
+            f"the box {box.left},{box.top},{box.right},{box.bottom} (left, top, right, bottom) is "
+            f"not within the image, which is {width}x{height}"
+        )
+    if min(box.size) < SMALLEST:
+        rows, columns = box.size
+        raise MaskError(
+            f"{columns}x{rows} pixels are too few to find anything in: {SMALLEST}x{SMALLEST} at "
+            "least; paint a mask and give it to 'freefill fill'"
+        )
+    return box

@@ -1,0 +1,164 @@
+"""Batches from and to S3, which is a server on loopback here."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import batches
+import pytest
+from batches import check_whole, content, parts, started, until
+
+from freefill.batch.distributed import files, lock, manifest
+from freefill.errors import StorageError
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[dict[str, str]]:
+    with batches.s3_server() as environment:
+        yield environment
+
+
+@pytest.fixture
+def s3(
+    server: dict[str, str], monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> str:
+    """A bucket of the test's own, to which the environment leads."""
+    for name, value in server.items():
+        monkeypatch.setenv(name, value)
+    files._s3.cache_clear()
+    return batches.bucket("b" + str(abs(hash(request.node.name))), server)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return batches.photos(tmp_path_factory.mktemp("s3") / "photos", 24, 256)
+
+
+NAMES = [f"{number:03}.jpg" for number in range(24)]
+
+
+def test_from_s3_to_s3_and_between(command: Run, s3: str, folder: Path, tmp_path: Path) -> None:
+    few = tmp_path / "few"
+    few.mkdir()
+    for path in folder.glob("00[0-5]*"):
+        shutil.copy(path, few)
+    batches.upload(few, f"{s3}/photos")
+    ran = command("batch", few, tmp_path / "here", "--block", 4)
+    assert ran.returncode == 0, ran.stderr
+    here = content(str(tmp_path / "here"))
+    for source, to in (
+        (f"{s3}/photos", f"{s3}/filled"),
+        (f"{s3}/photos/", str(tmp_path / "down")),
+        (str(few), f"{s3}/up/deep/"),
+    ):
+        ran = command("batch", source, to, "--block", 4)
+        assert ran.returncode == 0, ran.stderr
+        assert ran.stderr == ""
+        root = to.rstrip("/")
+        assert content(root) == here
+        check_whole(root, NAMES[:6])
+        assert "6 done before" in command("batch", source, to).stdout
+
+
+def test_globs_shards_and_masks_in_s3(command: Run, s3: str, folder: Path, tmp_path: Path) -> None:
+    shard = tmp_path / "a b.tar"
+    with tarfile.open(shard, "w") as archive:
+        archive.add(folder / "000.jpg", "k?y.jpg")
+        archive.add(folder / "000_mask.png", "k?y.mask.png")
+    files.write(s3, "shards/a b.tar", shard.read_bytes())
+    assert command("batch", f"{s3}/shards/*.tar", f"{s3}/one").returncode == 0
+    check_whole(f"{s3}/one", ["a b.tar#k?y"])
+    assert list(content(f"{s3}/one")) == ["a b/k?y.jpg"]
+    for name in ("001", "002"):
+        files.write(s3, f"in/{name}.jpg", (folder / f"{name}.jpg").read_bytes())
+    files.write(s3, "masks/all.png", (folder / "001_mask.png").read_bytes())
+    ran = command("batch", f"{s3}/in/*.jpg", f"{s3}/two", "-m", f"{s3}/masks/all.png")
+    assert ran.returncode == 0, ran.stderr
+    check_whole(f"{s3}/two", ["001.jpg", "002.jpg"])
+    ran = command("batch", f"{s3}/in", f"{s3}/three", "-m", f"{s3}/masks")
+    assert ran.returncode == 1
+    assert ran.stderr.count("has no mask") == 2
+
+
+def test_what_is_not_there_is_said_in_a_line(command: Run, s3: str, tmp_path: Path) -> None:
+    for source, words in (
+        (f"{s3}/nothing", "does not exist, or is empty"),
+        ("s3://no-such-bucket/photos", "does not exist, or is empty"),
+        ("s3://", "names no bucket"),
+    ):
+        ran = command("batch", source, tmp_path / "out")
+        assert ran.returncode == 2
+        assert words in ran.stderr
+        assert len(ran.stderr.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_destination_in_s3_is_held(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "RENEWED", 0.05)
+    with lock.held(f"{s3}/to") as held:
+        # As another machine would see it.
+        monkeypatch.setattr(lock.socket, "gethostname", lambda: "other")
+        with pytest.raises(StorageError, match="another batch fills"), lock.held(f"{s3}/to"):
+            pass
+        held.check()
+        # Who came at the same moment and wrote later: the earlier one stops.
+        lock._write(f"{s3}/to", "theirs")
+
+        def lost() -> bool:
+            try:
+                held.check()
+            except StorageError:
+                return True
+            return False
+
+        until(lost)
+    # What is not ours is not removed; once it is stale, it is taken over.
+    assert lock._read(f"{s3}/to/{manifest.LOCK}")["token"] == "theirs"  # type: ignore[index]
+    monkeypatch.setattr(lock.socket, "gethostname", lambda: "a third")
+    monkeypatch.setattr(lock, "STALE", -1)
+    with lock.held(f"{s3}/to") as held:
+        held.check()
+    assert files.kind(f"{s3}/to/{manifest.LOCK}") is None
+
+
+@pytest.mark.parametrize(
+    "runner",
+    ["local", pytest.param("ray", marks=pytest.mark.slow)],
+)
+def test_kill_9_of_the_driver_loses_nothing(
+    command: Run, s3: str, folder: Path, runner: str
+) -> None:
+    batches.upload(folder, f"{s3}/photos")
+    work = (f"{s3}/photos", f"{s3}/out", "--block", 2, "--runner", runner)
+    process = started(*work)
+    until(lambda: len(parts(f"{s3}/out")) >= 2, process)
+    batches.killed(process)
+    before, told = batches.changed(f"{s3}/out"), manifest.rows(f"{s3}/out")
+    assert 0 < len(told) < 24
+    second: Any = started(*work)
+    out, error = second.communicate(timeout=120)
+    assert second.returncode == 0, error
+    assert f"{24 - len(told)} filled" in out
+    assert f"{len(told)} done before" in out
+    check_whole(f"{s3}/out", NAMES)
+    after = batches.changed(f"{s3}/out")
+    assert all(after[row["output"]] == before[row["output"]] for row in told)
+
+
+@pytest.mark.slow
+def test_kill_9_of_a_worker_of_ray_loses_nothing(s3: str, folder: Path, tmp_path: Path) -> None:
+    batches.upload(folder, f"{s3}/photos")
+    process = started(f"{s3}/photos", f"{s3}/out", "--block", 2, "--runner", "ray")
+    until(lambda: len(parts(f"{s3}/out")) >= 2, process)
+    batches.kill_worker(process.pid)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 0, error
+    assert "a process of Ray has died: what it had not committed is done again" in error
+    check_whole(f"{s3}/out", NAMES)

@@ -1,0 +1,180 @@
+"""Export: the same numbers in ONNX Runtime, half the bytes, or nothing at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from freefill.errors import CheckpointError, WeightsError
+from freefill.lab.config import from_dict
+from freefill.lab.export import onnx as onnx_export
+from freefill.lab.export.export import export, initial_weights, source_card
+from freefill.lab.models.light import Light
+from freefill.lab.training import checkpoint
+from freefill.pipeline.engines.onnx import OnnxEngine
+from freefill.pipeline.guidance import CHANNELS
+
+MODEL = {"channels": (8, 8, 16), "dilations": (1, 2), "deep_dilations": (1,)}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    torch.manual_seed(0)
+    network = Light(**MODEL)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            # Equal tensors (the zeros that biases start from) are stored once by the exporter.
+            parameter.add_(torch.randn_like(parameter) * 0.01)
+        network.guide.weight.zero_()
+    checkpoint.save(
+        folder,
+        {
+            "step": 3,
+            "seconds": 60.0,
+            "cpu_seconds": 120.0,
+            "photos": 7,
+            "hardware": "test",
+            "started_from": "random weights",
+            "command": "freefill train",
+            "config": from_dict({"model": MODEL}).to_dict(),
+            "ema": network.state_dict(),
+        },
+    )
+    return folder
+
+
+def test_files_agree_with_each_other(run: Path, tmp_path: Path) -> None:
+    lines: list[str] = []
+    out = tmp_path / "weights.onnx"
+    card = export(run, out, notes={"licence": "CC0"}, say=lines.append)
+    assert json.loads(out.with_suffix(".json").read_text()) == card
+    assert card["sha256"] == hashlib.sha256(out.read_bytes()).hexdigest()
+    assert card["licence"] == "CC0"
+    assert card["training"]["photos"] == 7
+    assert card["parity"]["largest_difference"] < onnx_export.TOLERANCE
+    tensors = load_file(out.with_suffix(".safetensors"))
+    assert card["parameters"] == sum(t.numel() for t in tensors.values())
+    assert all(t.dtype == torch.float16 for t in tensors.values())
+
+    # An independent look: torch with the safetensors' weights, ONNX through the runtime's engine.
+    network = Light(**MODEL).eval()
+    network.load_state_dict({k: v.float() for k, v in tensors.items()})
+    image, hole = torch.rand(2, 3, 80, 48) * 2 - 1, (torch.rand(2, 1, 80, 48) < 0.5).float()
+    with torch.no_grad():
+        expected = network(image, hole).numpy()
+    found = OnnxEngine(out, 1).predict(image.numpy(), hole.numpy())
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_guided_weights_follow_and_take_none_at_no_cost(run: Path, tmp_path: Path) -> None:
+    state = checkpoint.load(run)
+    state["ema"]["guide.weight"].normal_(0, 0.1)
+    config = {"model": MODEL, "guidance": {"sketch": 0.5}}
+    checkpoint.save(tmp_path, state | {"config": from_dict(config).to_dict()})
+    out = tmp_path / "weights.onnx"
+    card = export(tmp_path, out, say=lambda _: None)
+    assert card["sketch"] is True
+    engine = OnnxEngine(out, 1)
+    assert engine.guided
+    network = Light(**MODEL).eval()
+    network.load_state_dict(
+        {k: v.float() for k, v in load_file(out.with_suffix(".safetensors")).items()}
+    )
+    image, hole = torch.rand(2, 3, 48, 80) * 2 - 1, (torch.rand(2, 1, 48, 80) < 0.5).float()
+    guidance = torch.rand(2, CHANNELS, 48, 80) * hole
+    for given in ((), (guidance,)):
+        with torch.no_grad():
+            expected = network(image, hole, *given).numpy()
+        found = engine.predict(image.numpy(), hole.numpy(), *(g.numpy() for g in given))
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+    assert "guide.weight" in initial_weights(str(out))
+    # The run that was not guided made a file without the input.
+    export(run, tmp_path / "plain.onnx", say=lambda _: None)
+    assert not OnnxEngine(tmp_path / "plain.onnx", 1).guided
+
+
+def test_weights_are_stored_as_half(run: Path, tmp_path: Path) -> None:
+    export(run, tmp_path / "w.onnx", say=lambda _: None)
+    model = onnx.load(tmp_path / "w.onnx")
+    kinds = {t.data_type for t in model.graph.initializer if np.prod(t.dims) >= 16}
+    assert onnx.TensorProto.FLOAT16 in kinds
+    assert onnx.TensorProto.FLOAT not in kinds
+
+
+def test_exported_weights_can_be_started_from(run: Path, tmp_path: Path) -> None:
+    export(run, tmp_path / "w.onnx", say=lambda _: None)
+    tensors = load_file(tmp_path / "w.safetensors")
+    read = initial_weights(str(tmp_path / "w.onnx"))
+    assert set(tensors) - set(read) == {"guide.weight"}
+    for name, tensor in read.items():
+        torch.testing.assert_close(tensor, tensors[name].float(), rtol=0, atol=0)
+    assert set(initial_weights(str(run))) == set(tensors)
+    assert set(initial_weights(str(tmp_path / "w.safetensors"))) == set(tensors)
+
+
+def test_what_a_run_starts_from_keeps_its_licence(run: Path, tmp_path: Path) -> None:
+    export(run, tmp_path / "w.onnx", notes={"licence": "CC BY-NC 4.0"}, say=lambda _: None)
+    (tmp_path / "w.json").unlink()
+    for name in ("w.onnx", "w.safetensors"):
+        card = source_card(str(tmp_path / name))
+        assert card["licence"] == "CC BY-NC 4.0"
+        assert card["architecture"] == "light"
+        assert "sha256" not in card
+    assert source_card("light")["licence"]
+    state = checkpoint.load(run)
+    checkpoint.save(tmp_path, state | {"source_card": {"licence": "CC0", "training": 3}})
+    card = source_card(str(tmp_path))
+    assert card == {"licence": "CC0", "training": {"config": state["config"]}}
+    assert set(source_card(str(run))) == {"training"}
+    with pytest.raises(WeightsError, match="there are light"):
+        source_card("heavy")
+
+
+def test_refuses_when_torch_and_onnx_differ(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = onnx_export.to_onnx
+
+    def wrong(network: torch.nn.Module, *, guided: bool) -> onnx.ModelProto:
+        model = honest(network, guided=guided)
+        with torch.no_grad():
+            network.to_rgb.bias.add_(0.01)
+        return model
+
+    monkeypatch.setattr("freefill.lab.export.export.to_onnx", wrong)
+    with pytest.raises(WeightsError, match=r"differ by 0\.01"):
+        export(run, tmp_path / "w.onnx", say=lambda _: None)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["big.onnx", "big.safetensors"])
+def test_ten_gigabytes_are_not_started_from(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.touch()
+    os.truncate(path, 10 * 2**30)
+    start = time.perf_counter()
+    with pytest.raises(WeightsError, match=r"has 10,737,418,240 bytes, more than 536,870,912"):
+        initial_weights(str(path))
+    assert time.perf_counter() - start < 1
+
+
+def test_refuses_other_endings_and_missing_runs(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"\.onnx"):
+        export(run, tmp_path / "w.pt")
+    with pytest.raises(CheckpointError, match="does not exist"):
+        export(tmp_path / "nothing", tmp_path / "w.onnx")
+    (tmp_path / "bad.safetensors").write_bytes(b"x" * 100)
+    with pytest.raises(CheckpointError, match=r"bad\.safetensors"):
+        initial_weights(str(tmp_path / "bad.safetensors"))
+    with pytest.raises(WeightsError, match="there are light"):
+        initial_weights("heavy")

@@ -1,0 +1,146 @@
+"""Growing holes and boxing them, against definitions written out in full."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
+
+from freefill.imaging.picture import Box
+from freefill.masks.morphology import bounds, boxes, grow
+
+Hole = NDArray[np.bool_]
+
+SMALL = arrays(bool, st.tuples(st.integers(1, 14), st.integers(1, 14)))
+
+
+@st.composite
+def sparse(draw: st.DrawFn) -> Hole:
+    """A hole of a few specks, so that there are groups to tell apart."""
+    height, width = draw(st.integers(1, 60)), draw(st.integers(1, 60))
+    hole = np.zeros((height, width), bool)
+    specks = st.tuples(st.integers(0, height - 1), st.integers(0, width - 1))
+    for row, column in draw(st.lists(specks, max_size=8)):
+        hole[row, column] = True
+    return hole
+
+
+def grown(hole: Hole, radius: int) -> Hole:
+    """The definition: a pixel with a hole pixel at most ``radius`` away."""
+    row, column = np.indices(hole.shape)
+    found = np.zeros_like(hole)
+    for r, c in np.argwhere(hole):
+        found |= (row - r) ** 2 + (column - c) ** 2 <= radius**2
+    return found
+
+
+def grouped(hole: Hole, cell: int) -> list[Box]:
+    """The definition: pixels belong together when a chain of touching cells leads between them."""
+    groups: list[set[tuple[int, int]]] = []
+    for r, c in {(int(r) // cell, int(c) // cell) for r, c in np.argwhere(hole)}:
+        near = [g for g in groups if any(abs(r - y) < 2 and abs(c - x) < 2 for y, x in g)]
+        groups = [g for g in groups if g not in near] + [set().union({(r, c)}, *near)]
+    found = []
+    for group in groups:
+        pixels = np.array([(r, c) for r, c in np.argwhere(hole) if (r // cell, c // cell) in group])
+        (top, left), (bottom, right) = pixels.min(0), pixels.max(0)
+        found.append(Box(int(top), int(left), int(bottom) + 1, int(right) + 1))
+    return found
+
+
+@given(SMALL, st.integers(0, 6))
+def test_growth_is_its_definition(hole: Hole, radius: int) -> None:
+    before = hole.copy()
+    np.testing.assert_array_equal(grow(hole, radius), grown(hole, radius))
+    np.testing.assert_array_equal(hole, before)
+
+
+@pytest.mark.parametrize("radius", [20, 256])
+def test_growth_beyond_the_picture(radius: int) -> None:
+    hole = np.zeros((9, 300), bool)
+    hole[4, 5] = True
+    np.testing.assert_array_equal(grow(hole, radius), grown(hole, radius))
+
+
+def test_an_empty_hole_stays_empty() -> None:
+    assert not grow(np.zeros((8, 8), bool), 5).any()
+    assert bounds(np.zeros((8, 8), bool)) is None
+    assert boxes(np.zeros((8, 8), bool)) == []
+
+
+def test_growth_by_less_than_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="-3"):
+        grow(np.ones((4, 4), bool), -3)
+
+
+@given(SMALL)
+def test_bounds_are_the_outermost_pixels(hole: Hole) -> None:
+    pixels = np.argwhere(hole)
+    box = bounds(hole)
+    if not len(pixels):
+        assert box is None
+        return
+    (top, left), (bottom, right) = pixels.min(0), pixels.max(0)
+    assert box == (top, left, bottom + 1, right + 1)
+
+
+@given(sparse(), st.integers(1, 12))
+@settings(deadline=None)
+def test_boxes_are_those_of_the_groups(hole: Hole, cell: int) -> None:
+    found = boxes(hole, cell)
+    assert sorted(found) == sorted(grouped(hole, cell))
+    covered = np.zeros_like(hole)
+    for box in found:
+        covered[box.window] = True
+    assert not (hole & ~covered).any()
+
+
+@given(sparse())
+@settings(deadline=None)
+def test_boxes_come_from_top_to_bottom(hole: Hole) -> None:
+    assert all(one.top <= other.top for one, other in pairwise(boxes(hole, 2)))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 200), (200, 1), (33, 65), (64, 64)])
+def test_a_whole_picture_is_one_box(shape: tuple[int, int]) -> None:
+    assert boxes(np.ones(shape, bool)) == [Box(0, 0, *shape)]
+
+
+@pytest.mark.parametrize(
+    ("column", "groups"),
+    [(20, 1), (63, 1), (64, 2), (150, 2)],
+    ids=["same cell", "next cell", "one cell between", "far"],
+)
+def test_pixels_join_over_touching_cells(column: int, groups: int) -> None:
+    hole = np.zeros((32, 200), bool)
+    hole[10, 0] = hole[10, column] = True
+    assert len(boxes(hole, 32)) == groups
+
+
+def test_cells_touch_at_their_corners() -> None:
+    hole = np.zeros((64, 64), bool)
+    hole[31, 31] = hole[32, 32] = True
+    assert boxes(hole, 32) == [Box(31, 31, 33, 33)]
+    mirrored = hole[:, ::-1].copy()
+    assert boxes(mirrored, 32) == [Box(31, 31, 33, 33)]
+
+
+def test_a_box_takes_nothing_of_a_group_beside_it() -> None:
+    hole = np.zeros((16, 16), bool)
+    for i in (2, 5, 9, 13):
+        hole[i, i] = True
+    # In the rectangle of the diagonal's cells, in none of them, and higher than its first pixel.
+    hole[0, 15] = True
+    assert sorted(boxes(hole, 4)) == [Box(0, 15, 1, 16), Box(2, 2, 14, 14)]
+
+
+def test_a_group_inside_the_arms_of_another_keeps_its_own_box() -> None:
+    hole = np.zeros((200, 200), bool)
+    hole[0:4] = hole[:, 0:4] = True
+    hole[150:160, 150:170] = True
+    assert sorted(boxes(hole, 16)) == [Box(0, 0, 200, 200), Box(150, 150, 160, 170)]
