@@ -17,6 +17,7 @@ check: .venv/lab .venv/node_modules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	$(BIN)/node .venv/node_modules/typescript/bin/tsc -p jsconfig.json
 
 slow: .venv/lab .venv/browser

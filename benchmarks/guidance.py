@@ -30,7 +30,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from scipy.ndimage import distance_transform_edt
 
-from freefill.imaging.picture import Box, Picture
+from freefill.imaging.box import Box
+from freefill.imaging.picture import Picture
 from freefill.lab.data.guidance_samples import strokes_of
 from freefill.lab.evaluation import protocol
 from freefill.lab.evaluation.metrics.edges import TOLERANCE, edge_f1, zero_crossings
@@ -39,10 +40,10 @@ from freefill.lab.export.export import load_network
 from freefill.lab.gates.gates import correlations, look
 from freefill.pipeline.guidance import Guidance
 from freefill.pipeline.inpainter import Inpainter
+from freefill.types import Mask
 from freefill.vision.edges import edges
 from measured import measured_with
 
-Lines = NDArray[np.bool_]
 MANIFEST = Path(__file__).parent / "test-photos.toml"
 MOVED = 8
 AWAY = 6
@@ -55,7 +56,7 @@ FIELDS = ("protocol", "photo", "condition", "lpips", *SCORES)
 GATES = ("layer", "hole", "border", "sketch", "change", "unknown")
 
 
-def random_shapes(hole: Lines, rng: np.random.Generator) -> Lines:
+def random_shapes(hole: Mask, rng: np.random.Generator) -> Mask:
     """Draw a circle, a straight line and a curve, each through a pixel of the hole."""
     height, width = hole.shape
     canvas = Image.new("L", (width, height))
@@ -84,7 +85,7 @@ def random_shapes(hole: Lines, rng: np.random.Generator) -> Lines:
 
 
 def given(
-    pixels: NDArray[np.uint8], hole: Lines, other: Lines, rng: np.random.Generator
+    pixels: NDArray[np.uint8], hole: Mask, other: Mask, rng: np.random.Generator
 ) -> dict[str, Guidance | None]:
     """Make what is drawn for each condition."""
     rgb = pixels.astype(np.float32) / 255
@@ -105,7 +106,7 @@ def given(
 
 
 def measure(
-    inpainter: Inpainter, sample: protocol.Sample, other: Lines, rng: np.random.Generator
+    inpainter: Inpainter, sample: protocol.Sample, other: Mask, rng: np.random.Generator
 ) -> list[dict[str, float | str]]:
     """Fill a photo under each condition; give a row of numbers for each."""
     pixels, hole = sample.pixels, sample.hole

@@ -12,21 +12,19 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from freefill.imaging.contact_sheet import HOLE, row, sheet
 from freefill.imaging.picture import Picture
 from freefill.pipeline.guidance import Guidance
 from freefill.pipeline.inpainter import Inpainter
+from freefill.types import Mask, Pixels
 from freefill.vision.edges import edges
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SIDE = 256
 """Pixels of a side: each photo's middle, shrunk to what the network sees."""
 SHOWN = 192
-Lines = NDArray[np.bool_]
-Pixels = NDArray[np.uint8]
 
 
 def middle(path: Path) -> Pixels:
@@ -38,7 +36,7 @@ def middle(path: Path) -> Pixels:
         return np.asarray(square.resize((SIDE, SIDE), Image.Resampling.LANCZOS))
 
 
-def marked(pixels: Pixels, hole: Lines, lines: Lines) -> Pixels:
+def marked(pixels: Pixels, hole: Mask, lines: Mask) -> Pixels:
     """Show a hole in colour and the lines in it in white."""
     seen = pixels / np.float32(255)
     seen = np.where(hole[..., None], 0.25 * seen + 0.75 * HOLE, seen)
@@ -51,7 +49,7 @@ def small(pixels: Pixels) -> Image.Image:
     return Image.fromarray(pixels).resize((SHOWN, SHOWN), Image.Resampling.LANCZOS)
 
 
-def drawn(points: list[tuple[float, float]], closed: bool = False) -> Lines:
+def drawn(points: list[tuple[float, float]], closed: bool = False) -> Mask:
     """Draw a line through points, in shares of the side."""
     canvas = Image.new("L", (SIDE, SIDE))
     places = [(x * SIDE, y * SIDE) for x, y in points]
@@ -89,7 +87,7 @@ def main() -> None:
     hole = np.zeros((SIDE, SIDE), bool)
     hole[56:200, 56:200] = True
 
-    def filled(pixels: Pixels, lines: Lines | None) -> Image.Image:
+    def filled(pixels: Pixels, lines: Mask | None) -> Image.Image:
         guidance = None if lines is None else Guidance(lines & hole)
         picture = inpainter.fill_hole(Picture.read(pixels), hole, guidance=guidance)
         return small(picture.samples)

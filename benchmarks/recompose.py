@@ -19,9 +19,10 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from freefill import Inpainter
+from freefill.imaging.box import bounds
 from freefill.lab.evaluation import rivals
 from freefill.lab.evaluation.metrics.lpips import lpips
-from freefill.masks.morphology import bounds, grow
+from freefill.masks.morphology import grow
 from freefill.tasks.recompose import recompose
 from measured import measured_with
 from pairs import photos, table

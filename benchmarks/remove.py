@@ -27,9 +27,10 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from freefill import Inpainter
 from freefill.errors import MaskError
+from freefill.imaging.box import bounds
 from freefill.imaging.picture import Picture
 from freefill.lab.evaluation.metrics.lpips import lpips
-from freefill.masks.morphology import bounds, grow
+from freefill.masks.morphology import grow
 from freefill.vision.segmentation.choosing import available, segment
 from freefill.vision.segmentation.prompt import prompt
 from freefill.weights import third_party

@@ -22,7 +22,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from freefill import Inpainter
-from freefill.imaging.picture import Box
+from freefill.imaging.box import Box
 from freefill.tasks.video import video
 from freefill.video.reading import Clip
 

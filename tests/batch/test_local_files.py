@@ -19,9 +19,9 @@ from freefill.batch.mask_pairing import ALPHA
 from freefill.errors import ImageError, MaskError
 from freefill.imaging.picture import Picture
 from freefill.pipeline.inpainter import Inpainter
+from freefill.types import Mask
 
 Photo = NDArray[np.uint8]
-Hole = NDArray[np.bool_]
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -153,13 +153,13 @@ def test_a_folder_without_photos_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def job(tmp_path: Path, photo: Photo, hole: Hole) -> Job:
+def job(tmp_path: Path, photo: Photo, hole: Mask) -> Job:
     Image.fromarray(photo).save(tmp_path / "a.png")
     Image.fromarray(hole).save(tmp_path / "a_mask.png")
     return Job(tmp_path / "a.png", tmp_path / "a_mask.png", tmp_path / "filled.png")
 
 
-def test_a_job_writes_the_fill(inpainter: Inpainter, job: Job, photo: Photo, hole: Hole) -> None:
+def test_a_job_writes_the_fill(inpainter: Inpainter, job: Job, photo: Photo, hole: Mask) -> None:
     outcome = local_files.run(inpainter, job, Options())
     np.testing.assert_array_equal(
         np.asarray(Image.open(job.out)), inpainter(image=photo, mask_image=hole)
@@ -170,14 +170,14 @@ def test_a_job_writes_the_fill(inpainter: Inpainter, job: Job, photo: Photo, hol
     assert outcome.notices == ()
 
 
-def test_options_reach_the_fill(inpainter: Inpainter, job: Job, photo: Photo, hole: Hole) -> None:
+def test_options_reach_the_fill(inpainter: Inpainter, job: Job, photo: Photo, hole: Mask) -> None:
     Image.fromarray(~hole[::2, ::2]).save(job.out.with_name("a_mask.png"))
     local_files.run(inpainter, job, Options(invert=True, grow=4, fit="resize"))
     expected = inpainter(image=photo, mask_image=~hole[::2, ::2], invert=True, grow=4, fit="resize")
     np.testing.assert_array_equal(np.asarray(Image.open(job.out)), expected)
 
 
-def test_alpha_as_mask(inpainter: Inpainter, tmp_path: Path, photo: Photo, hole: Hole) -> None:
+def test_alpha_as_mask(inpainter: Inpainter, tmp_path: Path, photo: Photo, hole: Mask) -> None:
     image = np.dstack([photo, np.where(hole, 0, 255).astype(np.uint8)])
     Image.fromarray(image).save(tmp_path / "a.png")
     local_files.run(inpainter, Job(tmp_path / "a.png", Path(ALPHA), tmp_path / "b.png"), Options())
@@ -211,7 +211,7 @@ def test_a_folder_is_not_taken_for_a_result(inpainter: Inpainter, job: Job) -> N
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_one_that_fails_does_not_stop_the_others(
-    inpainter: Inpainter, tmp_path: Path, photo: Photo, hole: Hole, workers: int
+    inpainter: Inpainter, tmp_path: Path, photo: Photo, hole: Mask, workers: int
 ) -> None:
     Image.fromarray(hole).save(tmp_path / "mask.png")
     for name in ("a", "c"):
@@ -240,7 +240,7 @@ class Watched:
         self.expected = expected
         self.now = self.most = self.all = 0
 
-    def fill_hole(self, picture: Picture, hole: Hole, **_: object) -> Picture:
+    def fill_hole(self, picture: Picture, hole: Mask, **_: object) -> Picture:
         with self.changed:
             self.now += 1
             self.all += 1
@@ -254,7 +254,7 @@ class Watched:
 
 
 @pytest.fixture
-def eight(tmp_path: Path, photo: Photo, hole: Hole) -> list[Job]:
+def eight(tmp_path: Path, photo: Photo, hole: Mask) -> list[Job]:
     Image.fromarray(hole).save(tmp_path / "mask.png")
     Image.fromarray(photo).save(tmp_path / "a.png")
     return [

@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from freefill.pipeline.inpainter import Inpainter
+from freefill.types import Mask
 
 Photo = NDArray[np.uint8]
-Hole = NDArray[np.bool_]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
-def place(tmp_path: Path, photo: Photo, hole: Hole) -> Path:
+def place(tmp_path: Path, photo: Photo, hole: Mask) -> Path:
     """A folder with a photo and its mask."""
     Image.fromarray(photo).save(tmp_path / "photo.png")
     Image.fromarray(hole.astype(np.uint8) * 255).save(tmp_path / "mask.png")
@@ -57,7 +57,7 @@ def check_refused(ran: subprocess.CompletedProcess[str], *words: str) -> None:
 # --- what it is for -----------------------------------------------------------------------------
 
 
-def test_one_photo(cli: Run, place: Path, photo: Photo, hole: Hole, inpainter: Inpainter) -> None:
+def test_one_photo(cli: Run, place: Path, photo: Photo, hole: Mask, inpainter: Inpainter) -> None:
     ran = cli("fill", "photo.png", "--mask", "mask.png", "--out", "filled.png", cwd=place)
     assert ran.returncode == 0, ran.stderr
     assert ran.stderr == ""
@@ -86,7 +86,7 @@ def test_every_example_is_filled_with_the_mask_beside_it(
         assert (after[~keep] != before[~keep]).any()
 
 
-def test_options_change_the_fill(command: Run, place: Path, photo: Photo, hole: Hole) -> None:
+def test_options_change_the_fill(command: Run, place: Path, photo: Photo, hole: Mask) -> None:
     Image.fromarray(~hole).save(place / "keep.png")
     Image.fromarray(hole[::2, ::2]).save(place / "half.png")
     ways = {
@@ -110,7 +110,7 @@ def test_options_change_the_fill(command: Run, place: Path, photo: Photo, hole: 
     assert (changed["resized"] != changed["plain"]).sum() < 0.25 * hole.sum()
 
 
-def test_one_mask_for_all_and_subfolders_are_kept(command: Run, place: Path, hole: Hole) -> None:
+def test_one_mask_for_all_and_subfolders_are_kept(command: Run, place: Path, hole: Mask) -> None:
     for name in ("a.png", "sub/b.png"):
         (place / "in" / name).parent.mkdir(exist_ok=True, parents=True)
         shutil.copy(place / "photo.png", place / "in" / name)
@@ -120,7 +120,7 @@ def test_one_mask_for_all_and_subfolders_are_kept(command: Run, place: Path, hol
     assert "2 filled" in ran.stdout
 
 
-def test_a_folder_of_masks(command: Run, place: Path, photo: Photo, hole: Hole) -> None:
+def test_a_folder_of_masks(command: Run, place: Path, photo: Photo, hole: Mask) -> None:
     (place / "in").mkdir()
     (place / "masks").mkdir()
     masks = {"a": hole, "b": hole[::-1]}

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
-Pixels = NDArray[np.uint8]
+from freefill.types import Pixels
 
 
 class Server:

@@ -7,20 +7,19 @@ from pathlib import Path
 
 import numpy as np
 from hand import Pixels, Studio
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from playwright.sync_api import expect
 from scipy.ndimage import binary_dilation
 
 from freefill.lab.evaluation.metrics.edges import edge_f1, zero_crossings
+from freefill.types import Mask
 
-Lines = NDArray[np.bool_]
 BOX = ((40.0, 110.0), (170.0, 220.0))
 """Water in front of a sunset, without an edge of its own from side to side."""
 LINE = ((50.0, 200.0), (105.0, 130.0), (160.0, 200.0))
 
 
-def _marked(studio: Studio, examples: Path) -> Lines:
+def _marked(studio: Studio, examples: Path) -> Mask:
     studio.open(examples / "sunset.jpg")
     studio.tool("Rectangle")
     studio.drag(*BOX)
@@ -34,7 +33,7 @@ def _saved(studio: Studio) -> Pixels:
         return np.asarray(image.convert("RGB"))
 
 
-def _drawn(*points: tuple[float, float]) -> Lines:
+def _drawn(*points: tuple[float, float]) -> Mask:
     canvas = Image.new("L", (256, 256))
     ImageDraw.Draw(canvas).line(points, fill=255, width=1)
     return np.asarray(canvas) > 0

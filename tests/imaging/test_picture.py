@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, JpegImagePlugin
 
 from freefill.errors import FreefillError, FreefillWarning, ImageError
+from freefill.imaging.box import Box, bounds
 from freefill.imaging.codecs import LUMA
-from freefill.imaging.picture import Box, Picture, format_of, write_atomically
-from freefill.masks.morphology import bounds
+from freefill.imaging.picture import Picture, format_of, write_atomically
 
 T = TypeVar("T")
 

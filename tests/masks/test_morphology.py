@@ -9,18 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from numpy.typing import NDArray
 
-from freefill.imaging.picture import Box
-from freefill.masks.morphology import bounds, boxes, grow
-
-Hole = NDArray[np.bool_]
+from freefill.imaging.box import Box, bounds
+from freefill.masks.morphology import boxes, grow
+from freefill.types import Mask
 
 SMALL = arrays(bool, st.tuples(st.integers(1, 14), st.integers(1, 14)))
 
 
 @st.composite
-def sparse(draw: st.DrawFn) -> Hole:
+def sparse(draw: st.DrawFn) -> Mask:
     """A hole of a few specks, so that there are groups to tell apart."""
     height, width = draw(st.integers(1, 60)), draw(st.integers(1, 60))
     hole = np.zeros((height, width), bool)
@@ -30,7 +28,7 @@ def sparse(draw: st.DrawFn) -> Hole:
     return hole
 
 
-def grown(hole: Hole, radius: int) -> Hole:
+def grown(hole: Mask, radius: int) -> Mask:
     """The definition: a pixel with a hole pixel at most ``radius`` away."""
     row, column = np.indices(hole.shape)
     found = np.zeros_like(hole)
@@ -39,7 +37,7 @@ def grown(hole: Hole, radius: int) -> Hole:
     return found
 
 
-def grouped(hole: Hole, cell: int) -> list[Box]:
+def grouped(hole: Mask, cell: int) -> list[Box]:
     """The definition: pixels belong together when a chain of touching cells leads between them."""
     groups: list[set[tuple[int, int]]] = []
     for r, c in {(int(r) // cell, int(c) // cell) for r, c in np.argwhere(hole)}:
@@ -54,7 +52,7 @@ def grouped(hole: Hole, cell: int) -> list[Box]:
 
 
 @given(SMALL, st.integers(0, 6))
-def test_growth_is_its_definition(hole: Hole, radius: int) -> None:
+def test_growth_is_its_definition(hole: Mask, radius: int) -> None:
     before = hole.copy()
     np.testing.assert_array_equal(grow(hole, radius), grown(hole, radius))
     np.testing.assert_array_equal(hole, before)
@@ -79,7 +77,7 @@ def test_growth_by_less_than_nothing_is_refused() -> None:
 
 
 @given(SMALL)
-def test_bounds_are_the_outermost_pixels(hole: Hole) -> None:
+def test_bounds_are_the_outermost_pixels(hole: Mask) -> None:
     pixels = np.argwhere(hole)
     box = bounds(hole)
     if not len(pixels):
@@ -91,7 +89,7 @@ def test_bounds_are_the_outermost_pixels(hole: Hole) -> None:
 
 @given(sparse(), st.integers(1, 12))
 @settings(deadline=None)
-def test_boxes_are_those_of_the_groups(hole: Hole, cell: int) -> None:
+def test_boxes_are_those_of_the_groups(hole: Mask, cell: int) -> None:
     found = boxes(hole, cell)
     assert sorted(found) == sorted(grouped(hole, cell))
     covered = np.zeros_like(hole)
@@ -102,7 +100,7 @@ def test_boxes_are_those_of_the_groups(hole: Hole, cell: int) -> None:
 
 @given(sparse())
 @settings(deadline=None)
-def test_boxes_come_from_top_to_bottom(hole: Hole) -> None:
+def test_boxes_come_from_top_to_bottom(hole: Mask) -> None:
     assert all(one.top <= other.top for one, other in pairwise(boxes(hole, 2)))
 
 

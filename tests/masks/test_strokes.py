@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
+from freefill.imaging.box import bounds
 from freefill.masks import strokes
-from freefill.masks.morphology import bounds, grow
+from freefill.masks.morphology import grow
+from freefill.types import Mask
 
-Hole = NDArray[np.bool_]
-Sampler = Callable[[int, int, np.random.Generator], Hole]
+Sampler = Callable[[int, int, np.random.Generator], Mask]
 
 SAMPLERS: list[Sampler] = [
     strokes.strokes,
@@ -30,7 +30,7 @@ EVERY = pytest.mark.parametrize("sampler", SAMPLERS, ids=lambda sampler: sampler
 SIDE = st.integers(1, 90)
 
 
-def inner_radius(hole: Hole) -> int:
+def inner_radius(hole: Mask) -> int:
     """Radius of the largest disc within the hole, with the picture's border as an edge too."""
     keep = ~np.pad(hole, 1)
     radius = 0

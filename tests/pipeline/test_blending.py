@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 from freefill.masks.morphology import grow
 from freefill.masks.presets import sample
 from freefill.pipeline.blending import blend as blend_shares
+from freefill.types import Mask
 
-Hole = NDArray[np.bool_]
 
-
-def blend(picture: NDArray[np.float32], gap: Hole) -> NDArray[np.float32]:
+def blend(picture: NDArray[np.float32], gap: Mask) -> NDArray[np.float32]:
     """Blend where each pixel is known or not; what was filled may not be taken for known."""
     seen = np.where(gap[..., None], np.float32(0.123), picture)
     return blend_shares(picture, seen, (~gap).astype(np.float32))
@@ -26,7 +25,7 @@ def ramp(height: int, width: int) -> NDArray[np.float32]:
     return np.stack([0.3 + 0.3 * rows, 0.6 - 0.2 * columns, 0.5 + 0 * rows], -1).astype(np.float32)
 
 
-def middle(height: int, width: int) -> Hole:
+def middle(height: int, width: int) -> Mask:
     gap = np.zeros((height, width), bool)
     gap[height // 4 : -height // 4, width // 4 : -width // 4] = True
     return gap

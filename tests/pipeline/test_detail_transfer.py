@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from freefill.imaging.picture import Box, Picture
+from freefill.imaging.box import Box
+from freefill.imaging.picture import Picture
 from freefill.pipeline import detail_transfer
 
 Floats = NDArray[np.float32]

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from bundling import golden
-from freefill.imaging.picture import Box
+from freefill.imaging.box import Box
 from freefill.pipeline.inpainter import PIPELINE, Inpainter
 from freefill.pipeline.tiling import plan
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from freefill.errors import GuidanceError
-from freefill.imaging.picture import Box
+from freefill.imaging.box import Box
 from freefill.pipeline.guidance import CHANNELS, Guidance, read_lines
 
 SIZE = (40, 60)

@@ -23,9 +23,9 @@ from freefill.masks.morphology import grow
 from freefill.masks.presets import PRESETS, sample
 from freefill.pipeline.inpainter import Inpainter
 from freefill.pipeline.tiling import BUDGET, batches, plan
+from freefill.types import Mask
 from freefill.weights.registry import BUNDLED
 
-Hole = NDArray[np.bool_]
 Photo = NDArray[np.uint8]
 
 
@@ -130,7 +130,7 @@ def test_what_is_transparent_has_no_influence(inpainter: Inpainter, photo: Photo
 
 
 def test_a_hole_is_filled_from_its_surroundings(
-    inpainter: Inpainter, photo: Photo, hole: Hole
+    inpainter: Inpainter, photo: Photo, hole: Mask
 ) -> None:
     # The counterpart: what is known does count, so equal results above are no accident.
     filled = inpainter(image=photo, mask_image=hole)
@@ -163,7 +163,7 @@ def test_holes_that_lie_far_apart_are_filled_as_if_each_were_alone(inpainter: In
 
 
 def test_the_same_input_gives_the_same_output(
-    inpainter: Inpainter, photo: Photo, hole: Hole
+    inpainter: Inpainter, photo: Photo, hole: Mask
 ) -> None:
     filled = inpainter(image=photo, mask_image=hole)
     np.testing.assert_array_equal(filled, inpainter(image=photo, mask_image=hole))
@@ -284,7 +284,7 @@ def test_a_large_hole_is_filled_with_what_surrounds_it_and_without_a_jump(
 
 @pytest.mark.parametrize("kind", ["path", "bytes", "pillow", "array"])
 def test_every_kind_of_picture_and_mask_gives_the_same_fill(
-    inpainter: Inpainter, photo: Photo, hole: Hole, tmp_path: Path, kind: str
+    inpainter: Inpainter, photo: Photo, hole: Mask, tmp_path: Path, kind: str
 ) -> None:
     def of_kind(array: NDArray[np.uint8], name: str) -> Any:
         if kind == "array":
@@ -307,7 +307,7 @@ def test_every_kind_of_picture_and_mask_gives_the_same_fill(
 
 
 def test_alpha_as_mask_fills_the_transparent_part_and_makes_it_opaque(
-    inpainter: Inpainter, photo: Photo, hole: Hole
+    inpainter: Inpainter, photo: Photo, hole: Mask
 ) -> None:
     image = np.dstack([photo, np.where(hole, 0, 200).astype(np.uint8)])
     filled = inpainter(image=image, mask_image="alpha")
@@ -319,7 +319,7 @@ def test_alpha_as_mask_fills_the_transparent_part_and_makes_it_opaque(
 
 
 def test_a_mask_beside_alpha_leaves_alpha_alone(
-    inpainter: Inpainter, photo: Photo, hole: Hole
+    inpainter: Inpainter, photo: Photo, hole: Mask
 ) -> None:
     image = np.dstack([photo, np.full(photo.shape[:2], 99, np.uint8)])
     filled = inpainter(image=image, mask_image=hole)
@@ -327,7 +327,7 @@ def test_a_mask_beside_alpha_leaves_alpha_alone(
     assert (filled[hole][:, :3] != photo[hole]).any()
 
 
-def test_grey_is_filled_with_grey(inpainter: Inpainter, photo: Photo, hole: Hole) -> None:
+def test_grey_is_filled_with_grey(inpainter: Inpainter, photo: Photo, hole: Mask) -> None:
     grey = np.asarray(Image.fromarray(photo).convert("L"))
     filled = inpainter(image=grey, mask_image=hole)
     colour = inpainter(image=np.repeat(grey[..., None], 3, 2), mask_image=hole)
@@ -341,14 +341,14 @@ def test_grey_is_filled_with_grey(inpainter: Inpainter, photo: Photo, hole: Hole
 
 @pytest.mark.parametrize("by", [-1, 257, 10_000])
 def test_growth_out_of_bounds_is_refused(
-    inpainter: Inpainter, photo: Photo, hole: Hole, by: int
+    inpainter: Inpainter, photo: Photo, hole: Mask, by: int
 ) -> None:
     with pytest.raises(MaskError, match=rf"{by}\D.*256"):
         inpainter(image=photo, mask_image=hole, grow=by)
 
 
 def test_growth_widens_the_hole_by_that_many_pixels(
-    inpainter: Inpainter, photo: Photo, hole: Hole
+    inpainter: Inpainter, photo: Photo, hole: Mask
 ) -> None:
     wide = grow(hole, 5)
     filled = inpainter(image=photo, mask_image=hole, grow=5)
@@ -357,7 +357,7 @@ def test_growth_widens_the_hole_by_that_many_pixels(
 
 
 def test_the_largest_growth_works_on_a_small_picture(
-    inpainter: Inpainter, photo: Photo, hole: Hole
+    inpainter: Inpainter, photo: Photo, hole: Mask
 ) -> None:
     filled = quiet(inpainter, photo, hole, grow=256)
     everything = quiet(inpainter, photo, np.ones(photo.shape[:2], bool))
@@ -387,7 +387,7 @@ def test_a_mask_of_another_size_is_refused(inpainter: Inpainter, photo: Photo) -
 
 
 def test_a_model_by_path_is_the_model_by_name(
-    inpainter: Inpainter, photo: Photo, hole: Hole, tmp_path: Path
+    inpainter: Inpainter, photo: Photo, hole: Mask, tmp_path: Path
 ) -> None:
     path = tmp_path / "mine.onnx"
     shutil.copy(BUNDLED / "light.onnx", path)
@@ -444,7 +444,7 @@ def test_a_network_with_other_inputs_is_refused(tmp_path: Path) -> None:
 
 
 def test_fill_is_the_inpainter_with_its_options(
-    inpainter: Inpainter, photo: Photo, hole: Hole
+    inpainter: Inpainter, photo: Photo, hole: Mask
 ) -> None:
     expected = inpainter(image=photo, mask_image=hole, grow=3)
     filled = freefill.fill(photo, ~hole, invert=True, grow=3)
@@ -452,7 +452,7 @@ def test_fill_is_the_inpainter_with_its_options(
     np.testing.assert_allclose(filled.astype(int), expected, atol=1)
 
 
-def test_fill_takes_the_model_that_is_named(photo: Photo, hole: Hole) -> None:
+def test_fill_takes_the_model_that_is_named(photo: Photo, hole: Mask) -> None:
     freefill.fill(photo, hole)
     # Also when another one is loaded already.
     with pytest.raises(WeightsError, match="heavy"):
@@ -470,7 +470,7 @@ def test_notices_are_warnings_at_the_callers_line(inpainter: Inpainter, photo: P
 
 
 def test_fill_sees_that_a_weights_file_was_replaced(
-    photo: Photo, hole: Hole, tmp_path: Path
+    photo: Photo, hole: Mask, tmp_path: Path
 ) -> None:
     path = tmp_path / "mine.onnx"
     path.write_bytes(freefill.list_weights()[0].path.read_bytes())

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from freefill.pipeline.tiling import (
     BUDGET,
@@ -21,12 +20,11 @@ from freefill.pipeline.tiling import (
     plan,
     thickness,
 )
-
-Hole = NDArray[np.bool_]
+from freefill.types import Mask
 
 
 @st.composite
-def holes(draw: st.DrawFn) -> Hole:
+def holes(draw: st.DrawFn) -> Mask:
     """Up to six rectangles, thin, small or large, in a picture of any shape."""
     height, width = draw(st.integers(1, 900)), draw(st.integers(1, 900))
     hole = np.zeros((height, width), bool)
@@ -37,7 +35,7 @@ def holes(draw: st.DrawFn) -> Hole:
     return hole
 
 
-def check(hole: Hole, crops: list[Crop]) -> None:
+def check(hole: Mask, crops: list[Crop]) -> None:
     height, width = hole.shape
     covered = np.zeros_like(hole)
     for crop in crops:
@@ -65,7 +63,7 @@ def check(hole: Hole, crops: list[Crop]) -> None:
 
 @given(holes())
 @settings(deadline=None)
-def test_every_hole_pixel_is_filled_by_a_crop_within_the_rules(hole: Hole) -> None:
+def test_every_hole_pixel_is_filled_by_a_crop_within_the_rules(hole: Mask) -> None:
     before = hole.copy()
     crops = plan(hole)
     check(hole, crops)
@@ -75,7 +73,7 @@ def test_every_hole_pixel_is_filled_by_a_crop_within_the_rules(hole: Hole) -> No
 
 @given(holes())
 @settings(deadline=None)
-def test_crops_are_kept_apart_only_where_one_would_cost_more(hole: Hole) -> None:
+def test_crops_are_kept_apart_only_where_one_would_cost_more(hole: Mask) -> None:
     for one, other in combinations(plan(hole), 2):
         both = np.zeros_like(hole)
         top, left = np.minimum(one.hole[:2], other.hole[:2])
@@ -116,7 +114,7 @@ def test_a_thick_hole_is_seen_small_and_a_thin_one_large(
 
 @given(holes())
 @settings(deadline=None, max_examples=40)
-def test_thickness_is_the_side_of_the_largest_square(hole: Hole) -> None:
+def test_thickness_is_the_side_of_the_largest_square(hole: Mask) -> None:
     largest = np.zeros(np.add(hole.shape, 1), int)
     for row, column in zip(*np.nonzero(hole), strict=True):
         before = largest[row, column], largest[row, column + 1], largest[row + 1, column]

@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from freefill.imaging.picture import Box, Picture
+from freefill.imaging.box import Box
+from freefill.imaging.picture import Picture
 from freefill.pipeline.inpainter import Inpainter
 from freefill.tasks.recompose import recompose
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from freefill.errors import ConfigError, MaskError
-from freefill.imaging.picture import Box
+from freefill.imaging.box import Box
 from freefill.masks.morphology import grow
 from freefill.pipeline.inpainter import Inpainter
 from freefill.tasks.harmonise import harmonise

@@ -16,11 +16,11 @@ from freefill.imaging.picture import Picture
 from freefill.pipeline.inpainter import Inpainter
 from freefill.tasks.remove import remove
 from freefill.tasks.segment import segment
+from freefill.types import Mask
 from freefill.vision.segmentation.prompt import prompt
 from freefill.weights import third_party
 
 Photo = NDArray[np.uint8]
-Hole = NDArray[np.bool_]
 SCENES = {"pagoda": (400, 60), "sunset": (90, 20), "bricks": (150, 160), "street": (70, 100)}
 """Photos, and where in them something is put, left and top."""
 
@@ -36,7 +36,7 @@ def read(examples: Path, name: str) -> Photo:
         return np.asarray(image.convert("RGB")).copy()
 
 
-def scene(examples: Path, name: str) -> tuple[Photo, Photo, Hole]:
+def scene(examples: Path, name: str) -> tuple[Photo, Photo, Mask]:
     """A photo, the same with a dahlia in it, and where that is."""
     behind = read(examples, name)
     with Image.open(examples / "dahlia.jpg") as image:
@@ -51,7 +51,7 @@ def scene(examples: Path, name: str) -> tuple[Photo, Photo, Hole]:
     return behind, np.asarray(seen).copy(), np.asarray(whole) > 127
 
 
-def overlap(one: Hole, other: Hole) -> float:
+def overlap(one: Mask, other: Mask) -> float:
     return float((one & other).sum() / (one | other).sum())
 
 

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from starlette.testclient import TestClient
 
 from freefill.errors import ImageError, MaskError
-from freefill.imaging.picture import Box
+from freefill.imaging.box import Box
 from freefill.pipeline.inpainter import Inpainter
 from freefill.server.app import build
 from freefill.server.settings import Settings

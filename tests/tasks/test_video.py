@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from freefill.errors import ExtraMissingError, MaskError, VideoError
-from freefill.imaging.picture import Box
+from freefill.imaging.box import Box
 from freefill.pipeline.inpainter import Inpainter
 from freefill.tasks.video import video
+from freefill.types import Mask
 from freefill.video.flow import widened
 from freefill.video.frames import to_cells
 from freefill.video.reading import Clip
-
-Hole = NDArray[np.bool_]
 
 
 @pytest.fixture(scope="module")
@@ -32,13 +31,13 @@ def moving(examples: Path) -> Scene:
     return scene(examples / "pagoda.jpg", pan=2, speed=5)
 
 
-def in_cells(hole: Hole) -> Hole:
+def in_cells(hole: Mask) -> Mask:
     """The pixels of all cells that a hole reaches into."""
     height, width = hole.shape
     return to_cells(hole).repeat(2, 0).repeat(2, 1)[:height, :width]
 
 
-def warping(frames: list[NDArray[np.uint8]], holes: list[Hole], pan: int) -> float:
+def warping(frames: list[NDArray[np.uint8]], holes: list[Mask], pan: int) -> float:
     """Mean square between neighbours inside the hole, along the camera's true motion."""
     errors = []
     for one, other, hole in zip(frames, frames[1:], holes, strict=False):

@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 import pytest
 from clips import HEIGHT, WIDTH, scene, write_clip
-from numpy.typing import NDArray
 from PIL import Image
 
 from freefill.errors import MaskError, VideoError
-from freefill.imaging.picture import Box
+from freefill.imaging.box import Box
 from freefill.pipeline.inpainter import Inpainter
+from freefill.types import Mask
 from freefill.video.flow import flow_between
 from freefill.video.frames import Frame, to_cells
 from freefill.video.masks import holes_of
@@ -25,8 +25,6 @@ from freefill.video.propagation import fill_moving
 from freefill.video.reading import Clip
 from freefill.video.shots import Shot, survey
 from freefill.video.tracking import track
-
-Hole = NDArray[np.bool_]
 
 
 @pytest.mark.parametrize("pixels", ["yuv420p", "yuv444p", "yuv422p", "yuv420p10le"])
@@ -192,7 +190,7 @@ def test_memory_holds_a_window_of_frames(
     class Watched(Frame):
         __hash__ = object.__hash__
 
-    def frames() -> Iterator[tuple[Frame, Hole]]:
+    def frames() -> Iterator[tuple[Frame, Mask]]:
         nonlocal most
         for frame, hole in zip(clip.frames(), made.holes, strict=True):
             watched = Watched(frame.index, frame.pts, frame.duration, frame.planes)

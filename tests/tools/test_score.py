@@ -18,10 +18,11 @@ import score
 from freefill.errors import ConfigError, DataError
 from freefill.lab.evaluation.rivals import Fill
 from freefill.masks.presets import sample
+from freefill.types import Mask, Pixels
 from freefill.weights.registry import Weights
 from scoring import comparing, measuring, networks, photos, sheets
 from scoring.measuring import Values
-from scoring.photos import Hole, Photo, Pixels
+from scoring.photos import Photo
 from scoring.progress import Progress
 
 LISTED = """file,use,licence
@@ -90,7 +91,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     def filler(weights: Weights, threads: int | None = None) -> Fill:
         fill = honest(weights, threads)
 
-        def count(photo: Pixels, hole: Hole) -> Pixels:
+        def count(photo: Pixels, hole: Mask) -> Pixels:
             calls.append((weights.short, len(photo)))
             return fill(photo, hole)
 
@@ -106,7 +107,7 @@ def test_columns_and_score_of_known_fills(
     """Fills of one grey level, measured by their mean error: it is known from the holes alone."""
 
     def filler(weights: Weights, threads: int | None = None) -> Fill:
-        def fill(photo: Pixels, hole: Hole) -> Pixels:
+        def fill(photo: Pixels, hole: Mask) -> Pixels:
             level = 51 if len(photo) == SMALL else 102
             return np.where(hole[..., None], np.uint8(level), photo)
 

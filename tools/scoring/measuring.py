@@ -22,8 +22,9 @@ from freefill.lab.evaluation.metrics.pixel import psnr
 from freefill.lab.evaluation.rivals import Fill, fair
 from freefill.lab.evaluation.runner import MEASURES
 from freefill.pipeline.inpainter import PIPELINE, Inpainter
+from freefill.types import Mask, Pixels
 from freefill.weights.registry import Weights
-from scoring.photos import MASKS, Hole, Photo, Pixels
+from scoring.photos import MASKS, Photo
 
 ROUNDS = 9
 """Timed calls of each network."""
@@ -38,7 +39,7 @@ def filler(weights: Weights, threads: int | None = None) -> Fill:
     """Give the whole pipeline with these weights; it does not see what was in the hole."""
     inpainter = Inpainter(weights.path, threads=threads)
 
-    def fill(photo: Pixels, hole: Hole) -> Pixels:
+    def fill(photo: Pixels, hole: Mask) -> Pixels:
         # Not a plain call: that warns of large holes, and here they are meant.
         return np.asarray(inpainter.fill_hole(Picture.read(photo), hole).result())
 

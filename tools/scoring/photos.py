@@ -10,13 +10,13 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from freefill.errors import DataError
 from freefill.lab.data.photos import SHOWN, UNREADABLE, list_photos
 from freefill.lab.evaluation.protocol import read
 from freefill.masks.presets import sample
+from freefill.types import Mask, Pixels
 
 LIST = Path("docs/data/photos.csv")
 """Below the root of the repository."""
@@ -25,9 +25,6 @@ SIDES = {"held-out-256": 256, "held-out-512": 512}
 KINDS = ("free-form", "centre")
 MASKS = (("free-form", 0), ("free-form", 1), ("free-form", 2), ("centre", 0))
 """The holes of each photo: a preset and a seed. The centre rectangle is the same for all seeds."""
-
-Pixels = NDArray[np.uint8]
-Hole = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -50,7 +47,7 @@ class Photo:
         return len(self.pixels)
 
     @cached_property
-    def holes(self) -> tuple[Hole, ...]:
+    def holes(self) -> tuple[Mask, ...]:
         """One hole for each of :data:`MASKS`, ``(side, side)`` bool."""
         return tuple(
             np.ascontiguousarray(

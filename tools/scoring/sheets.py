@@ -8,10 +8,11 @@ import numpy as np
 from PIL import Image
 
 from freefill.imaging import contact_sheet
+from freefill.types import Pixels
 from scoring.comparing import LPIPS
 from scoring.measuring import Report, Values, filler
 from scoring.networks import Network
-from scoring.photos import KINDS, MASKS, Photo, Pixels
+from scoring.photos import KINDS, MASKS, Photo
 
 SHOWN = 24
 CELL = 256

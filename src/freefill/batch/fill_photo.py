@@ -15,11 +15,12 @@ from freefill.batch.mask_pairing import ALPHA
 from freefill.errors import FreefillError, ImageError
 from freefill.imaging.formats import MAX_PIXELS, limits
 from freefill.imaging.picture import Picture, Source
-from freefill.masks.convert import Fit, Hole, to_hole
+from freefill.masks.convert import Fit, to_hole
 from freefill.masks.morphology import grow as grow_hole
 from freefill.pipeline.guidance import Guidance
 from freefill.pipeline.inpainter import Inpainter
 from freefill.pipeline.tiling import explain, plan
+from freefill.types import Mask
 
 ENDINGS = {"JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tif", "HEIF": ".heic"}
 """Of formats whose ending is not just their name."""
@@ -111,7 +112,7 @@ def fill_photo(
     )
 
 
-def hole_of(mask: Source, picture: Picture, options: Options) -> tuple[Hole, list[str]]:
+def hole_of(mask: Source, picture: Picture, options: Options) -> tuple[Mask, list[str]]:
     """Make a mask the hole of a photo, with the options of a call.
 
     Args:

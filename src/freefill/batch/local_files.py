@@ -19,8 +19,8 @@ from freefill.batch.worker_pool import IN_WORK, Bench, in_order
 from freefill.errors import FreefillError, GuidanceError, ImageError, MaskError
 from freefill.imaging.formats import limits
 from freefill.imaging.picture import Picture, format_of, write_atomically
-from freefill.masks.convert import Hole
 from freefill.pipeline.inpainter import Inpainter
+from freefill.types import Mask
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ def run(inpainter: Inpainter, job: Job, options: Options) -> Outcome:
     )
 
 
-def hole_of_job(job: Job, picture: Picture, options: Options) -> tuple[Hole, list[str]]:
+def hole_of_job(job: Job, picture: Picture, options: Options) -> tuple[Mask, list[str]]:
     """Read a job's mask.
 
     Args:

@@ -122,7 +122,8 @@ def gates(
     from PIL import Image
 
     from freefill.errors import GuidanceError, ImageError
-    from freefill.imaging.picture import Box, Picture
+    from freefill.imaging.box import Box
+    from freefill.imaging.picture import Picture
     from freefill.lab.export.export import load_network
     from freefill.lab.gates import report
     from freefill.lab.gates.gates import filled, look

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from freefill.errors import ImageError
+from freefill.types import Rgb
 
 Samples = NDArray[Any]
-Rgb = NDArray[np.float32]
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """Rec. 601, the weights that Pillow's conversion to grey uses."""

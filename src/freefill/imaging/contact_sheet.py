@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from freefill.imaging.picture import Box, Picture
-from freefill.masks.convert import Hole
+from freefill.imaging.box import Box
+from freefill.imaging.picture import Picture
+from freefill.types import Mask
 
 HOLE = np.array([1.0, 0.16, 0.43], np.float32)
 GAP = 8
@@ -18,7 +19,7 @@ INK = (235, 235, 235)
 PAPER = (24, 24, 27)
 
 
-def panel(before: Picture, hole: Hole, after: Picture, side: int = 384) -> Image.Image:
+def panel(before: Picture, hole: Mask, after: Picture, side: int = 384) -> Image.Image:
     """Draw one fill as three pictures in a row: input, hole in colour, result.
 
     Args:

@@ -14,18 +14,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, NamedTuple
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from freefill.errors import FreefillWarning, ImageError
-from freefill.imaging.codecs import Layout, Rgb, Samples
+from freefill.imaging.box import Box
+from freefill.imaging.codecs import Layout, Samples
 from freefill.imaging.formats import MAX_PIXELS, heif
 from freefill.imaging.formats.high_bit_depth import is_deep
 from freefill.imaging.formats.reader import Carried, Decoded, from_pillow, read_file
 from freefill.imaging.formats.writer import eight_bits, encode, pillow_image
+from freefill.types import Rgb
 
 Source = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]
 
@@ -45,30 +47,6 @@ class Named(bytes):
         named = super().__new__(cls, content)
         named.name = name
         return named
-
-
-class Box(NamedTuple):
-    """A rectangle of pixels: ``top <= row < bottom``, ``left <= column < right``."""
-
-    top: int
-    left: int
-    bottom: int
-    right: int
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width."""
-        return self.bottom - self.top, self.right - self.left
-
-    @property
-    def area(self) -> int:
-        """Number of pixels."""
-        return (self.bottom - self.top) * (self.right - self.left)
-
-    @property
-    def window(self) -> tuple[slice, slice]:
-        """What cuts this box out of an array."""
-        return slice(self.top, self.bottom), slice(self.left, self.right)
 
 
 @dataclass

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from freefill.imaging.picture import Box, Picture
-from freefill.masks.morphology import bounds
+from freefill.imaging.box import Box, bounds
+from freefill.imaging.picture import Picture
 
 QUICK = 1
 """Of PNG's levels of compression: what goes to a page on the same machine is not worth more."""

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from freefill.imaging.box import Box
 from freefill.imaging.codecs import Samples
-from freefill.imaging.picture import Box, Picture
-from freefill.masks.convert import Hole
+from freefill.imaging.picture import Picture
+from freefill.types import Mask
 
 Size = tuple[int, int]
 Affine = tuple[float, float, float, float, float, float]
@@ -48,7 +49,7 @@ def expanded(size: Size, angle: float) -> Size:
     return math.ceil(sides[0] - 1e-6), math.ceil(sides[1] - 1e-6)
 
 
-def turned(picture: Picture, angle: float, size: Size | None = None) -> tuple[Picture, Hole]:
+def turned(picture: Picture, angle: float, size: Size | None = None) -> tuple[Picture, Mask]:
     """Turn a picture about its middle.
 
     Args:

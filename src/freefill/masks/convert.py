@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from freefill.errors import ImageError, MaskError
+from freefill.imaging.box import Box
 from freefill.imaging.codecs import LUMA, Samples
 from freefill.imaging.formats import MAX_PIXELS
-from freefill.imaging.picture import Box, Picture, Source
+from freefill.imaging.picture import Picture, Source
+from freefill.types import Mask
 
-Hole = NDArray[np.bool_]
 Fit = Literal["exact", "resize"]
 
 GREY = ("1", "L", "I;16")
@@ -33,7 +34,7 @@ def to_hole(
     invert: bool = False,
     fit: Fit | None = "exact",
     max_pixels: int = MAX_PIXELS,
-) -> tuple[Hole, list[str]]:
+) -> tuple[Mask, list[str]]:
     """Make any mask the hole of a picture.
 
     Args:
@@ -88,7 +89,7 @@ def to_hole(
     return hole, notices
 
 
-def _from_array(mask: NDArray[Any]) -> Hole:
+def _from_array(mask: NDArray[Any]) -> Mask:
     if mask.ndim == 3 and mask.shape[-1] == 1:
         mask = mask[..., 0]
     if mask.ndim == 3 and mask.shape[-1] in (3, 4) and mask.dtype != bool:
@@ -148,7 +149,7 @@ def softness(
     return np.clip(2 * light - 1, 0, 1)
 
 
-def _bright(mask: Picture) -> Hole:
+def _bright(mask: Picture) -> Mask:
     if mask.mode in GREY:
         # Most masks are, and the colours of 12 megapixels take longer than many a fill.
         return _grey(mask) > mask.layout.peak / 2
@@ -178,7 +179,7 @@ def _check_range(mask: NDArray[Any]) -> None:
         )
 
 
-def _fitted(hole: Hole, size: tuple[int, int], fit: Fit | None) -> Hole:
+def _fitted(hole: Mask, size: tuple[int, int], fit: Fit | None) -> Mask:
     if hole.shape == size:
         return hole
     (height, width), (rows, columns) = size, hole.shape

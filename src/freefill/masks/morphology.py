@@ -8,14 +8,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
-from freefill.imaging.picture import Box
-
-Hole = NDArray[np.bool_]
+from freefill.imaging.box import Box, bounds
+from freefill.types import Mask
 
 
-def grow(hole: Hole, radius: int) -> Hole:
+def grow(hole: Mask, radius: int) -> Mask:
     """Widen a hole by a disc.
 
     Args:
@@ -52,7 +50,7 @@ def grow(hole: Hole, radius: int) -> Hole:
     return found
 
 
-def _grow_into(target: Hole, local: Hole, radius: int) -> None:
+def _grow_into(target: Mask, local: Mask, radius: int) -> None:
     rows, columns = local.shape
     span = min(radius, rows - 1)
     for shift in range(-span, span + 1):
@@ -69,27 +67,7 @@ def _grow_into(target: Hole, local: Hole, radius: int) -> None:
             target[:shift] |= spread[-shift:]
 
 
-def bounds(hole: Hole) -> Box | None:
-    """Give the smallest box that holds a hole.
-
-    Args:
-        hole: ``(H, W)`` bool.
-
-    Returns:
-        The box, or ``None`` for an empty hole.
-
-    Examples:
-        >>> bounds(np.array([[False, True], [False, False]]))
-        Box(top=0, left=1, bottom=1, right=2)
-    """
-    rows = np.flatnonzero(hole.any(1))
-    if not rows.size:
-        return None
-    columns = np.flatnonzero(hole[rows[0] : rows[-1] + 1].any(0))
-    return Box(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
-
-
-def boxes(hole: Hole, cell: int = 32) -> list[Box]:
+def boxes(hole: Mask, cell: int = 32) -> list[Box]:
     """Give one box around each group of hole pixels that lie close together.
 
     Groups are found on a grid of cells, so that the cost is that of one look at the mask, however

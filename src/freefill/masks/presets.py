@@ -11,12 +11,12 @@ from functools import partial
 import numpy as np
 
 from freefill.masks import strokes
-from freefill.masks.strokes import Hole
+from freefill.types import Mask
 
-Sampler = Callable[[int, int, np.random.Generator], Hole]
+Sampler = Callable[[int, int, np.random.Generator], Mask]
 
 
-def centre(height: int, width: int, rng: np.random.Generator | None = None) -> Hole:
+def centre(height: int, width: int, rng: np.random.Generator | None = None) -> Mask:
     """Cut the paper's centre rectangle: half of each side.
 
     Args:
@@ -36,7 +36,7 @@ def centre(height: int, width: int, rng: np.random.Generator | None = None) -> H
     return hole
 
 
-def free_form(height: int, width: int, rng: np.random.Generator) -> Hole:
+def free_form(height: int, width: int, rng: np.random.Generator) -> Mask:
     """Draw the paper's training mask: a rectangle together with one to three strokes.
 
     Args:
@@ -50,7 +50,7 @@ def free_form(height: int, width: int, rng: np.random.Generator) -> Hole:
     return strokes.rectangle(height, width, rng) | strokes.strokes(height, width, rng)
 
 
-def released(height: int, width: int, rng: np.random.Generator) -> Hole:
+def released(height: int, width: int, rng: np.random.Generator) -> Mask:
     """Draw the training mask of the released code with its faults, for the paper's recipes.
 
     Its random flips have no effect there, and rectangle and strokes follow slightly other laws than
@@ -70,7 +70,7 @@ def released(height: int, width: int, rng: np.random.Generator) -> Hole:
 
 def by_ratio(
     height: int, width: int, rng: np.random.Generator, *, ratio: tuple[float, float]
-) -> Hole:
+) -> Mask:
     """Draw strokes until they cover a wanted share, as the "irregular masks" of the field do.
 
     Liu et al. (ECCV 2018) sort masks by 1 to 10 %, 10 to 20 % and so on; here the share is drawn
@@ -133,7 +133,7 @@ PRESETS: Mapping[str, Sampler] = {
 """Every preset by name; each is called with ``(height, width, rng)``."""
 
 
-def sample(name: str, height: int, width: int, rng: np.random.Generator) -> Hole:
+def sample(name: str, height: int, width: int, rng: np.random.Generator) -> Mask:
     """Draw a hole of a named kind.
 
     Args:
@@ -159,7 +159,7 @@ def sample(name: str, height: int, width: int, rng: np.random.Generator) -> Hole
 
 def mixture(
     weights: Mapping[str, float], height: int, width: int, rng: np.random.Generator
-) -> Hole:
+) -> Mask:
     """Draw a hole from a mixture of presets.
 
     Args:

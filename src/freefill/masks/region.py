@@ -7,9 +7,10 @@ from typing import TypeVar
 import numpy as np
 
 from freefill.errors import MaskError
-from freefill.imaging.picture import Box, Picture, Source
-from freefill.masks.convert import Hole, to_hole
-from freefill.masks.morphology import bounds
+from freefill.imaging.box import Box, bounds
+from freefill.imaging.picture import Picture, Source
+from freefill.masks.convert import to_hole
+from freefill.types import Mask
 
 T = TypeVar("T")
 
@@ -19,7 +20,7 @@ MOST = 10**9
 """Of a number that a person writes, without its sign."""
 
 
-def to_region(region: Source | Picture | Box, picture: Picture) -> tuple[Hole, Box]:
+def to_region(region: Source | Picture | Box, picture: Picture) -> tuple[Mask, Box]:
     """Find out which pixels are meant.
 
     Args:

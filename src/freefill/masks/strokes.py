@@ -14,10 +14,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-Hole = NDArray[np.bool_]
+from freefill.types import Mask
 
 REFERENCE_SIDE = 256
 """The side, in pixels, of the training pictures for which the paper's stroke widths are given."""
@@ -31,7 +30,7 @@ def strokes(
     count: tuple[int, int] = (1, 3),
     segments: tuple[int, int] = (4, 11),
     brush: tuple[float, float] = (12.0, 40.0),
-) -> Hole:
+) -> Mask:
     """Draw free-form strokes, as a person does who brushes over something.
 
     A stroke is a polyline that turns by about 2 pi / 5 at each vertex, to alternate sides, with
@@ -79,7 +78,7 @@ def strokes(
     return _flip(np.asarray(canvas) > 0, rng)
 
 
-def released_strokes(height: int, width: int, rng: np.random.Generator) -> Hole:
+def released_strokes(height: int, width: int, rng: np.random.Generator) -> Mask:
     """Draw the strokes of the released code, exactly: whole pixels, and no flip.
 
     Widths are whole and do not depend on the picture's size, vertices are cut to whole pixels and
@@ -123,7 +122,7 @@ def released_strokes(height: int, width: int, rng: np.random.Generator) -> Hole:
     return np.asarray(canvas) > 0
 
 
-def released_rectangle(height: int, width: int, rng: np.random.Generator) -> Hole:
+def released_rectangle(height: int, width: int, rng: np.random.Generator) -> Mask:
     """Draw the rectangle of the released code, exactly.
 
     A box of half of each side at a random place, then made smaller by up to a sixteenth of the
@@ -159,7 +158,7 @@ def rectangle(
     rng: np.random.Generator,
     *,
     side: tuple[float, float] = (0.375, 0.5),
-) -> Hole:
+) -> Mask:
     """Draw one rectangle at a random place.
 
     The released code's box of 128 pixels less up to 16 on each side, at 256 pixels, is the default:
@@ -198,7 +197,7 @@ def border(
     rng: np.random.Generator,
     *,
     depth: tuple[float, float] = (0.1, 0.35),
-) -> Hole:
+) -> Mask:
     """Cut away one to three sides, as un-cropping and straightening do.
 
     Args:
@@ -233,7 +232,7 @@ def objects(
     rng: np.random.Generator,
     *,
     share: tuple[float, float] = (0.1, 0.45),
-) -> Hole:
+) -> Mask:
     """Draw one to three shapes as large as things in a photo are.
 
     Each has a smooth outline around a middle, wavy at four scales, and one of every three is
@@ -292,7 +291,7 @@ def scratches(
     *,
     count: tuple[int, int] = (2, 10),
     brush: tuple[float, float] = (1.0, 5.0),
-) -> Hole:
+) -> Mask:
     """Draw long thin scratches and specks, as on an old print.
 
     Args:
@@ -342,7 +341,7 @@ def _disc(draw: ImageDraw.ImageDraw, x: float, y: float, radius: float) -> None:
     draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=255)
 
 
-def _flip(hole: Hole, rng: np.random.Generator) -> Hole:
+def _flip(hole: Mask, rng: np.random.Generator) -> Mask:
     vertical, horizontal = rng.random(2) < 0.5
     return hole[:: -1 if vertical else 1, :: -1 if horizontal else 1]
 

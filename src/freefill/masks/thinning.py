@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-Lines = NDArray[np.bool_]
+from freefill.types import Mask
 
 
-def thin(lines: Lines) -> Lines:
+def thin(lines: Mask) -> Mask:
     """Thin lines of any width to their middle, one pixel wide.
 
     Guo and Hall, "Parallel Thinning with Two-Subiteration Algorithms" (1989), their first one: what
@@ -64,7 +64,7 @@ def _removable(half: int) -> NDArray[np.bool_]:
 _REMOVABLE = (_removable(0), _removable(1))
 
 
-def components(lines: Lines) -> tuple[NDArray[np.int32], int]:
+def components(lines: Mask) -> tuple[NDArray[np.int32], int]:
     """Number the connected parts of lines; pixels that touch at a corner are connected.
 
     Args:

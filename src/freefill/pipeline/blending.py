@@ -12,8 +12,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from freefill.imaging.codecs import Rgb
-from freefill.masks.morphology import bounds
+from freefill.imaging.box import bounds
+from freefill.types import Rgb
 
 Share = NDArray[np.float32]
 Weighted = NDArray[np.float32]

@@ -21,10 +21,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from freefill.imaging.codecs import Rgb
-from freefill.imaging.picture import Box, Picture
+from freefill.imaging.box import Box
+from freefill.imaging.picture import Picture
+from freefill.types import Mask, Rgb
 
-Hole = NDArray[np.bool_]
 Places = NDArray[np.intp]
 
 CELL = 8
@@ -53,11 +53,11 @@ class Sources(NamedTuple):
         places: ``(h - 1, w - 1, 2)``: row and column of the known patch of each.
     """
 
-    wanted: Hole
+    wanted: Mask
     places: Places
 
 
-def choose(completed: Rgb, gap: Hole, size: tuple[int, int]) -> Sources | None:
+def choose(completed: Rgb, gap: Mask, size: tuple[int, int]) -> Sources | None:
     """Find the known patch that is most like each patch of the fill.
 
     Args:
@@ -100,8 +100,8 @@ def choose(completed: Rgb, gap: Hole, size: tuple[int, int]) -> Sources | None:
 
 
 def bands(
-    picture: Picture, box: Box, hole_box: Box, hole: Hole, completed: Rgb, gap: Hole, factor: int
-) -> Iterator[tuple[Box, Hole, Rgb]]:
+    picture: Picture, box: Box, hole_box: Box, hole: Mask, completed: Rgb, gap: Mask, factor: int
+) -> Iterator[tuple[Box, Mask, Rgb]]:
     """Make the full-resolution colours of a hole, a few rows of cells at a time.
 
     Args:

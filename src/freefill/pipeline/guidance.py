@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from freefill.errors import GuidanceError, ImageError
+from freefill.imaging.box import Box
 from freefill.imaging.codecs import LUMA
 from freefill.imaging.formats import MAX_PIXELS
-from freefill.imaging.picture import Box, Picture, Source
-from freefill.masks.convert import Fit, Hole
+from freefill.imaging.picture import Picture, Source
+from freefill.masks.convert import Fit
 from freefill.masks.thinning import thin
-
-Lines = NDArray[np.bool_]
+from freefill.types import Mask
 
 CHANNELS = 5
 """Of guidance: lines (1), where there are strokes of colour (1), and their colours (3)."""
@@ -38,9 +38,9 @@ class Guidance:
         painted: Where it has some, ``(H, W)`` bool; ``None`` without any.
     """
 
-    lines: Lines | None = None
+    lines: Mask | None = None
     strokes: Picture | None = None
-    painted: Lines | None = None
+    painted: Mask | None = None
 
     @classmethod
     def read(
@@ -90,7 +90,7 @@ class Guidance:
             painted = strokes.alpha() >= 0.5
         return cls(lines, strokes, painted)
 
-    def notices(self, hole: Hole) -> list[str]:
+    def notices(self, hole: Mask) -> list[str]:
         """Tell what a person should know about it.
 
         Args:
@@ -124,7 +124,7 @@ class Guidance:
         planes = np.zeros((*size, CHANNELS), np.float32)
         rows, columns = (-(-side // factor) for side in box.size)
         if self.lines is not None:
-            lines: Lines = np.asarray(_blocks(self.lines[box.window], factor).any((1, 3)))
+            lines: Mask = np.asarray(_blocks(self.lines[box.window], factor).any((1, 3)))
             planes[:rows, :columns, 0] = thin(lines)
         if self.strokes is not None and self.painted is not None:
             painted = self.painted[box.window]
@@ -141,7 +141,7 @@ class Guidance:
         return planes
 
 
-def read_lines(sketch: Source, *, max_pixels: int = MAX_PIXELS) -> Lines:
+def read_lines(sketch: Source, *, max_pixels: int = MAX_PIXELS) -> Mask:
     """Read the lines of a sketch.
 
     Args:
@@ -165,7 +165,7 @@ def read_lines(sketch: Source, *, max_pixels: int = MAX_PIXELS) -> Lines:
         if not visible.all():
             return visible
     height, width = picture.size
-    bright: Lines = picture.rgb(Box(0, 0, height, width)) @ LUMA > 0.5
+    bright: Mask = picture.rgb(Box(0, 0, height, width)) @ LUMA > 0.5
     return ~bright if 2 * int(bright.sum()) > bright.size else bright
 
 
@@ -176,7 +176,7 @@ def _read(source: Source, name: str, max_pixels: int) -> Picture:
         raise GuidanceError(f"{name}: {error}") from None
 
 
-def _fitted(lines: Lines, size: tuple[int, int], fit: Fit, name: str) -> Lines:
+def _fitted(lines: Mask, size: tuple[int, int], fit: Fit, name: str) -> Mask:
     if lines.shape == size:
         return lines
     (height, width), (rows, columns) = size, lines.shape

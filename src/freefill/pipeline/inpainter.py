@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from freefill.errors import FreefillWarning, GuidanceError, MaskError
-from freefill.imaging.codecs import Rgb
+from freefill.imaging.box import Box
 from freefill.imaging.formats import MAX_PIXELS
-from freefill.imaging.picture import Box, Picture, Source
-from freefill.masks.convert import Fit, Hole, softness, to_hole
+from freefill.imaging.picture import Picture, Source
+from freefill.masks.convert import Fit, softness, to_hole
 from freefill.masks.morphology import grow as grow_hole
 from freefill.pipeline import detail_transfer
 from freefill.pipeline.blending import Share, blend
@@ -25,6 +25,7 @@ from freefill.pipeline.engines.base import Engine
 from freefill.pipeline.engines.onnx import Device, OnnxEngine
 from freefill.pipeline.guidance import Guidance
 from freefill.pipeline.tiling import Crop, batches, plan
+from freefill.types import Mask, Rgb
 from freefill.weights import registry
 
 Progress = Callable[[int, int], None]
@@ -174,7 +175,7 @@ class Inpainter:
     def fill_hole(
         self,
         picture: Picture,
-        hole: Hole,
+        hole: Mask,
         *,
         guidance: Guidance | None = None,
         opaque: bool = False,
@@ -206,7 +207,7 @@ class Inpainter:
             # What cannot be seen is not known either: editors leave any colour under it.
             unknown = hole | (picture.samples[..., -1] == 0)
 
-        def patches() -> Iterator[tuple[Box, Hole, Rgb]]:
+        def patches() -> Iterator[tuple[Box, Mask, Rgb]]:
             crops, done = plan(hole), 0
             for batch in batches(crops):
                 if progress is not None:
@@ -221,11 +222,11 @@ class Inpainter:
     def _filled(
         self,
         picture: Picture,
-        hole: Hole,
-        unknown: Hole,
+        hole: Mask,
+        unknown: Mask,
         guidance: Guidance | None,
         crops: Sequence[Crop],
-    ) -> Iterator[tuple[Box, Hole, Rgb]]:
+    ) -> Iterator[tuple[Box, Mask, Rgb]]:
         """Fill crops of one size; give boxes, their holes and colours ``(h, w, 3)`` in [0, 1]."""
         pairs = [_seen(picture, unknown, crop) for crop in crops]
         seen, shares = (np.stack(parts) for parts in zip(*pairs, strict=True))
@@ -318,7 +319,7 @@ def _warn(notices: Sequence[str]) -> None:
         warnings.warn(line, FreefillWarning, stacklevel=3)
 
 
-def _seen(picture: Picture, unknown: Hole, crop: Crop) -> tuple[Rgb, Share]:
+def _seen(picture: Picture, unknown: Mask, crop: Crop) -> tuple[Rgb, Share]:
     """Shrink a crop to what the network sees, some rows at a time, and pad it by its edge.
 
     Returns:

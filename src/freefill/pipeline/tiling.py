@@ -14,12 +14,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from freefill.imaging.picture import Box
+from freefill.imaging.box import Box
 from freefill.masks.morphology import boxes
-
-Hole = NDArray[np.bool_]
+from freefill.types import Mask
 
 CONTEXT = 64
 """Least number of known pixels around a hole that the network is shown, on each side."""
@@ -62,7 +60,7 @@ class Crop:
         return -(-rows // STRIDE) * STRIDE, -(-columns // STRIDE) * STRIDE
 
 
-def plan(hole: Hole) -> list[Crop]:
+def plan(hole: Mask) -> list[Crop]:
     """Decide on the crops for a hole.
 
     Args:
@@ -135,7 +133,7 @@ def explain(crops: Sequence[Crop]) -> list[str]:
     return lines
 
 
-def thickness(hole: Hole) -> int:
+def thickness(hole: Mask) -> int:
     """Give the side of the largest square that is all hole.
 
     A hole of more than 512 pixels is measured in whole cells of step x step pixels, at most 512 a
@@ -212,7 +210,7 @@ def _union(a: Box, b: Box) -> Box:
     )
 
 
-def _shrunk(crop: Crop, hole: Hole) -> Crop:
+def _shrunk(crop: Crop, hole: Mask) -> Crop:
     side = math.sqrt(crop.box.area)
     wanted = round(thickness(hole[crop.hole.window]) / THICK)
     most = round(side / VIEW)

@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freefill.errors import ConfigError
-from freefill.imaging.codecs import Rgb
-from freefill.imaging.picture import Box, Picture, Source
-from freefill.masks.convert import Hole
+from freefill.imaging.box import Box
+from freefill.imaging.picture import Picture, Source
 from freefill.masks.morphology import grow
 from freefill.masks.region import to_region
 from freefill.pipeline.inpainter import Inpainter, Progress
 from freefill.tasks.result import Result, picture_of
+from freefill.types import Mask, Rgb
 from freefill.vision.compositing import local_means, rim
 
 OPPONENT = np.array(
@@ -108,7 +108,7 @@ def harmonise(
     return Result(matched, hole, _notices(agreement), found)
 
 
-def lacking(rgb: Rgb, mask: Hole) -> tuple[NDArray[np.float32], float]:
+def lacking(rgb: Rgb, mask: Mask) -> tuple[NDArray[np.float32], float]:
     """Find out what a part lacks.
 
     Args:

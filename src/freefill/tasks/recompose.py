@@ -16,14 +16,15 @@ import numpy as np
 from PIL import Image
 
 from freefill.errors import ConfigError
-from freefill.imaging.codecs import Rgb, Samples
-from freefill.imaging.picture import Box, Picture, Source
-from freefill.masks.convert import Hole
+from freefill.imaging.box import Box
+from freefill.imaging.codecs import Samples
+from freefill.imaging.picture import Picture, Source
 from freefill.masks.morphology import grow as grow_hole
 from freefill.masks.region import to_region
 from freefill.pipeline.blending import spread
 from freefill.pipeline.inpainter import Inpainter, Progress
 from freefill.tasks.result import Result, picture_of
+from freefill.types import Mask, Rgb
 from freefill.vision.compositing import (
     Share,
     continuity,
@@ -119,7 +120,7 @@ class _Part:
     """Of its own samples."""
     share: Share
     """How much of it is seen."""
-    mask: Hole
+    mask: Mask
     continued: Share
     """Along the rim: how likely it is that the ground came along."""
     samples: Samples | None
@@ -172,7 +173,7 @@ def _notices(size: tuple[int, int], target: Box) -> tuple[str, ...]:
     return (f"{1 - inside.area / target.area:.0%} of the part's box lies beyond the image",)
 
 
-def _with_alpha(ground: Picture, vacated: Hole) -> Picture:
+def _with_alpha(ground: Picture, vacated: Mask) -> Picture:
     """Continue the opacity of the surroundings into the hole: an object leaves no silhouette."""
     known = np.dstack([np.repeat(ground.alpha()[..., None], 3, 2), np.ones(ground.size)])
     known = (known * ~vacated[..., None]).astype(np.float32)
@@ -184,7 +185,7 @@ def _with_alpha(ground: Picture, vacated: Hole) -> Picture:
     return ground.reframed(samples)
 
 
-def _cut(picture: Picture, mask: Hole, box: Box, target: Box) -> _Part:
+def _cut(picture: Picture, mask: Mask, box: Box, target: Box) -> _Part:
     """Take the part out, with a margin, and bring it to its new size."""
     height, width = picture.size
     reach = AROUND

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from freefill.imaging.picture import Picture, Source
-from freefill.masks.convert import Hole
+from freefill.types import Mask
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +21,7 @@ class Result:
     """
 
     picture: Picture
-    hole: Hole
+    hole: Mask
     notices: tuple[str, ...] = ()
     found: dict[str, float | str] = field(default_factory=dict)
 

@@ -15,12 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freefill.errors import ConfigError
-from freefill.imaging.codecs import Rgb, Samples
-from freefill.imaging.picture import Box, Picture, Source
-from freefill.masks.convert import Hole, to_hole
+from freefill.imaging.box import Box
+from freefill.imaging.codecs import Samples
+from freefill.imaging.picture import Picture, Source
+from freefill.masks.convert import to_hole
 from freefill.masks.morphology import grow
 from freefill.pipeline.inpainter import Inpainter, Progress
 from freefill.tasks.result import Result, picture_of
+from freefill.types import Mask, Rgb
 from freefill.vision.seam_carving import KEPT, factor_of, seams
 
 LEAST, MOST = 0.4, 2.0
@@ -101,10 +103,10 @@ class _State:
     """A photo on its way."""
 
     picture: Picture
-    hole: Hole
+    hole: Mask
     """All that was filled."""
-    keep: Hole
-    fresh: Hole | None = None
+    keep: Mask
+    fresh: Mask | None = None
     """What is to be filled now."""
 
     def turned(self) -> _State:
@@ -141,7 +143,7 @@ def _size(
     return height, width
 
 
-def _notices(keep: Hole) -> tuple[str, ...]:
+def _notices(keep: Mask) -> tuple[str, ...]:
     if keep.any() and keep.mean() > 0.7:
         return (f"{keep.mean():.0%} of the result was to be kept: seams had to pass through it",)
     return ()
@@ -175,7 +177,7 @@ def _taken(samples: Samples, source: NDArray[np.int64]) -> Samples:
     return np.take_along_axis(samples, index, 1)
 
 
-def _small(picture: Picture, keep: Hole, factor: int) -> tuple[Rgb, NDArray[np.float32]]:
+def _small(picture: Picture, keep: Mask, factor: int) -> tuple[Rgb, NDArray[np.float32]]:
     """Shrink the photo, and give what its pixels cost beside the edges."""
     height, width = picture.size
     small = picture.shrunk(Box(0, 0, height, width), factor)
@@ -184,7 +186,7 @@ def _small(picture: Picture, keep: Hole, factor: int) -> tuple[Rgb, NDArray[np.f
     return small, kept * np.float32(KEPT)
 
 
-def _showing(picture: Picture, source: NDArray[np.int64]) -> Hole:
+def _showing(picture: Picture, source: NDArray[np.int64]) -> Mask:
     """Find pixels that meet in a step that neither of them had before."""
     height = len(source)
     bad = np.zeros(source.shape, bool)

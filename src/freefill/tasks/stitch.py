@@ -16,13 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freefill.errors import ImageError
-from freefill.imaging.codecs import Rgb, Samples
+from freefill.imaging.box import Box
+from freefill.imaging.codecs import Samples
 from freefill.imaging.formats import MAX_PIXELS
-from freefill.imaging.picture import Box, Picture, Source
-from freefill.masks.convert import Hole
+from freefill.imaging.picture import Picture, Source
 from freefill.masks.morphology import grow
 from freefill.pipeline.inpainter import Inpainter, Progress
 from freefill.tasks.result import Result, picture_of
+from freefill.types import Mask, Rgb
 from freefill.vision.alignment import Homography, align, corners, opencv
 from freefill.vision.compositing import local_means, membrane
 
@@ -92,7 +93,7 @@ class _Canvas:
     """What has been laid so far."""
 
     picture: Picture
-    known: Hole
+    known: Mask
 
 
 def _check_alike(pictures: Sequence[Picture]) -> None:
@@ -169,7 +170,7 @@ def _around(matrix: Homography, size: tuple[int, int], whole: tuple[int, ...]) -
 
 def _warped(
     cv2: ModuleType, picture: Picture, matrix: Homography, size: tuple[int, int]
-) -> tuple[Rgb, Hole, NDArray[np.float32] | None]:
+) -> tuple[Rgb, Mask, NDArray[np.float32] | None]:
     """Give the photo in the canvas's pixels, where it is, and its opacity, if it has one."""
     height, width = picture.size
 
@@ -185,7 +186,7 @@ def _warped(
     return colours, valid, opacity
 
 
-def _exposed(new: Rgb, old: Rgb, both: Hole) -> Rgb:
+def _exposed(new: Rgb, old: Rgb, both: Mask) -> Rgb:
     """Bring a photo to the exposure and white balance of what it overlaps."""
     ours, theirs = new[both], old[both]
     low, high = EXPOSED
@@ -199,7 +200,7 @@ def _exposed(new: Rgb, old: Rgb, both: Hole) -> Rgb:
     return np.clip(new * np.array(gains, np.float32), 0, 1)
 
 
-def _mine(cv2: ModuleType, old: Rgb, new: Rgb, known: Hole, valid: Hole) -> Hole:
+def _mine(cv2: ModuleType, old: Rgb, new: Rgb, known: Mask, valid: Mask) -> Mask:
     """Decide which pixels the new photo gives: all that are missing, and its side of the seam."""
     missing = valid & ~known
     if not (known & valid).any() or not missing.any():
@@ -212,11 +213,11 @@ def _mine(cv2: ModuleType, old: Rgb, new: Rgb, known: Hole, valid: Hole) -> Hole
     found = finder.find(images, [(0, 0), (0, 0)], masks)
     part = found[1].get() if hasattr(found[1], "get") else found[1]
     large = np.repeat(np.repeat(part > 0, factor, 0), factor, 1)
-    mine: Hole = (valid & large[: known.shape[0], : known.shape[1]]) | missing
+    mine: Mask = (valid & large[: known.shape[0], : known.shape[1]]) | missing
     return mine
 
 
-def _without_step(new: Rgb, old: Rgb, mine: Hole, known: Hole) -> Rgb:
+def _without_step(new: Rgb, old: Rgb, mine: Mask, known: Mask) -> Rgb:
     """Spread the step of colour that is left along the seam over the new photo."""
     seam = mine & grow(known & ~mine, 1)
     if not seam.any():
@@ -227,7 +228,7 @@ def _without_step(new: Rgb, old: Rgb, mine: Hole, known: Hole) -> Rgb:
     return fitted
 
 
-def _share(mine: Hole, known: Hole) -> NDArray[np.float32]:
+def _share(mine: Mask, known: Mask) -> NDArray[np.float32]:
     """Let the new photo fade out towards the seam, where the old one goes on below it."""
     share = np.ones(mine.shape, np.float32)
     near = known & ~mine
@@ -239,7 +240,7 @@ def _share(mine: Hole, known: Hole) -> NDArray[np.float32]:
 def _write(
     picture: Picture,
     target: Samples,
-    mine: Hole,
+    mine: Mask,
     colours: NDArray[np.float32],
     opacity: NDArray[np.float32] | None,
 ) -> None:
@@ -252,7 +253,7 @@ def _write(
     target[mine] = pixels.reshape(target[mine].shape)
 
 
-def _notices(hole: Hole) -> tuple[str, ...]:
+def _notices(hole: Mask) -> tuple[str, ...]:
     share = float(hole.mean())
     if share <= LARGE:
         return ()

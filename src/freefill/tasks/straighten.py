@@ -14,14 +14,13 @@ import numpy as np
 from PIL import Image
 
 from freefill.errors import ImageError
-from freefill.imaging.codecs import Rgb
 from freefill.imaging.formats import MAX_PIXELS
 from freefill.imaging.formats.limits import check_size
 from freefill.imaging.picture import Picture, Source
 from freefill.imaging.rotate import expanded, turned
-from freefill.masks.convert import Hole
 from freefill.pipeline.inpainter import Inpainter, Progress
 from freefill.tasks.result import Result, picture_of
+from freefill.types import Mask, Rgb
 from freefill.vision.edges import shrunk
 from freefill.vision.horizon import LARGEST, tilt
 
@@ -148,6 +147,6 @@ def _small(picture: Picture) -> Rgb:
     return shown
 
 
-def _seen(picture: Picture, hole: Hole) -> Hole:
+def _seen(picture: Picture, hole: Mask) -> Mask:
     """Leave out of a hole what is transparent: nothing of it would be seen."""
     return hole & (picture.samples[..., -1] > 0) if picture.has_alpha else hole

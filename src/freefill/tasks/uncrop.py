@@ -21,9 +21,9 @@ from freefill.imaging.codecs import Samples
 from freefill.imaging.formats import MAX_PIXELS
 from freefill.imaging.formats.limits import check_size
 from freefill.imaging.picture import Picture, Source
-from freefill.masks.convert import Hole
 from freefill.pipeline.inpainter import Inpainter, Progress
 from freefill.tasks.result import Result, picture_of
+from freefill.types import Mask
 
 Anchor = Literal["centre", "left", "right", "top", "bottom"]
 
@@ -194,7 +194,7 @@ def _widened(samples: Samples, border: Border) -> Samples:
     return np.pad(samples, widths + [(0, 0)] * (samples.ndim - 2), "edge")
 
 
-def _around(size: tuple[int, int], border: Border) -> Hole:
+def _around(size: tuple[int, int], border: Border) -> Mask:
     """Give the hole that a border is, in a canvas of a size with it."""
     hole = np.ones(size, bool)
     inner = slice(border.top, size[0] - border.bottom), slice(border.left, size[1] - border.right)

@@ -8,7 +8,8 @@ a scratch. So the mask is part of the result, to be looked at and changed.
 from __future__ import annotations
 
 from freefill.errors import MaskError
-from freefill.imaging.picture import Box, Picture, Source
+from freefill.imaging.box import Box
+from freefill.imaging.picture import Picture, Source
 from freefill.pipeline.inpainter import Inpainter, Progress
 from freefill.tasks.result import Result, picture_of
 from freefill.vision.overlays.finding import Kind, find

@@ -12,12 +12,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from freefill.errors import ImageError, MaskError
-from freefill.imaging.codecs import LUMA, Rgb
-from freefill.imaging.picture import Box, Picture, Source
-from freefill.masks.convert import Hole
-from freefill.masks.morphology import bounds, grow
+from freefill.imaging.box import Box, bounds
+from freefill.imaging.codecs import LUMA
+from freefill.imaging.picture import Picture, Source
+from freefill.masks.morphology import grow
 from freefill.pipeline.inpainter import Inpainter, Progress
 from freefill.tasks.result import Result, picture_of
+from freefill.types import Mask, Rgb
 from freefill.vision.overlays import stack
 from freefill.vision.overlays.finding import checked, looked_at
 
@@ -99,7 +100,7 @@ def _check(pictures: Sequence[Picture]) -> None:
         )
 
 
-def _shared(pictures: Sequence[Picture], box: Box | None) -> Hole:
+def _shared(pictures: Sequence[Picture], box: Box | None) -> Mask:
     """Find the hole, at the size at which photos are looked at."""
     height, width = pictures[0].size
     where = checked(Box(0, 0, height, width) if box is None else box, height, width)
@@ -117,14 +118,14 @@ def _shared(pictures: Sequence[Picture], box: Box | None) -> Hole:
     return hole
 
 
-def _colours(picture: Picture, hole: Hole) -> Rgb:
+def _colours(picture: Picture, hole: Mask) -> Rgb:
     """Give the colours of the hole's pixels, ``(n, 3)``."""
     # Asked for as a picture one pixel high: of those pixels alone.
     colours: Rgb = picture.layout.to_rgb(picture.samples[hole][None])[0]
     return colours
 
 
-def _patch(hole: Hole, colours: Rgb) -> tuple[Box, Hole, Rgb]:
+def _patch(hole: Mask, colours: Rgb) -> tuple[Box, Mask, Rgb]:
     box = bounds(hole)
     assert box is not None
     local = hole[box.window]

@@ -18,12 +18,14 @@ from typing import Any
 
 from freefill import __version__
 from freefill.errors import FreefillError, MaskError, VideoError
+from freefill.imaging.box import Box
 from freefill.imaging.formats import MAX_PIXELS
-from freefill.imaging.picture import Box, Source
+from freefill.imaging.picture import Source
 from freefill.masks.convert import Fit
 from freefill.pipeline.inpainter import LARGEST_GROWTH, PIPELINE, Inpainter
+from freefill.types import Mask
 from freefill.video import load_av, load_cv2
-from freefill.video.frames import Frame, Hole
+from freefill.video.frames import Frame
 from freefill.video.masks import Holes, holes_of, holes_of_boxes
 from freefill.video.patches import Folder, Patch
 from freefill.video.plates import Plate
@@ -265,7 +267,7 @@ class _Made:
     cells: int = 0
     made: int = 0
 
-    def count(self, patch: Patch, hole: Hole) -> None:
+    def count(self, patch: Patch, hole: Mask) -> None:
         """Add those of a frame."""
         mine = hole[patch.box.window] & patch.cells
         self.cells += int(mine.sum())

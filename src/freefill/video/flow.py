@@ -13,8 +13,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from freefill.types import Mask
 from freefill.video import load_cv2
-from freefill.video.frames import Coding, Frame, Hole, Plane
+from freefill.video.frames import Coding, Frame, Plane
 
 Flow = NDArray[np.float32]
 """``(h, w, 2)``: how far each cell moves, right and down, in cells."""
@@ -30,7 +31,7 @@ NEAR = 1.0
 """Pixels by which flow may miss the plane's motion and still follow it."""
 
 
-def flow_between(a: Frame, b: Frame, hole_a: Hole, hole_b: Hole, coding: Coding) -> Flow:
+def flow_between(a: Frame, b: Frame, hole_a: Mask, hole_b: Mask, coding: Coding) -> Flow:
     """Give the flow of the background from one frame to another.
 
     Args:
@@ -78,7 +79,7 @@ def dis(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> Flow:
         cv2.setNumThreads(threads)
 
 
-def complete(flow: Flow, unsure: Hole) -> Flow:
+def complete(flow: Flow, unsure: Mask) -> Flow:
     """Replace flow where it is not to be believed.
 
     Args:
@@ -106,7 +107,7 @@ def complete(flow: Flow, unsure: Hole) -> Flow:
     return np.where(unsure[..., None], middle + spread, flow)
 
 
-def _plane(flow: Flow, sure: Hole) -> NDArray[np.float64]:
+def _plane(flow: Flow, sure: Mask) -> NDArray[np.float64]:
     """Give the homography that most pixels follow; a shift by the median, where none fits."""
     cv2 = load_cv2()
     rows, columns = np.nonzero(sure)
@@ -137,7 +138,7 @@ def _is_sane(matrix: NDArray[np.float64], size: tuple[int, ...]) -> bool:
     return bool(moved < 0.5 * max(height, width))
 
 
-def _enlarged(cells: Hole, scale: int) -> Hole:
+def _enlarged(cells: Mask, scale: int) -> Mask:
     return cells.repeat(scale, 0).repeat(scale, 1)
 
 
@@ -178,11 +179,11 @@ def places(flow: Flow) -> tuple[Values, Values]:
     return x, y
 
 
-def widened(hole: Hole, cells: int) -> Hole:
+def widened(hole: Mask, cells: int) -> Mask:
     """Widen a hole by a square; quicker than a disc, for margins."""
     cv2 = load_cv2()
     side = 2 * cells + 1
-    found: Hole = cv2.dilate(hole.astype(np.uint8), np.ones((side, side), np.uint8)) > 0
+    found: Mask = cv2.dilate(hole.astype(np.uint8), np.ones((side, side), np.uint8)) > 0
     return found
 
 
@@ -191,7 +192,7 @@ def eight_bits(plane: Plane, coding: Coding) -> NDArray[np.uint8]:
     return plane if coding.depth == 8 else (plane >> (coding.depth - 8)).astype(np.uint8)
 
 
-def _grey(frame: Frame, hole: Hole, coding: Coding) -> NDArray[np.uint8]:
+def _grey(frame: Frame, hole: Mask, coding: Coding) -> NDArray[np.uint8]:
     """Give luma in 8 bits with a smooth surface for the hole, which has no edges to follow."""
     cv2 = load_cv2()
     luma = eight_bits(frame.planes[0], coding)

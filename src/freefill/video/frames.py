@@ -13,10 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from freefill.imaging.codecs import Rgb
-from freefill.imaging.picture import Box
+from freefill.imaging.box import Box
+from freefill.types import Mask, Rgb
 
-Hole = NDArray[np.bool_]
 Plane = NDArray[Any]
 """uint8 or uint16."""
 CELL = 2
@@ -96,7 +95,7 @@ class Coding:
             slice(box.left * across, box.right * across),
         )
 
-    def spread(self, cells: Hole, plane: int) -> Hole:
+    def spread(self, cells: Mask, plane: int) -> Mask:
         """Bring a map of cells to a plane's samples."""
         down, across = (CELL // ratio for ratio in self.ratios[plane])
         return cells.repeat(down, 0).repeat(across, 1)
@@ -161,7 +160,7 @@ class Frame:
         return replace(self, planes=[plane.copy() for plane in self.planes])
 
 
-def to_cells(hole: Hole) -> Hole:
+def to_cells(hole: Mask) -> Mask:
     """Give the cells that a hole reaches into.
 
     Args:
@@ -178,5 +177,5 @@ def to_cells(hole: Hole) -> Hole:
     if rows or columns:
         hole = np.pad(hole, ((0, rows), (0, columns)))
     tall = hole[::2] | hole[1::2]
-    found: Hole = tall[:, ::2] | tall[:, 1::2]
+    found: Mask = tall[:, ::2] | tall[:, 1::2]
     return found

@@ -13,11 +13,13 @@ import numpy as np
 from PIL import Image
 
 from freefill.errors import ImageError, MaskError, VideoError
+from freefill.imaging.box import Box
 from freefill.imaging.formats import MAX_PIXELS
-from freefill.imaging.picture import Box, Picture, Source
+from freefill.imaging.picture import Picture, Source
 from freefill.masks.convert import Fit, to_hole
 from freefill.masks.morphology import grow as grow_hole
-from freefill.video.frames import Hole, to_cells
+from freefill.types import Mask
+from freefill.video.frames import to_cells
 from freefill.video.reading import Clip, opened
 
 
@@ -30,7 +32,7 @@ class Holes:
         endless: Whether they never run out.
     """
 
-    each: Callable[[], Iterator[Hole]]
+    each: Callable[[], Iterator[Mask]]
     endless: bool = False
 
 
@@ -68,7 +70,7 @@ def holes_of(
     """
     stand_in = Picture.read(np.zeros(clip.coding.size, np.uint8))
 
-    def cells(one: Source, name: str) -> tuple[Hole, list[str]]:
+    def cells(one: Source, name: str) -> tuple[Mask, list[str]]:
         try:
             hole, notices = to_hole(one, stand_in, invert=invert, fit=fit, max_pixels=max_pixels)
         except MaskError as error:
@@ -90,7 +92,7 @@ def holes_of(
             return Holes(lambda: (cells(grey, str(path))[0] for grey in _frames(path))), notices
     hole, notices = cells(mask, "the mask")
 
-    def always() -> Iterator[Hole]:
+    def always() -> Iterator[Mask]:
         while True:
             yield hole
 
@@ -100,7 +102,7 @@ def holes_of(
 def holes_of_boxes(boxes: list[Box | None], clip: Clip, grow: int) -> Holes:
     """Make boxes, one a frame (``None``: nothing to fill), the holes of a clip."""
 
-    def cells() -> Iterator[Hole]:
+    def cells() -> Iterator[Mask]:
         for box in boxes:
             hole = np.zeros(clip.coding.size, bool)
             if box is not None:

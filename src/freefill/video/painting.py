@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from freefill.imaging.picture import Box, Picture
-from freefill.masks.morphology import bounds
+from freefill.imaging.box import Box, bounds
+from freefill.imaging.picture import Picture
 from freefill.pipeline.inpainter import Inpainter
-from freefill.video.frames import CELL, Coding, Hole, Plane
+from freefill.types import Mask
+from freefill.video.frames import CELL, Coding, Plane
 
 
-def paint(planes: list[Plane], cells: Hole, coding: Coding, inpainter: Inpainter) -> None:
+def paint(planes: list[Plane], cells: Mask, coding: Coding, inpainter: Inpainter) -> None:
     """Fill cells of one frame.
 
     Args:

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from freefill.errors import VideoError
-from freefill.imaging.picture import Box
-from freefill.masks.morphology import bounds
-from freefill.video.frames import Coding, Hole, Plane
+from freefill.imaging.box import Box, bounds
+from freefill.types import Mask
+from freefill.video.frames import Coding, Plane
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,14 +36,14 @@ class Patch:
     """
 
     box: Box
-    cells: Hole
-    made: Hole
-    carried: Hole
+    cells: Mask
+    made: Mask
+    carried: Mask
     planes: list[Plane]
 
     @classmethod
     def cut(
-        cls, planes: list[Plane], cells: Hole, made: Hole, carried: Hole, coding: Coding
+        cls, planes: list[Plane], cells: Mask, made: Mask, carried: Mask, coding: Coding
     ) -> Patch:
         """Cut what is new out of a frame that has been filled.
 
@@ -61,7 +61,7 @@ class Patch:
         inside, new, old = (each[box.window].copy() for each in whole)
         return cls(box, inside, new, old, parts)
 
-    def put(self, planes: list[Plane], coding: Coding, where: Hole | None = None) -> None:
+    def put(self, planes: list[Plane], coding: Coding, where: Mask | None = None) -> None:
         """Write what is new into a frame.
 
         Args:

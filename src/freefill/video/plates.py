@@ -12,8 +12,9 @@ from __future__ import annotations
 import numpy as np
 
 from freefill.pipeline.inpainter import Inpainter
+from freefill.types import Mask
 from freefill.video.flow import widened
-from freefill.video.frames import Coding, Frame, Hole, Plane
+from freefill.video.frames import Coding, Frame, Plane
 from freefill.video.painting import paint
 from freefill.video.patches import Patch
 from freefill.video.shots import Shot
@@ -34,13 +35,13 @@ class Plate:
         self.coding = coding
         count = min(SAMPLES, shot.stop - shot.start)
         self.chosen = set(np.linspace(shot.start, shot.stop - 1, count).round().astype(int))
-        self.samples: list[tuple[Frame, Hole]] = []
+        self.samples: list[tuple[Frame, Mask]] = []
         self.needed = np.zeros(coding.cells, bool)
         self.first: list[Plane] = []
         self.shown = np.zeros(coding.cells, bool)
-        self.begin: tuple[Frame, Hole] | None = None
+        self.begin: tuple[Frame, Mask] | None = None
 
-    def add(self, frame: Frame, hole: Hole) -> None:
+    def add(self, frame: Frame, hole: Mask) -> None:
         """Take the next frame."""
         if self.begin is None:
             self.begin, self.first = (frame, hole), frame.copy().planes
@@ -94,7 +95,7 @@ class Plate:
             cells[rows[mine], columns[mine]] = True
             self._take(planes, frame.planes, cells)
 
-    def _take(self, target: list[Plane], source: list[Plane], cells: Hole) -> None:
+    def _take(self, target: list[Plane], source: list[Plane], cells: Mask) -> None:
         for i, plane in enumerate(target):
             inside = self.coding.spread(cells, i)
             plane[inside] = source[i][inside]

@@ -17,12 +17,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from freefill.imaging.picture import Box
-from freefill.masks.morphology import bounds
+from freefill.imaging.box import Box, bounds
 from freefill.pipeline.inpainter import Inpainter
+from freefill.types import Mask
 from freefill.video import load_cv2
 from freefill.video.flow import Flow, complete, dis, eight_bits, flow_between, places, widened
-from freefill.video.frames import CELL, Coding, Frame, Hole, Plane
+from freefill.video.frames import CELL, Coding, Frame, Plane
 from freefill.video.painting import paint
 from freefill.video.patches import Folder, Patch
 
@@ -46,19 +46,19 @@ class _Entry:
     """A frame in the window; its planes are filled when its turn has come."""
 
     frame: Frame
-    hole: Hole
-    made: Hole
+    hole: Mask
+    made: Mask
     """What the network made up in this frame."""
-    carried: Hole
+    carried: Mask
     """What it made up in an earlier one."""
-    beside: Hole
+    beside: Mask
     """The hole and a cell around it, where its edge is blurred."""
     flows: dict[int, Flow] = field(default_factory=dict)
     """To the frame before (-1) and after (1) it, once they are needed."""
 
 
 def fill_moving(
-    frames: Iterable[tuple[Frame, Hole]],
+    frames: Iterable[tuple[Frame, Mask]],
     coding: Coding,
     inpainter: Inpainter,
     folder: Folder,
@@ -107,7 +107,7 @@ def name_of(index: int) -> str:
     return f"frame-{index:06d}"
 
 
-def _entry(frame: Frame, hole: Hole, coding: Coding, folder: Folder) -> _Entry:
+def _entry(frame: Frame, hole: Mask, coding: Coding, folder: Folder) -> _Entry:
     entry = _Entry(frame, hole, np.zeros_like(hole), np.zeros_like(hole), widened(hole, 1))
     patch = folder.load(name_of(frame.index)) if hole.any() else None
     if patch is not None:
@@ -172,12 +172,12 @@ class _Filling:
         spread: Values = cells.repeat(down, 0).repeat(across, 1)
         return spread
 
-    def _write(self, found: list[Values], cells: Hole) -> None:
+    def _write(self, found: list[Values], cells: Mask) -> None:
         for i, values in enumerate(found):
             inside = self.coding.spread(cells, i)
             self._part(i)[inside] = self.coding.quantised(values[inside])
 
-    def _way(self, direction: int) -> Iterator[tuple[int, _Entry, Values, Values, Hole]]:
+    def _way(self, direction: int) -> Iterator[tuple[int, _Entry, Values, Values, Mask]]:
         """Follow the box along the flow: steps, the frame there, columns, rows, what is inside."""
         box = self.box
         x = np.arange(box.left, box.right, dtype=np.float32)[None].repeat(box.size[0], 0)
@@ -194,7 +194,7 @@ class _Filling:
             alive = alive & (x >= 0) & (x <= columns - 1) & (y >= 0) & (y <= rows - 1)
             yield steps, self.entries[number], x, y, alive
 
-    def _sources(self, direction: int) -> Iterator[tuple[int, Hole, list[Values]]]:
+    def _sources(self, direction: int) -> Iterator[tuple[int, Mask, list[Values]]]:
         """Give, for each number of steps, the cells that are first seen there, and samples."""
         wanted = self.hole.copy()
         for steps, entry, x, y, alive in self._way(direction):
@@ -208,10 +208,10 @@ class _Filling:
                 places_there = self._aligned(entry, x, y, shown)
                 yield steps, cells, self._lit(self._samples(entry, *places_there), shown)
 
-    def _take_over(self, wanted: Hole) -> Hole:
+    def _take_over(self, wanted: Mask) -> Mask:
         """Take what the network made up in earlier frames, from where it did; give those cells."""
         done = np.zeros_like(wanted)
-        before: tuple[Hole, list[Values]] | None = None
+        before: tuple[Mask, list[Values]] | None = None
         for steps, entry, x, y, alive in self._way(-1):
             if not (wanted & ~done & alive).any():
                 break
@@ -228,11 +228,11 @@ class _Filling:
             done |= cells
         return done
 
-    def _known(self, entry: _Entry, x: Values, y: Values) -> Hole:
+    def _known(self, entry: _Entry, x: Values, y: Values) -> Mask:
         """Tell where a frame shows the background."""
         return self._at(entry.beside.astype(np.float32), x, y) < 1e-3
 
-    def _carried(self, entry: _Entry, x: Values, y: Values, alive: Hole) -> list[Values]:
+    def _carried(self, entry: _Entry, x: Values, y: Values, alive: Mask) -> list[Values]:
         """Give samples of what was made up, in this frame's light.
 
         They are not brought to fit: there is no truth to fit, and mending it anew for each frame
@@ -241,7 +241,7 @@ class _Filling:
         shown = alive & self._known(entry, x, y) & ~self.entry.beside[self.box.window]
         return self._lit(self._samples(entry, x, y), shown)
 
-    def _aligned(self, entry: _Entry, x: Values, y: Values, shown: Hole) -> tuple[Values, Values]:
+    def _aligned(self, entry: _Entry, x: Values, y: Values, shown: Mask) -> tuple[Values, Values]:
         """Mend what many steps have added up to, by how the surroundings of the hole fit."""
         here = eight_bits(self._part(0), self.coding)
         if min(here.shape) < SMALLEST:
@@ -255,7 +255,7 @@ class _Filling:
         right, below = places(np.clip(left, -MENDED, MENDED))
         return self._at(x, right, below), self._at(y, right, below)
 
-    def _lit(self, found: list[Values], shown: Hole) -> list[Values]:
+    def _lit(self, found: list[Values], shown: Mask) -> list[Values]:
         """Bring samples to this frame's light, by what both show around the hole."""
         if not shown.any():
             return found

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freefill.errors import MaskError
+from freefill.types import Mask
 from freefill.video import load_cv2
 from freefill.video.flow import dis, places, widened
-from freefill.video.frames import Hole
 from freefill.video.masks import Holes
 from freefill.video.reading import Clip
 from freefill.video.tracking import small_grey
@@ -112,24 +112,24 @@ def survey(clip: Clip, holes: Holes, seen: Callable[[int], None]) -> tuple[Surve
     return Survey(tuple(shots), marked / count), notices
 
 
-def _shrunk(hole: Hole, size: tuple[int, ...]) -> Hole:
+def _shrunk(hole: Mask, size: tuple[int, ...]) -> Mask:
     """Bring cells to the size of a look; a pixel with any hole in it is one."""
     cv2 = load_cv2()
     share = cv2.resize(hole.astype(np.float32), size[::-1], interpolation=cv2.INTER_AREA)
-    found: Hole = share > 0
+    found: Mask = share > 0
     return found
 
 
 class _Look:
     """One shot while it goes on."""
 
-    def __init__(self, start: int, grey: Grey, known: Hole, still: float) -> None:
+    def __init__(self, start: int, grey: Grey, known: Mask, still: float) -> None:
         self.start, self.first, self.first_known = start, grey, known
         self.last, self.last_known = grey, known
         self.limit, self.still = still, True
         self.residuals: list[float] = []
 
-    def cuts(self, grey: Grey, known: Hole) -> bool:
+    def cuts(self, grey: Grey, known: Mask) -> bool:
         """Whether the next frame belongs to another shot."""
         both = known & self.last_known
         if not both.any() or _apart(self.last, grey, both) < CUT / 2:
@@ -143,7 +143,7 @@ class _Look:
         self.residuals.append(left)
         return left > CUT and left > CUT_FACTOR * usual
 
-    def add(self, grey: Grey, known: Hole) -> None:
+    def add(self, grey: Grey, known: Mask) -> None:
         """Take the next frame of this shot."""
         both = known & self.first_known
         if self.still and both.any():
@@ -157,5 +157,5 @@ class _Look:
         self.last, self.last_known = grey, known
 
 
-def _apart(a: Grey, b: Grey, where: Hole) -> float:
+def _apart(a: Grey, b: Grey, where: Mask) -> float:
     return float(np.abs(a[where].astype(np.float32) - b[where]).mean())

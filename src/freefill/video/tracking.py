@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freefill.errors import VideoError
-from freefill.imaging.picture import Box
+from freefill.imaging.box import Box
 from freefill.video import load_cv2
 from freefill.video.frames import Coding, Frame
 

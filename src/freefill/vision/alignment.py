@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freefill.errors import ExtraMissingError, ImageError
+from freefill.imaging.box import Box
 from freefill.imaging.codecs import LUMA
-from freefill.imaging.picture import Box, Picture
+from freefill.imaging.picture import Picture
 
 Homography = NDArray[np.float64]
 """``(3, 3)``: from columns and rows of one photo to those of another."""

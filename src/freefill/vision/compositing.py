@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from freefill.imaging.codecs import Rgb
 from freefill.pipeline.blending import spread
+from freefill.types import Rgb
 
 Mask = NDArray[np.bool_]
 Share = NDArray[np.float32]

@@ -14,11 +14,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from freefill.imaging.picture import Box, Picture
+from freefill.imaging.box import Box
+from freefill.imaging.picture import Picture
 from freefill.masks.thinning import components, thin
-
-Lines = NDArray[np.bool_]
-Plane = NDArray[np.float32]
+from freefill.types import Mask, Plane
 
 LOW, HIGH = 0.012, 0.03
 """Change of colour, per pixel at the coarse scale, that a line needs: anywhere, and at its best
@@ -31,7 +30,7 @@ LARGEST = 1024
 """Pixels of the longer side that lines are looked for in."""
 
 
-def edges(rgb: NDArray[np.float32], detail: float = 1.0) -> Lines:
+def edges(rgb: NDArray[np.float32], detail: float = 1.0) -> Mask:
     """Draw the lines of a photo.
 
     Args:
@@ -54,7 +53,7 @@ def edges(rgb: NDArray[np.float32], detail: float = 1.0) -> Lines:
     return edges_at(rgb, [detail])[0]
 
 
-def edges_at(rgb: NDArray[np.float32], details: Sequence[float]) -> list[Lines]:
+def edges_at(rgb: NDArray[np.float32], details: Sequence[float]) -> list[Mask]:
     """Draw the lines of a photo at several levels of detail; most of the work is done once.
 
     Args:
@@ -85,7 +84,7 @@ def edges_at(rgb: NDArray[np.float32], details: Sequence[float]) -> list[Lines]:
     return [_chosen(ridge, contour, detail) for detail in details]
 
 
-def _chosen(ridge: Lines, contour: Plane, detail: float) -> Lines:
+def _chosen(ridge: Mask, contour: Plane, detail: float) -> Mask:
     """Choose the lines of a ridge that stand out enough."""
     found = ridge & (contour > LOW / detail)
     found = thin(found)
@@ -102,7 +101,7 @@ def _chosen(ridge: Lines, contour: Plane, detail: float) -> Lines:
     return drawn
 
 
-def sketch(picture: Picture, detail: float = 1.0) -> Lines:
+def sketch(picture: Picture, detail: float = 1.0) -> Mask:
     """Draw the lines of a picture of any size.
 
     Args:
@@ -166,7 +165,7 @@ def gradient(planes: Plane) -> tuple[Plane, Plane, Plane]:
     return first[0], first[1], np.sqrt(first[2])
 
 
-def _ridge(across: Plane, down: Plane, strength: Plane) -> Lines:
+def _ridge(across: Plane, down: Plane, strength: Plane) -> Mask:
     """Find where the gradient is largest along its own direction."""
     wide = np.pad(strength, 1, constant_values=0)
     height, width = strength.shape
@@ -185,7 +184,7 @@ def _ridge(across: Plane, down: Plane, strength: Plane) -> Lines:
     opposite = np.where(falling, beside(-1, -1), np.where(level, beside(1, -1), beside(-1, 1)))
     ahead = first + share * (corner - first)
     behind = last + share * (opposite - last)
-    ridge: Lines = (strength >= behind) & (strength > ahead) & (strength > 0)
+    ridge: Mask = (strength >= behind) & (strength > ahead) & (strength > 0)
     return ridge
 
 

@@ -14,10 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from freefill.imaging.codecs import Rgb
-
-Mask = NDArray[np.bool_]
-Plane = NDArray[np.float32]
+from freefill.types import Mask, Plane, Rgb
 
 LOOKED_AT = 400
 """Pixels of the longer side that seams are looked for in."""

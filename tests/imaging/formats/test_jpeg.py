@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps
 
 from freefill.errors import ImageError
+from freefill.imaging.box import Box
 from freefill.imaging.formats.jpeg import Segment, segments, written
 from freefill.imaging.formats.jpeg_dct import why_not
-from freefill.imaging.picture import Box, Picture
+from freefill.imaging.picture import Picture
+from freefill.types import Mask
 
 Photo = NDArray[np.uint8]
-Hole = NDArray[np.bool_]
 ORIENTATION, MAKE = 0x0112, 0x010F
 
 
@@ -37,7 +38,7 @@ def opened(content: bytes) -> Image.Image:
     return image
 
 
-def refilled(source: bytes, hole: Hole, colours: NDArray[np.float32] | None = None) -> Picture:
+def refilled(source: bytes, hole: Mask, colours: NDArray[np.float32] | None = None) -> Picture:
     """Fill the hole, which is that of the upright picture."""
     picture = Picture.read(source)
     assert picture.size == hole.shape
@@ -54,7 +55,7 @@ def coefficients(content: bytes, folder: Path) -> list[NDArray[np.int16]]:
     return [plane.copy() for plane in found]
 
 
-def check_untouched(before: bytes, after: bytes, hole: Hole, folder: Path) -> None:
+def check_untouched(before: bytes, after: bytes, hole: Mask, folder: Path) -> None:
     """Every coefficient of blocks without a pixel of the hole, as it lies in the file."""
     was, now = coefficients(before, folder), coefficients(after, folder)
     rows, columns = hole.shape
@@ -90,7 +91,7 @@ WAYS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 def test_every_coefficient_that_the_hole_does_not_touch_stays(
-    photo: Photo, hole: Hole, tmp_path: Path, way: str, mode: str
+    photo: Photo, hole: Mask, tmp_path: Path, way: str, mode: str
 ) -> None:
     if way == "RGB" and mode == "L":
         return
@@ -118,7 +119,7 @@ def test_every_coefficient_that_the_hole_does_not_touch_stays(
 
 
 @pytest.mark.parametrize("way", ["4:4:4", "4:2:2", "4:2:0", "progressive", "RGB"])
-def test_new_blocks_show_what_was_filled(photo: Photo, hole: Hole, way: str) -> None:
+def test_new_blocks_show_what_was_filled(photo: Photo, hole: Mask, way: str) -> None:
     source = encoded(Image.fromarray(photo), **({"quality": 97} | WAYS[way]))
     smooth = np.linspace(0.2, 0.8, photo.shape[1], dtype=np.float32)
     colours = np.stack([np.tile(smooth, (photo.shape[0], 1)) * k for k in (1, 0.8, 0.5)], -1)
@@ -138,7 +139,7 @@ def test_new_blocks_show_what_was_filled(photo: Photo, hole: Hole, way: str) -> 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_turned_photo_stays_as_it_lies_with_its_flag(
-    photo: Photo, hole: Hole, tmp_path: Path, orientation: int
+    photo: Photo, hole: Mask, tmp_path: Path, orientation: int
 ) -> None:
     exif = Image.Exif()
     exif[ORIENTATION], exif[MAKE] = orientation, "A maker"
@@ -197,7 +198,7 @@ def test_filling_twice_touches_both_holes(photo: Photo, tmp_path: Path) -> None:
 
 
 def test_without_the_library_tables_and_metadata_stay_and_the_extra_is_named(
-    photo: Photo, hole: Hole, monkeypatch: pytest.MonkeyPatch
+    photo: Photo, hole: Mask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "jpeglib", None)
     exif = Image.Exif()
@@ -235,7 +236,7 @@ def test_what_cannot_be_kept_is_said(photo: Photo, place: int, value: int, word:
 
 
 def test_a_file_that_the_library_gives_up_on_is_coded_again(
-    photo: Photo, hole: Hole, monkeypatch: pytest.MonkeyPatch
+    photo: Photo, hole: Mask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def gives_up(*arguments: object) -> bytes:
         raise OSError("writing DCT failed")
@@ -283,7 +284,7 @@ def test_metadata_that_a_segment_cannot_hold_are_left_out_with_a_notice(photo: P
     assert any("no room" in line and "exif" in line for line in notices)
 
 
-def test_ink_is_coded_again_and_it_is_said(photo: Photo, hole: Hole) -> None:
+def test_ink_is_coded_again_and_it_is_said(photo: Photo, hole: Mask) -> None:
     profile = b"a profile for ink" * 30
     source = encoded(Image.fromarray(photo).convert("CMYK"), icc_profile=profile, quality=95)
     content, notices = refilled(source, hole).encode("JPEG")
@@ -321,7 +322,7 @@ KEPT = [
 ]
 
 
-def test_segments_are_kept_byte_for_byte_and_in_order(photo: Photo, hole: Hole) -> None:
+def test_segments_are_kept_byte_for_byte_and_in_order(photo: Photo, hole: Mask) -> None:
     source = with_segments(encoded(Image.fromarray(photo), dpi=(240, 240)), KEPT)
     content, notices = refilled(source, hole).encode("JPEG")
     assert notices == []
@@ -329,7 +330,7 @@ def test_segments_are_kept_byte_for_byte_and_in_order(photo: Photo, hole: Hole) 
     assert opened(content).info["dpi"] == (240, 240)
 
 
-def test_strip_keeps_colour_and_resolution_alone(photo: Photo, hole: Hole) -> None:
+def test_strip_keeps_colour_and_resolution_alone(photo: Photo, hole: Mask) -> None:
     exif = Image.Exif()
     exif[ORIENTATION], exif[MAKE] = 8, "A maker"
     source = with_segments(encoded(Image.fromarray(photo), exif=exif, dpi=(240, 240)), KEPT)
@@ -357,7 +358,7 @@ def thumbnail_exif() -> bytes:
     return b"Exif\0\0" + body.ljust(74, b"\0") + b"A maker\0" + b"the preview"
 
 
-def test_a_preview_does_not_show_what_was_there(photo: Photo, hole: Hole) -> None:
+def test_a_preview_does_not_show_what_was_there(photo: Photo, hole: Mask) -> None:
     before = thumbnail_exif()
     image = Image.fromarray(photo)
     source = encoded(image, exif=before)
@@ -378,7 +379,7 @@ def test_a_preview_does_not_show_what_was_there(photo: Photo, hole: Hole) -> Non
     assert b"8BIM\x04\x04\0\0\0\0\0\x04text" in content
 
 
-def test_a_second_picture_is_left_out_with_a_notice(photo: Photo, hole: Hole) -> None:
+def test_a_second_picture_is_left_out_with_a_notice(photo: Photo, hole: Mask) -> None:
     image = Image.fromarray(photo)
     buffer = BytesIO()
     image.save(buffer, "MPO", save_all=True, append_images=[image], quality=90)
@@ -392,7 +393,7 @@ def test_a_second_picture_is_left_out_with_a_notice(photo: Photo, hole: Hole) ->
 
 @pytest.mark.parametrize("target", ["JPEG", "PNG"])
 def test_what_follows_a_picture_is_left_out_with_a_notice(
-    photo: Photo, hole: Hole, target: str
+    photo: Photo, hole: Mask, target: str
 ) -> None:
     video = b"\0\0\0\x18ftypmp42 a short film"
     picture = refilled(encoded(Image.fromarray(photo)) + video, hole)
@@ -405,14 +406,14 @@ def test_zeros_that_fill_a_file_up_are_not_worth_a_word(photo: Photo) -> None:
     assert not Picture.read(encoded(Image.fromarray(photo)) + bytes(64)).notices
 
 
-def test_credentials_that_an_edit_voids_are_left_out(photo: Photo, hole: Hole) -> None:
+def test_credentials_that_an_edit_voids_are_left_out(photo: Photo, hole: Mask) -> None:
     source = with_segments(encoded(Image.fromarray(photo)), [Segment(0xEB, b"JP\0\1jumb")])
     content, notices = refilled(source, hole).encode("JPEG")
     assert b"jumb" not in content
     assert any("C2PA" in line for line in notices)
 
 
-def test_a_wide_profile_is_kept_and_its_colours_are_not_touched(photo: Photo, hole: Hole) -> None:
+def test_a_wide_profile_is_kept_and_its_colours_are_not_touched(photo: Photo, hole: Mask) -> None:
     profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     profile[60:64] = b"wide"
     source = encoded(Image.fromarray(photo), icc_profile=bytes(profile))
@@ -433,7 +434,7 @@ def test_segments_that_are_cut_off_are_refused(photo: Photo, end: int) -> None:
         segments(encoded(Image.fromarray(photo))[:end])
 
 
-def test_what_is_no_marker_is_stepped_over(photo: Photo, hole: Hole) -> None:
+def test_what_is_no_marker_is_stepped_over(photo: Photo, hole: Mask) -> None:
     source = encoded(Image.fromarray(photo))
     odd = source[:20] + b"what is this\xff" + source[20:]
     assert segments(odd)[0] == segments(source)[0]

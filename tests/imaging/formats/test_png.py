@@ -17,8 +17,9 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from freefill.errors import ImageError
+from freefill.imaging.box import Box
 from freefill.imaging.formats.png import START, Chunk, chunk, encode_deep, read_chunks
-from freefill.imaging.picture import Box, Picture
+from freefill.imaging.picture import Picture
 
 COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 PASSES = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2)]

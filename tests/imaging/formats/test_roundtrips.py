@@ -25,9 +25,9 @@ from freefill.imaging.formats.png import chunk
 from freefill.imaging.picture import Picture, format_of
 from freefill.masks.convert import to_hole
 from freefill.pipeline.inpainter import Inpainter
+from freefill.types import Mask
 
 Photo = NDArray[np.uint8]
-Hole = NDArray[np.bool_]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 ORIENTATION, MAKE, EXIF_FOLDER, TAKEN, GPS, LATITUDE = 0x0112, 0x010F, 0x8769, 0x9003, 0x8825, 2
@@ -295,7 +295,7 @@ def back(samples: NDArray[Any], orientation: int) -> NDArray[Any]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_goes_in_comes_out(
-    command: Run, tmp_path: Path, made: dict[str, Case], hole: Hole, name: str
+    command: Run, tmp_path: Path, made: dict[str, Case], hole: Mask, name: str
 ) -> None:
     case = made[name]
     source, mask = tmp_path / name, tmp_path / "mask.png"
@@ -356,7 +356,7 @@ def check_metadata(image: Image.Image, case: Case) -> None:
 @pytest.mark.parametrize("target", ["png", "tif", "jpg", "webp", "avif"])
 @pytest.mark.parametrize("name", ["photo.jpg", "turned6.png", "lossless.webp", "rgb16.tif"])
 def test_strip_in_every_format(
-    command: Run, tmp_path: Path, made: dict[str, Case], hole: Hole, name: str, target: str
+    command: Run, tmp_path: Path, made: dict[str, Case], hole: Mask, name: str, target: str
 ) -> None:
     if name == "lossless.webp" and target == "jpg":
         return  # it has alpha
@@ -391,7 +391,7 @@ def heic(photo: Photo) -> bytes:
 
 @pytest.mark.parametrize("target", ["out.heic", "out.png"])
 def test_heic_where_its_reader_is_installed(
-    command: Run, tmp_path: Path, photo: Photo, hole: Hole, target: str
+    command: Run, tmp_path: Path, photo: Photo, hole: Mask, target: str
 ) -> None:
     (tmp_path / "a.heic").write_bytes(heic(photo))
     Image.fromarray(hole).save(tmp_path / "mask.png")
@@ -444,7 +444,7 @@ def test_floats_become_8_bits_where_there_is_no_room_for_more(photo: Photo) -> N
 
 
 def test_a_path_of_16_bit_colour_warns_that_pillow_images_have_8(
-    tmp_path: Path, photo: Photo, hole: Hole, inpainter: Inpainter
+    tmp_path: Path, photo: Photo, hole: Mask, inpainter: Inpainter
 ) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(deep_png(deep(photo, 3)))
@@ -457,7 +457,7 @@ def test_a_path_of_16_bit_colour_warns_that_pillow_images_have_8(
     np.testing.assert_array_equal(after[~hole], deep(photo, 3)[~hole])
 
 
-def test_a_mask_of_16_bit_colour_or_floats_is_a_mask(photo: Photo, hole: Hole) -> None:
+def test_a_mask_of_16_bit_colour_or_floats_is_a_mask(photo: Photo, hole: Mask) -> None:
     picture = Picture.read(photo)
     colour = np.repeat(hole[..., None] * np.uint16(65535), 3, -1)
     for mask in (

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from freefill.errors import ImageError
+from freefill.imaging.box import Box
 from freefill.imaging.formats.ifd import (
     BadDirectory,
     Directory,
@@ -25,7 +26,7 @@ from freefill.imaging.formats.ifd import (
     read_block,
     short,
 )
-from freefill.imaging.picture import Box, Picture
+from freefill.imaging.picture import Picture
 
 EXIF_FOLDER, GPS_FOLDER, TAKEN, LATITUDE = 34665, 34853, 36867, 2
 

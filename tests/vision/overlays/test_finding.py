@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from freefill.errors import MaskError
-from freefill.imaging.picture import Box, Picture
+from freefill.imaging.box import Box
+from freefill.imaging.picture import Picture
 from freefill.masks.morphology import grow
 from freefill.masks.region import parse_box
 from freefill.vision.overlays.finding import Kind, find, looked_at

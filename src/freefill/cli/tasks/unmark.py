@@ -15,7 +15,8 @@ from freefill.cli.tasks import common
 from freefill.imaging.formats import MAX_PIXELS
 
 if TYPE_CHECKING:
-    from freefill.imaging.picture import Box, Picture
+    from freefill.imaging.box import Box
+    from freefill.imaging.picture import Picture
     from freefill.tasks.result import Result
 
 

@@ -16,18 +16,15 @@ from PIL import Image, ImageDraw
 
 from freefill.masks.thinning import components, thin
 from freefill.pipeline.guidance import CHANNELS
+from freefill.types import Mask, Rgb
 from freefill.vision.edges import edges
-
-Rgb = NDArray[np.float32]
-Lines = NDArray[np.bool_]
-Hole = NDArray[np.bool_]
 
 TREMBLE = 0.6
 """Standard deviation of a line's displacement, in pixels."""
 OVERSAMPLED = 4
 
 
-def sketch_of(rgb: Rgb, hole: Hole, rng: np.random.Generator, whole: float) -> Lines:
+def sketch_of(rgb: Rgb, hole: Mask, rng: np.random.Generator, whole: float) -> Mask:
     """Draw the lines inside a hole as a person might.
 
     Args:
@@ -48,7 +45,7 @@ def sketch_of(rgb: Rgb, hole: Hole, rng: np.random.Generator, whole: float) -> L
     return lines & hole
 
 
-def trembled(lines: Lines, rng: np.random.Generator, amount: float = TREMBLE) -> Lines:
+def trembled(lines: Mask, rng: np.random.Generator, amount: float = TREMBLE) -> Mask:
     """Move lines about, smoothly, as an unsteady hand does.
 
     Args:
@@ -75,7 +72,7 @@ def trembled(lines: Lines, rng: np.random.Generator, amount: float = TREMBLE) ->
     return thin(drawn)
 
 
-def strokes_of(rgb: Rgb, hole: Hole, rng: np.random.Generator) -> NDArray[np.float32]:
+def strokes_of(rgb: Rgb, hole: Mask, rng: np.random.Generator) -> NDArray[np.float32]:
     """Dab a few strokes of the photo's own colours into a hole.
 
     Args:
@@ -113,7 +110,7 @@ def strokes_of(rgb: Rgb, hole: Hole, rng: np.random.Generator) -> NDArray[np.flo
     return painted
 
 
-def drawn_into(rgb: Rgb, hole: Hole, rng: np.random.Generator) -> tuple[Rgb, Lines | None]:
+def drawn_into(rgb: Rgb, hole: Mask, rng: np.random.Generator) -> tuple[Rgb, Mask | None]:
     """Draw a shape into a photo: a patch of other colours or content, or a line.
 
     Args:
@@ -227,7 +224,7 @@ def covered(
 
 def sample(
     rgb: Rgb,
-    hole: Hole,
+    hole: Mask,
     rng: np.random.Generator,
     *,
     sketch: float,
@@ -267,8 +264,8 @@ def sample(
     return rgb, guidance
 
 
-def _spread(lines: Lines) -> Lines:
+def _spread(lines: Mask) -> Mask:
     wide = np.pad(lines, 1)
     tall = wide[:-2] | wide[1:-1] | wide[2:]
-    spread: Lines = tall[:, :-2] | tall[:, 1:-1] | tall[:, 2:]
+    spread: Mask = tall[:, :-2] | tall[:, 1:-1] | tall[:, 2:]
     return spread

@@ -22,8 +22,9 @@ from freefill.lab.data import banks
 from freefill.lab.data.batches import Batch
 from freefill.lab.data.guidance_samples import TREMBLE
 from freefill.lab.data.line_codes import NAMES, open_codes
-from freefill.lab.data.sources import Folder, Pixels, Say
+from freefill.lab.data.sources import Folder, Say
 from freefill.lab.layers.precision import float32
+from freefill.types import Pixels
 
 HOLES = 2048
 """Holes in a bank."""

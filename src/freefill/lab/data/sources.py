@@ -30,8 +30,8 @@ from freefill.lab.data.photos import (
     split,
 )
 from freefill.lab.data.shards import Shard, ShardFile, list_shards, names_shards
+from freefill.types import Pixels
 
-Pixels = NDArray[np.uint8]
 Say = Callable[[str], None]
 NEIGHBOURS = 16
 """Photos in a row that cannot be read before a run gives up."""

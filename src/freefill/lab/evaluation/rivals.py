@@ -19,16 +19,14 @@ from importlib import import_module, metadata
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from freefill.errors import ConfigError, ExtraMissingError, ImageError, MaskError
 from freefill.pipeline.inpainter import PIPELINE
+from freefill.types import Mask, Pixels
 from freefill.weights import registry, third_party
 
-Pixels = NDArray[np.uint8]
-Hole = NDArray[np.bool_]
-Fill = Callable[[Pixels, Hole], Pixels]
+Fill = Callable[[Pixels, Mask], Pixels]
 """From a photo ``(H, W, 3)`` uint8 RGB and a hole ``(H, W)`` bool, True = fill, to a filled one."""
 
 RADIUS = 5
@@ -62,7 +60,7 @@ def fair(fill: Fill) -> Fill:
         the whole photo, and gives a copy of a photo without one.
     """
 
-    def fair_fill(photo: Pixels, hole: Hole) -> Pixels:
+    def fair_fill(photo: Pixels, hole: Mask) -> Pixels:
         if hole.all():
             raise MaskError("the hole is the whole photo: nothing is known to fill from")
         if not hole.any():
@@ -74,7 +72,7 @@ def fair(fill: Fill) -> Fill:
     return fair_fill
 
 
-def blanked(photo: Pixels, hole: Hole) -> Pixels:
+def blanked(photo: Pixels, hole: Mask) -> Pixels:
     """Give each pixel of the hole the colour of the known pixel that is nearest to it.
 
     One colour would hide as much, but punish what resizes the photo or blends at the hole's edge.
@@ -88,27 +86,27 @@ def blanked(photo: Pixels, hole: Hole) -> Pixels:
     return result
 
 
-def mean_colour(photo: Pixels, hole: Hole) -> Pixels:
+def mean_colour(photo: Pixels, hole: Mask) -> Pixels:
     """Fill with the mean of the known pixels: what any method has to beat."""
     mean = np.rint(photo[~hole].mean(axis=0)).astype(np.uint8)
     return np.where(hole[..., None], mean, photo)
 
 
-def telea(photo: Pixels, hole: Hole) -> Pixels:
+def telea(photo: Pixels, hole: Mask) -> Pixels:
     """Fill by fast marching (Telea, 2004), in OpenCV."""
     import cv2
 
     return np.asarray(cv2.inpaint(photo, hole.astype(np.uint8), RADIUS, cv2.INPAINT_TELEA))
 
 
-def navier_stokes(photo: Pixels, hole: Hole) -> Pixels:
+def navier_stokes(photo: Pixels, hole: Mask) -> Pixels:
     """Fill along isophotes, as a fluid flows (Bertalmio, Bertozzi and Sapiro, 2001), in OpenCV."""
     import cv2
 
     return np.asarray(cv2.inpaint(photo, hole.astype(np.uint8), RADIUS, cv2.INPAINT_NS))
 
 
-def biharmonic(photo: Pixels, hole: Hole) -> Pixels:
+def biharmonic(photo: Pixels, hole: Mask) -> Pixels:
     """Fill by a biharmonic surface (Damelin and Hoang, 2018), in scikit-image.
 
     The whole hole at once: ``split_into_regions`` gave the same to the bit on 32 photos, no faster.
@@ -118,7 +116,7 @@ def biharmonic(photo: Pixels, hole: Hole) -> Pixels:
     return np.asarray(np.rint(inpaint_biharmonic(photo, hole, channel_axis=-1) * 255), np.uint8)
 
 
-def patchmatch(photo: Pixels, hole: Hole) -> Pixels:
+def patchmatch(photo: Pixels, hole: Mask) -> Pixels:
     """Fill with patches from elsewhere in the photo (Barnes et al., 2009), in PyPatchMatch."""
     from patchmatch import patch_match
 
@@ -144,7 +142,7 @@ def migan(path: Path) -> Fill:
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
-    def fill(photo: Pixels, hole: Hole) -> Pixels:
+    def fill(photo: Pixels, hole: Mask) -> Pixels:
         image = np.ascontiguousarray(photo.transpose(2, 0, 1)[None])
         keep = np.where(hole, np.uint8(0), np.uint8(255))[None, None]
         (filled,) = session.run(None, {"image": image, "mask": keep})
@@ -160,7 +158,7 @@ def trained(model: str) -> Fill:
 
     inpainter = Inpainter(model)
 
-    def fill(photo: Pixels, hole: Hole) -> Pixels:
+    def fill(photo: Pixels, hole: Mask) -> Pixels:
         # Not a plain call: that warns of large holes, and here they are meant.
         return np.asarray(inpainter.fill_hole(Picture.read(photo), hole).result())
 
@@ -192,7 +190,7 @@ def command_line(template: str) -> Fill:
     if shutil.which(words[0]) is None:
         raise ConfigError(f"command {template!r}: there is no program {words[0]!r}")
 
-    def fill(photo: Pixels, hole: Hole) -> Pixels:
+    def fill(photo: Pixels, hole: Mask) -> Pixels:
         with tempfile.TemporaryDirectory() as folder:
             paths = {p: str(Path(folder) / f"{p[1:-1]}.png") for p in PLACEHOLDERS}
             Image.fromarray(photo).save(paths["{image}"])

@@ -30,6 +30,7 @@ from freefill.lab.evaluation.metrics.seam import seam
 from freefill.lab.evaluation.metrics.ssim import ssim
 from freefill.lab.evaluation.protocol import Manifest, Photo, Sample
 from freefill.lab.evaluation.rivals import Rival
+from freefill.types import Pixels
 from freefill.weights import third_party
 
 MEASURES = 1
@@ -40,7 +41,6 @@ TRUTH = "truth"
 """The folder of the true pictures' features; no rival may be called so."""
 SMALLEST_WINDOW = 64
 
-Pixels = NDArray[np.uint8]
 Metric = Callable[[Pixels, Pixels, NDArray[np.bool_] | None], float]
 
 

@@ -23,6 +23,7 @@ from freefill.lab.export.foreign import ChannelOrder, Foreign, read
 from freefill.lab.export.importing import build
 from freefill.lab.layers.gated import Padding
 from freefill.lab.models.deepfill import STRIDE, Attention, DeepFill, MaskResize, Variant
+from freefill.types import Pixels
 
 GOOD = 35.0
 """dB. The right setting differs by rounding alone, which is over 45."""
@@ -35,8 +36,6 @@ CODES: dict[Padding, tuple[MaskResize, Attention]] = {
     "symmetric": ("one-step", "port"),
 }
 """How the hole is shrunk, and the attention, in the code that pads so."""
-
-Pixels = NDArray[np.uint8]
 
 
 class Example(NamedTuple):

@@ -12,9 +12,10 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from freefill.imaging.codecs import LUMA, Rgb
+from freefill.imaging.codecs import LUMA
+from freefill.types import Plane, Rgb
 from freefill.vision.overlays.judging import Judge, magnitude
-from freefill.vision.overlays.morphology import Plane, closed, highest, opened
+from freefill.vision.overlays.morphology import closed, highest, opened
 from freefill.vision.overlays.parts import Numbers, Parts, grown_from
 
 Mask = NDArray[np.bool_]

@@ -12,10 +12,10 @@ from typing import Literal, get_args
 import numpy as np
 
 from freefill.errors import MaskError
-from freefill.imaging.codecs import Rgb
-from freefill.imaging.picture import Box, Picture
-from freefill.masks.convert import Hole
+from freefill.imaging.box import Box
+from freefill.imaging.picture import Picture
 from freefill.masks.morphology import grow
+from freefill.types import Mask, Rgb
 from freefill.vision.overlays.dust import dust
 from freefill.vision.overlays.glyphs import stamp, text
 from freefill.vision.overlays.scratches import scratches
@@ -26,7 +26,7 @@ SMALLEST = 32
 """Pixels of a side under which nothing is looked for."""
 LARGEST = 1024
 """Pixels of the longer side that is looked at; what is larger is looked at smaller."""
-DETECTORS: dict[str, Callable[[Rgb, Hole | None], Hole]] = {
+DETECTORS: dict[str, Callable[[Rgb, Mask | None], Mask]] = {
     "stamp": stamp,
     "text": text,
     "scratches": scratches,
@@ -36,7 +36,7 @@ WIDENED = {"stamp": 2, "text": 2, "scratches": 1, "dust": 1}
 """Pixels, as it is looked at, by which what is found is widened."""
 
 
-def find(picture: Picture, kind: Kind = "auto", box: Box | None = None) -> tuple[Hole, list[str]]:
+def find(picture: Picture, kind: Kind = "auto", box: Box | None = None) -> tuple[Mask, list[str]]:
     """Find overlays.
 
     Args:
@@ -91,7 +91,7 @@ def _widened(box: Box, height: int, width: int) -> Box:
     return Box(top, left, bottom, right)
 
 
-def _inside(box: Box, view: Box, factor: int, size: tuple[int, ...]) -> Hole:
+def _inside(box: Box, view: Box, factor: int, size: tuple[int, ...]) -> Mask:
     within = np.zeros(size[:2], bool)
     top, left = (box.top - view.top) // factor, (box.left - view.left) // factor
     bottom, right = -(-(box.bottom - view.top) // factor), -(-(box.right - view.left) // factor)

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from freefill.imaging.codecs import LUMA, Rgb
+from freefill.imaging.codecs import LUMA
 from freefill.masks.morphology import grow
+from freefill.types import Plane, Rgb
 from freefill.vision.overlays.judging import Judge, magnitude
-from freefill.vision.overlays.morphology import Plane, highest, opened
+from freefill.vision.overlays.morphology import highest, opened
 from freefill.vision.overlays.parts import Numbers, Parts
 
 Mask = NDArray[np.bool_]

@@ -7,9 +7,8 @@ square does not fit into is taken away, and the difference (top-hat, black-hat) 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Plane = NDArray[np.float32]
+from freefill.types import Plane
 
 
 def highest(plane: Plane, radius: int) -> Plane:

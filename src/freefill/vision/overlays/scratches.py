@@ -13,9 +13,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from freefill.imaging.codecs import LUMA, Rgb
+from freefill.imaging.codecs import LUMA
+from freefill.types import Plane, Rgb
 from freefill.vision.overlays.judging import Judge, magnitude
-from freefill.vision.overlays.morphology import Plane
 from freefill.vision.overlays.parts import Numbers, Parts
 
 Mask = NDArray[np.bool_]

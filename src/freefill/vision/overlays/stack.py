@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from freefill.masks.convert import Hole
-from freefill.vision.overlays.morphology import Plane, mean_around
+from freefill.types import Mask, Plane
+from freefill.vision.overlays.morphology import mean_around
 from freefill.vision.overlays.parts import Parts, grown_from
 
 FEWEST = 8
@@ -45,7 +45,7 @@ NOTHING = 0.05
 """Opacity under which a pixel counts as not covered."""
 
 
-def shared(light: NDArray[np.float32]) -> Hole:
+def shared(light: NDArray[np.float32]) -> Mask:
     """Find what is at the same place in all photos.
 
     Args:
@@ -93,7 +93,7 @@ def _integrated(down: Plane, across: Plane) -> Plane:
     return np.fft.ifft2(spectrum).real[:height, :width].astype(np.float32)
 
 
-def _body(shape: Plane, near: Hole) -> Hole:
+def _body(shape: Plane, near: Mask) -> Mask:
     """Give edges and what they enclose, which lies as far from the ground as they do."""
     ground = float(np.median(shape[~near])) if not near.all() else 0.0
     level = np.abs(shape - ground)
@@ -119,7 +119,7 @@ class Matte:
     added: NDArray[np.float32]
 
 
-def matte(seen: NDArray[np.float32], guess: NDArray[np.float32], hole: Hole) -> Matte:
+def matte(seen: NDArray[np.float32], guess: NDArray[np.float32], hole: Mask) -> Matte:
     """Estimate the overlay from what is seen and what is thought to be under it.
 
     Args:
@@ -144,7 +144,7 @@ def matte(seen: NDArray[np.float32], guess: NDArray[np.float32], hole: Hole) -> 
     return Matte(through, np.stack(channels, -1))
 
 
-def _calmed(values: NDArray[np.float32], noise: NDArray[np.float32], hole: Hole) -> Values:
+def _calmed(values: NDArray[np.float32], noise: NDArray[np.float32], hole: Mask) -> Values:
     """Draw pixels to the mean of their neighbours in a hole, as far as chance explains them.
 
     Wiener's filter in its local form (Lee, "Digital Image Enhancement and Noise Filtering by Use of

@@ -6,18 +6,17 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from freefill.errors import MaskError, ReferenceMissingError
+from freefill.imaging.box import bounds
 from freefill.imaging.picture import Picture
-from freefill.masks.morphology import bounds
 from freefill.masks.thinning import components
+from freefill.types import Mask
 from freefill.vision.segmentation import classical, networks, saliency, sam
 from freefill.vision.segmentation.classical import Found, to_hole
 from freefill.vision.segmentation.prompt import Prompt
 from freefill.vision.segmentation.view import around, resized
 
-Hole = NDArray[np.bool_]
 Name = Literal["auto", "classical", "u2netp", "sam2"]
 
 FILES = {"classical": (), "u2netp": ("u2netp",), "sam2": ("sam2_encoder", "sam2_decoder")}
@@ -44,7 +43,7 @@ CLOSED = 0.15
 class Segment(NamedTuple):
     """What was found."""
 
-    mask: Hole
+    mask: Mask
     """``(H, W)``."""
     segmenter: str
     growth: int
@@ -111,7 +110,7 @@ _FIND: dict[str, Callable[[Picture, Prompt], Found]] = {
 }
 
 
-def _check(mask: Hole, prompt: Prompt, found: Found, name: str) -> list[str]:
+def _check(mask: Mask, prompt: Prompt, found: Found, name: str) -> list[str]:
     """Refuse what is no object, and say what may be none."""
     height, width = mask.shape
     where, advice = _told(prompt), "give a box around it (--box L,T,R,B)"
@@ -151,7 +150,7 @@ def _told(prompt: Prompt) -> str:
     return f"at {' and '.join(f'{x},{y}' for x, y in prompt.at)}" if prompt.at else "in the photo"
 
 
-def _closed(mask: Hole, prompt: Prompt) -> Hole:
+def _closed(mask: Mask, prompt: Prompt) -> Mask:
     """Fill gaps that are small and that nobody has said are not of the object."""
     box = bounds(mask)
     if box is None:

@@ -13,17 +13,15 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from freefill.imaging.picture import Box, Picture
+from freefill.imaging.box import Box
+from freefill.imaging.picture import Picture
 from freefill.masks.thinning import components
+from freefill.types import Mask, Plane
 from freefill.vision.segmentation.colours import fit
 from freefill.vision.segmentation.cutting import cut, edge_costs
 from freefill.vision.segmentation.prompt import Point, Prompt
 from freefill.vision.segmentation.view import around, look, resized, size_for
-
-Plane = NDArray[np.float32]
-Hole = NDArray[np.bool_]
 
 LONGEST = 176
 """Pixels of the longer side of what is looked at."""
@@ -141,7 +139,7 @@ def _mark(said: Plane, place: tuple[int, int], cost: np.float32) -> None:
         said[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2] = cost
 
 
-def _grabcut(rgb: Plane, inside: Hole, said: Plane, clicked: bool, known: Plane | None) -> Plane:
+def _grabcut(rgb: Plane, inside: Mask, said: Plane, clicked: bool, known: Plane | None) -> Plane:
     """Cut and learn the colours, in turn."""
     flat = rgb.reshape(-1, 3)
     object_ = _first_guess(flat, inside, said, clicked)
@@ -169,14 +167,14 @@ def _grabcut(rgb: Plane, inside: Hole, said: Plane, clicked: bool, known: Plane 
     return share
 
 
-def _is_told(known: Plane, inside: Hole, said: Plane, clicked: bool) -> bool:
+def _is_told(known: Plane, inside: Mask, said: Plane, clicked: bool) -> bool:
     """Tell whether what else is known is of what is pointed at: it may be of something beside."""
     if clicked:
         return bool((known[said < 0] > 0.5).mean() > 0.5)
     return bool((known[inside] > 0.5).mean() > 0.05)
 
 
-def _first_guess(flat: Plane, inside: Hole, said: Plane, clicked: bool) -> Hole:
+def _first_guess(flat: Plane, inside: Mask, said: Plane, clicked: bool) -> Mask:
     """Guess the object: what is around a click, or in the box, and unlike what is outside."""
     height, width = inside.shape
     background = fit(flat[~inside.ravel()])
@@ -193,7 +191,7 @@ def _first_guess(flat: Plane, inside: Hole, said: Plane, clicked: bool) -> Hole:
             np.maximum(np.maximum(left - columns, columns - right), 0),
         )
         guess = inside & (apart < max(reach, 2))
-    object_: Hole = guess & (strange > usual) & (said <= 0) | (said < 0)
+    object_: Mask = guess & (strange > usual) & (said <= 0) | (said < 0)
     return object_ if object_.sum() > 0.02 * guess.sum() else guess
 
 
@@ -211,7 +209,7 @@ def _connected(share: Plane, places: list[tuple[int, int]]) -> Plane:
     return np.where(keep, np.minimum(share, 1), np.float32(0)).astype(np.float32)
 
 
-def _score(rgb: Plane, found: Hole, inside: Hole) -> tuple[float, float]:
+def _score(rgb: Plane, found: Mask, inside: Mask) -> tuple[float, float]:
     """Tell how much the colours change across the outline, and what of it lies on the box."""
     across = found[:, 1:] != found[:, :-1]
     down = found[1:] != found[:-1]
@@ -229,7 +227,7 @@ def _score(rgb: Plane, found: Hole, inside: Hole) -> tuple[float, float]:
     return float(np.minimum(change, 0.25).mean() - 0.5 * rough - 0.3 * held), held
 
 
-def to_hole(found: Found, size: tuple[int, int]) -> Hole:
+def to_hole(found: Found, size: tuple[int, int]) -> Mask:
     """Bring a cut back to the picture.
 
     Args:

@@ -9,9 +9,8 @@ Pock (2011). A graph cut visits pixel after pixel, and would take minutes in Pyt
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Plane = NDArray[np.float32]
+from freefill.types import Plane
 
 STEP = np.float32(0.35)
 """Primal and dual: their product times 8, the norm of the gradient squared, is below 1."""

@@ -10,7 +10,7 @@ import onnxruntime
 
 from freefill.pipeline.engines.cpu_count import available_cores
 from freefill.pipeline.engines.onnx import open_session
-from freefill.vision.segmentation.view import Rgb
+from freefill.types import Rgb
 from freefill.weights import third_party
 
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from freefill.errors import MaskError
-from freefill.imaging.picture import Box
+from freefill.imaging.box import Box
 
 Point = tuple[int, int]
 """Column and row, in pixels of the upright picture, as editors show them: (0, 0) is top left."""

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from freefill.imaging.picture import Box, Picture
+from freefill.imaging.box import Box
+from freefill.imaging.picture import Picture
+from freefill.types import Plane
 from freefill.vision.segmentation import classical, networks
-from freefill.vision.segmentation.classical import Found, Plane
+from freefill.vision.segmentation.classical import Found
 from freefill.vision.segmentation.prompt import Prompt
 from freefill.vision.segmentation.view import look, resized
 

@@ -13,7 +13,8 @@ import threading
 import numpy as np
 from numpy.typing import NDArray
 
-from freefill.imaging.picture import Box, Picture
+from freefill.imaging.box import Box
+from freefill.imaging.picture import Picture
 from freefill.vision.segmentation import networks
 from freefill.vision.segmentation.classical import Found
 from freefill.vision.segmentation.prompt import Prompt

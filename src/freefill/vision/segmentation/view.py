@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from freefill.imaging.picture import Box, Picture
-
-Plane = NDArray[np.float32]
-Rgb = NDArray[np.float32]
+from freefill.imaging.box import Box
+from freefill.imaging.picture import Picture
+from freefill.types import Plane, Rgb
 
 
 def look(picture: Picture, box: Box, size: tuple[int, int]) -> Rgb:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-Pixels = NDArray[np.uint8]
-Hole = NDArray[np.bool_]
+from freefill.types import Mask, Pixels
 
 
 def check_picture(metric: str, picture: Pixels, smallest: int = 1) -> None:
@@ -28,7 +27,7 @@ def check_picture(metric: str, picture: Pixels, smallest: int = 1) -> None:
 
 
 def check_pair(
-    metric: str, predicted: Pixels, target: Pixels, hole: Hole | None = None, smallest: int = 1
+    metric: str, predicted: Pixels, target: Pixels, hole: Mask | None = None, smallest: int = 1
 ) -> None:
     """Refuse what is not a pair of pictures of one size, and a hole that marks nothing in them.
 
@@ -52,7 +51,7 @@ def check_pair(
             raise ValueError(f"{metric} over the hole: the hole of {hole.shape} has 0 pixels")
 
 
-def check_hole(metric: str, picture: Pixels, hole: Hole) -> None:
+def check_hole(metric: str, picture: Pixels, hole: Mask) -> None:
     """Refuse what is not a hole of this picture; an empty one passes.
 
     Args:

@@ -10,13 +10,11 @@ a Gaussian ("Theory of Edge Detection", Marr and Hildreth, 1980), on brightness,
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt, gaussian_gradient_magnitude, gaussian_laplace
 
 from freefill.imaging.codecs import LUMA
-from freefill.lab.evaluation.metrics.checks import Hole, Pixels, check_hole
-
-Lines = NDArray[np.bool_]
+from freefill.lab.evaluation.metrics.checks import check_hole
+from freefill.types import Mask, Pixels
 
 SIGMA = 2.0
 """Of the Gaussian, in pixels."""
@@ -27,7 +25,7 @@ TOLERANCE = 2
 """Pixels that an edge may lie beside its line."""
 
 
-def zero_crossings(pixels: Pixels, sigma: float = SIGMA, slope: float = SLOPE) -> Lines:
+def zero_crossings(pixels: Pixels, sigma: float = SIGMA, slope: float = SLOPE) -> Mask:
     """Find the edges of a picture.
 
     Args:
@@ -49,12 +47,12 @@ def zero_crossings(pixels: Pixels, sigma: float = SIGMA, slope: float = SLOPE) -
     crossing = np.zeros(curve.shape, bool)
     crossing[:, :-1] |= curve[:, 1:] != curve[:, :-1]
     crossing[:-1] |= curve[1:] != curve[:-1]
-    steep: Lines = gaussian_gradient_magnitude(light, sigma) > slope
+    steep: Mask = gaussian_gradient_magnitude(light, sigma) > slope
     return crossing & steep
 
 
 def edge_f1(
-    found: Lines, wanted: Lines, hole: Hole, tolerance: float = TOLERANCE
+    found: Mask, wanted: Mask, hole: Mask, tolerance: float = TOLERANCE
 ) -> tuple[float, float, float]:
     """Score edges against lines, inside a hole.
 
@@ -91,7 +89,7 @@ def edge_f1(
     return f1, precision, recall
 
 
-def _share_near(those: Lines, others: Lines, tolerance: float) -> float:
+def _share_near(those: Mask, others: Mask, tolerance: float) -> float:
     if not those.any() or not others.any():
         return 0.0
     return float((distance_transform_edt(~others)[those] <= tolerance).mean())

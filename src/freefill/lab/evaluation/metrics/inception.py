@@ -16,7 +16,8 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from freefill.lab.evaluation.metrics.checks import Pixels, check_picture
+from freefill.lab.evaluation.metrics.checks import check_picture
+from freefill.types import Pixels
 from freefill.weights import third_party
 
 SIDE = 299

@@ -14,15 +14,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from freefill.lab.evaluation.metrics.checks import Hole, Pixels, check_pair
+from freefill.lab.evaluation.metrics.checks import check_pair
 from freefill.lab.models.lpips import Lpips
+from freefill.types import Mask, Pixels
 from freefill.weights import third_party
 
 SMALLEST = 32
 
 
 def lpips(
-    predicted: Pixels, target: Pixels, hole: Hole | None = None, weights: Path | None = None
+    predicted: Pixels, target: Pixels, hole: Mask | None = None, weights: Path | None = None
 ) -> float:
     """Measure the distance of one picture from another.
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from freefill.lab.evaluation.metrics.checks import Hole, Pixels
+from freefill.types import Mask, Pixels
 
 
 class Mean:
@@ -30,7 +30,7 @@ class Mean:
         self.metric = metric
         self.values: list[float] = []
 
-    def update(self, predicted: Pixels, target: Pixels, hole: Hole | None = None) -> float:
+    def update(self, predicted: Pixels, target: Pixels, hole: Mask | None = None) -> float:
         """Take in one pair and give its value.
 
         Args:

@@ -12,13 +12,14 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from freefill.lab.evaluation.metrics.checks import Hole, Pixels, check_pair
+from freefill.lab.evaluation.metrics.checks import check_pair
+from freefill.types import Mask, Pixels
 
 RANGE = 255.0
 PSNR_CAP = 100.0
 
 
-def l1(predicted: Pixels, target: Pixels, hole: Hole | None = None) -> float:
+def l1(predicted: Pixels, target: Pixels, hole: Mask | None = None) -> float:
     """Measure the mean absolute error, in percent of the range.
 
     Args:
@@ -43,7 +44,7 @@ def l1(predicted: Pixels, target: Pixels, hole: Hole | None = None) -> float:
     return 100 * float(np.abs(_error("l1", predicted, target, hole)).mean()) / RANGE
 
 
-def l2(predicted: Pixels, target: Pixels, hole: Hole | None = None) -> float:
+def l2(predicted: Pixels, target: Pixels, hole: Mask | None = None) -> float:
     """Measure the mean squared error, in percent of the squared range.
 
     Args:
@@ -64,7 +65,7 @@ def l2(predicted: Pixels, target: Pixels, hole: Hole | None = None) -> float:
     return 100 * float(np.square(_error("l2", predicted, target, hole)).mean()) / RANGE**2
 
 
-def psnr(predicted: Pixels, target: Pixels, hole: Hole | None = None) -> float:
+def psnr(predicted: Pixels, target: Pixels, hole: Mask | None = None) -> float:
     """Measure the peak signal-to-noise ratio.
 
     Args:
@@ -89,7 +90,7 @@ def psnr(predicted: Pixels, target: Pixels, hole: Hole | None = None) -> float:
 
 
 def _error(
-    metric: str, predicted: Pixels, target: Pixels, hole: Hole | None
+    metric: str, predicted: Pixels, target: Pixels, hole: Mask | None
 ) -> NDArray[np.float64]:
     check_pair(metric, predicted, target, hole)
     error = predicted.astype(np.float64) - target

@@ -10,12 +10,13 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import binary_dilation
 
-from freefill.lab.evaluation.metrics.checks import Hole, Pixels, check_hole, check_pair
+from freefill.lab.evaluation.metrics.checks import check_hole, check_pair
+from freefill.types import Mask, Pixels
 
 WIDTH = 2
 
 
-def seam(predicted: Pixels, target: Pixels, hole: Hole, width: int = WIDTH) -> float:
+def seam(predicted: Pixels, target: Pixels, hole: Mask, width: int = WIDTH) -> float:
     """Measure the gradient error in a band along the hole's boundary, in percent of the range.
 
     A difference is taken between each two pixels that are neighbours in a row or in a column. It

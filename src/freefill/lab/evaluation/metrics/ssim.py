@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from freefill.lab.evaluation.metrics.checks import Hole, Pixels, check_pair
+from freefill.lab.evaluation.metrics.checks import check_pair
+from freefill.types import Mask, Pixels
 
 SIGMA = 1.5
 RADIUS = 5
@@ -21,7 +22,7 @@ C1 = (0.01 * 255) ** 2
 C2 = (0.03 * 255) ** 2
 
 
-def ssim(predicted: Pixels, target: Pixels, hole: Hole | None = None) -> float:
+def ssim(predicted: Pixels, target: Pixels, hole: Mask | None = None) -> float:
     """Measure the structural similarity of one picture to another.
 
     Args:
