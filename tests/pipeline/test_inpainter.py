@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
 import warnings
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from io import BytesIO
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -478,3 +480,15 @@ def test_fill_sees_that_a_weights_file_was_replaced(
     path.write_bytes(b"no network")
     with pytest.raises(WeightsError, match=r"mine\.onnx"):
         freefill.fill(photo, hole, model=path)
+
+
+def test_an_inpainter_is_sent_to_processes_that_start_afresh(
+    inpainter: Inpainter, photo: Photo
+) -> None:
+    hole = np.zeros(photo.shape[:2], bool)
+    hole[20:40, 30:60] = True
+    again = pickle.loads(pickle.dumps(Inpainter(threads=1)))
+    assert again.weights == inpainter.weights
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        found = pool.submit(again, image=photo, mask_image=hole).result(timeout=120)
+    np.testing.assert_array_equal(found, Inpainter(threads=1)(image=photo, mask_image=hole))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,8 @@ from freefill.pipeline.engines.base import Engine
 from freefill.pipeline.engines.onnx import Device, OnnxEngine
 from freefill.pipeline.guidance import Guidance
 from freefill.pipeline.tiling import Crop, batches, plan
-from freefill.types import Mask, Rgb
+from freefill.types import Mask, Progress, Rgb
 from freefill.weights import registry
-
-Progress = Callable[[int, int], None]
 
 LARGEST_GROWTH = 256
 PIPELINE = 4
@@ -68,6 +66,11 @@ class Inpainter:
     ) -> None:
         self.weights = registry.find(model)
         self.engine: Engine = OnnxEngine(self.weights.path, threads, device)
+        self._made_of = (model, threads, device)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle what it was made of: another process loads the network for itself."""
+        return _made, self._made_of
 
     def __call__(
         self,
@@ -252,6 +255,10 @@ class Inpainter:
             top, left = crop.hole.top - crop.box.top, crop.hole.left - crop.box.left
             height, width = crop.hole.size
             yield crop.hole, local, completed[top : top + height, left : left + width]
+
+
+def _made(model: str | Path, threads: int | None, device: Device) -> Inpainter:
+    return Inpainter(model, threads=threads, device=device)
 
 
 _shared: dict[Path, tuple[tuple[int, int], Inpainter]] = {}

@@ -20,9 +20,9 @@ from freefill.imaging.box import Box
 from freefill.imaging.picture import Picture, Source
 from freefill.masks.morphology import grow
 from freefill.masks.region import to_region
-from freefill.pipeline.inpainter import Inpainter, Progress
+from freefill.pipeline.inpainter import Inpainter
 from freefill.tasks.result import Result, picture_of
-from freefill.types import Mask, Rgb
+from freefill.types import Mask, Progress, Rgb
 from freefill.vision.compositing import local_means, rim
 
 OPPONENT = np.array(

@@ -22,9 +22,9 @@ from freefill.imaging.picture import Picture, Source
 from freefill.masks.morphology import grow as grow_hole
 from freefill.masks.region import to_region
 from freefill.pipeline.blending import spread
-from freefill.pipeline.inpainter import Inpainter, Progress
+from freefill.pipeline.inpainter import Inpainter
 from freefill.tasks.result import Result, picture_of
-from freefill.types import Mask, Rgb
+from freefill.types import Mask, Progress, Rgb
 from freefill.vision.compositing import (
     Share,
     continuity,

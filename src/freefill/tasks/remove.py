@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from freefill.imaging.picture import Picture, Source
-from freefill.pipeline.inpainter import Inpainter, Progress
+from freefill.pipeline.inpainter import Inpainter
 from freefill.tasks.result import Result, picture_of
 from freefill.tasks.segment import segment
+from freefill.types import Progress
 from freefill.vision.segmentation.choosing import Name
 
 

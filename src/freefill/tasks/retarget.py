@@ -20,9 +20,9 @@ from freefill.imaging.codecs import Samples
 from freefill.imaging.picture import Picture, Source
 from freefill.masks.convert import to_hole
 from freefill.masks.morphology import grow
-from freefill.pipeline.inpainter import Inpainter, Progress
+from freefill.pipeline.inpainter import Inpainter
 from freefill.tasks.result import Result, picture_of
-from freefill.types import Mask, Rgb
+from freefill.types import Mask, Progress, Rgb
 from freefill.vision.seam_carving import KEPT, factor_of, seams
 
 LEAST, MOST = 0.4, 2.0

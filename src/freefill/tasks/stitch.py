@@ -21,9 +21,9 @@ from freefill.imaging.codecs import Samples
 from freefill.imaging.formats import MAX_PIXELS
 from freefill.imaging.picture import Picture, Source
 from freefill.masks.morphology import grow
-from freefill.pipeline.inpainter import Inpainter, Progress
+from freefill.pipeline.inpainter import Inpainter
 from freefill.tasks.result import Result, picture_of
-from freefill.types import Mask, Rgb
+from freefill.types import Mask, Progress, Rgb
 from freefill.vision.alignment import Homography, align, corners, opencv
 from freefill.vision.compositing import local_means, membrane
 

@@ -18,9 +18,9 @@ from freefill.imaging.formats import MAX_PIXELS
 from freefill.imaging.formats.limits import check_size
 from freefill.imaging.picture import Picture, Source
 from freefill.imaging.rotate import expanded, turned
-from freefill.pipeline.inpainter import Inpainter, Progress
+from freefill.pipeline.inpainter import Inpainter
 from freefill.tasks.result import Result, picture_of
-from freefill.types import Mask, Rgb
+from freefill.types import Mask, Progress, Rgb
 from freefill.vision.edges import shrunk
 from freefill.vision.horizon import LARGEST, tilt
 

@@ -21,9 +21,9 @@ from freefill.imaging.codecs import Samples
 from freefill.imaging.formats import MAX_PIXELS
 from freefill.imaging.formats.limits import check_size
 from freefill.imaging.picture import Picture, Source
-from freefill.pipeline.inpainter import Inpainter, Progress
+from freefill.pipeline.inpainter import Inpainter
 from freefill.tasks.result import Result, picture_of
-from freefill.types import Mask
+from freefill.types import Mask, Progress
 
 Anchor = Literal["centre", "left", "right", "top", "bottom"]
 

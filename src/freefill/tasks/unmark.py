@@ -10,8 +10,9 @@ from __future__ import annotations
 from freefill.errors import MaskError
 from freefill.imaging.box import Box
 from freefill.imaging.picture import Picture, Source
-from freefill.pipeline.inpainter import Inpainter, Progress
+from freefill.pipeline.inpainter import Inpainter
 from freefill.tasks.result import Result, picture_of
+from freefill.types import Progress
 from freefill.vision.overlays.finding import Kind, find
 
 MUCH = 0.1

@@ -16,9 +16,9 @@ from freefill.imaging.box import Box, bounds
 from freefill.imaging.codecs import LUMA
 from freefill.imaging.picture import Picture, Source
 from freefill.masks.morphology import grow
-from freefill.pipeline.inpainter import Inpainter, Progress
+from freefill.pipeline.inpainter import Inpainter
 from freefill.tasks.result import Result, picture_of
-from freefill.types import Mask, Rgb
+from freefill.types import Mask, Progress, Rgb
 from freefill.vision.overlays import stack
 from freefill.vision.overlays.finding import checked, looked_at
 

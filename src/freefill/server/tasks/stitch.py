@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 from freefill.errors import ImageError
 from freefill.imaging.picture import Picture
-from freefill.pipeline.inpainter import Inpainter, Progress
+from freefill.pipeline.inpainter import Inpainter
 from freefill.server.tasks.verb import Verb, VerbOptions
 from freefill.tasks.result import Result
 from freefill.tasks.stitch import stitch
+from freefill.types import Progress
 
 OTHERS = ("second", "third", "fourth", "fifth", "sixth")
 

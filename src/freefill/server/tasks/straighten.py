@@ -8,10 +8,11 @@ from typing import Annotated
 from pydantic import Field
 
 from freefill.imaging.picture import Picture
-from freefill.pipeline.inpainter import Inpainter, Progress
+from freefill.pipeline.inpainter import Inpainter
 from freefill.server.tasks.verb import Verb, VerbOptions
 from freefill.tasks.result import Result
 from freefill.tasks.straighten import straighten
+from freefill.types import Progress
 
 
 class StraightenOptions(VerbOptions):

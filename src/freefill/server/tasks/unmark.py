@@ -11,10 +11,11 @@ from pydantic import Field
 
 from freefill.imaging.picture import Picture
 from freefill.masks.region import parse_box
-from freefill.pipeline.inpainter import Inpainter, Progress
+from freefill.pipeline.inpainter import Inpainter
 from freefill.server.tasks.verb import Verb, VerbOptions
 from freefill.tasks.result import Result
 from freefill.tasks.unmark import unmark
+from freefill.types import Progress
 from freefill.vision.overlays.finding import Kind
 
 

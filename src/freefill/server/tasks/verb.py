@@ -10,11 +10,12 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from freefill.imaging.picture import Picture
-from freefill.pipeline.inpainter import Inpainter, Progress
+from freefill.pipeline.inpainter import Inpainter
 from freefill.server.fills import media_type
 from freefill.server.schemas import Details, OutputOptions
 from freefill.server.work import Ticket
 from freefill.tasks.result import Result
+from freefill.types import Progress
 
 
 class VerbOptions(OutputOptions):
