@@ -170,7 +170,10 @@ def test_colours_change_within_what_is_asked(make: Make) -> None:
     assert (changed.std(0) > 2).all()
 
 
-GUIDED = ("guidance.sketch=0.5", "guidance.strokes=0.5", "data.synthetic=0.2", "data.flip=true")
+GUIDED = (
+    "guidance.sketch=0.5", "guidance.strokes=0.5", "data.resident=true", "data.synthetic=0.2",
+    "data.flip=true",
+)  # fmt: skip
 
 
 def test_same_seed_and_step_same_batch_and_blocks_do_not_show(make: Make) -> None:
@@ -303,7 +306,7 @@ def test_without_guidance_there_is_none(make: Make) -> None:
 
 
 def test_as_many_samples_are_synthetic_as_are_asked_for(make: Make) -> None:
-    made = make([flat((200, 40, 90))], "data.synthetic=0.25", batch=200)
+    made = make([flat((200, 40, 90))], "data.resident=true", "data.synthetic=0.25", batch=200)
     found = pixels(made.batch(0))
     photos = (np.abs(found - (200, 40, 90)) < 1e-3).all((1, 2, 3))
     assert 0.65 < photos.mean() < 0.85
@@ -314,7 +317,7 @@ def test_as_many_samples_are_synthetic_as_are_asked_for(make: Make) -> None:
 
 
 def test_a_synthetic_picture_has_no_lines_of_the_photo_under_it(make: Make) -> None:
-    made = make([tiled(90, 100)], *SKETCHED, "data.synthetic=1.0", batch=16)
+    made = make([tiled(90, 100)], *SKETCHED, "data.resident=true", "data.synthetic=1.0", batch=16)
     whole_holes(made)
     assert not lines_of(made.batch(0)).any()
 

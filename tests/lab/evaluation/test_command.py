@@ -160,7 +160,7 @@ def test_refused_in_one_line(
     command: Run, photos: Path, tmp_path: Path, arguments: list[str], words: list[str]
 ) -> None:
     (tmp_path / "empty").mkdir()
-    weights = Path(runner.__file__).parents[1] / "weights"
+    weights = Path(runner.__file__).parents[2] / "weights"
     shutil.copy(next(weights.rglob("light.onnx")), tmp_path / "telea.onnx")
     given = [a.replace("{folder}", str(tmp_path)) for a in arguments]
     defaults = ("--data", photos, "--out", tmp_path / "out", *QUICK)

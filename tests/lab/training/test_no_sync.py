@@ -28,7 +28,8 @@ from freefill.lab.training.step import Networks, Step
 
 GUIDED = (
     "guidance.sketch=0.6", "guidance.strokes=0.5", "guidance.drawn=0.5", "loss.sketch=1.0",
-    "loss.low=4.0", "loss.lower=1.0", "loss.r1=1.0", "loss.r1_every=1", "data.synthetic=0.2",
+    "loss.low=4.0", "loss.lower=1.0", "loss.r1=1.0", "loss.r1_every=1",
+    "data.resident=true", "data.synthetic=0.2",
     "model.discriminator='features'", "model.rounds=2",
     "train.stages=[{steps=2, crop=128, batch=4, adversarial=0.05}]",
 )  # fmt: skip

@@ -24,6 +24,7 @@ from freefill.lab.export.onnx import check_parity, read_weights, round_to_half, 
 from freefill.lab.export.pickles import check_size
 from freefill.lab.models import build_generator
 from freefill.lab.models.deepfill import DeepFill, Variant
+from freefill.lab.models.light_names import completed, renamed
 from freefill.lab.training import checkpoint
 from freefill.weights import registry
 
@@ -137,17 +138,16 @@ def initial_weights(name: str) -> dict[str, Tensor]:
     """
     path = Path(name)
     if path.is_dir() or averages.is_average(path):
-        ema: dict[str, Tensor] = averages.load(path)["ema"]
-        return ema
+        return renamed(averages.load(path)["ema"])
     if path.suffix == ".safetensors":
         from safetensors.torch import load_file
 
         check_size(path)
         try:
-            return load_file(path)
+            return renamed(load_file(path))
         except Exception as error:  # its own exception type derives from Exception alone
             raise CheckpointError(f"{path} cannot be read: {error}") from None
-    return read_weights(registry.find(name).path)
+    return renamed(read_weights(registry.find(name).path))
 
 
 def source_card(name: str) -> dict[str, Any]:
@@ -216,7 +216,7 @@ def load_network(name: str) -> nn.Module:
         config = card.get("training", {}).get("config")
         if config is None:
             raise CheckpointError(f"{name}: its card does not tell which network it is of")
-        network = build_generator(from_dict(config).model)
+        network = build_generator(from_dict(completed(config)).model)
     own = network.state_dict()
     # Weights that were trained without guidance have no branch for it.
     branch = {k: v for k, v in own.items() if k.startswith("guide.") and k not in tensors}

@@ -117,7 +117,7 @@ def write(view: View, out: Path) -> Path:
         {k: f"{v:.4g}" if isinstance(v, float) else v for k, v in r.items()} for r in table
     )
     write_atomically(out / "gates.csv", text.getvalue().encode())
-    template = files("freefill.guidance").joinpath("gates.html.jinja").read_text("utf-8")
+    template = files("freefill.lab.gates").joinpath("gates.html.jinja").read_text("utf-8")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     pictures = [
         (word, _address(image)) for word, image in zip(HEADS, _pictures(view, 320), strict=True)

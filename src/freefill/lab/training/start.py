@@ -111,14 +111,15 @@ def start_from(generator: nn.Module, init: dict[str, Tensor], say: Say) -> None:
         say: Told how many fit.
 
     Raises:
-        CheckpointError: If they make up less than half of it.
+        CheckpointError: If less than half of them fits, or they make up less than a quarter of it.
     """
     own = generator.state_dict()
     fitting = {k: v.float() for k, v in init.items() if k in own and own[k].shape == v.shape}
     taken = sum(v.numel() for v in fitting.values())
     # An unguided file has no guidance branch, which starts at zero anyway.
     total = sum(v.numel() for k, v in own.items() if not k.startswith("guide."))
-    if 2 * taken < total:
+    given = sum(v.numel() for v in init.values())
+    if 2 * taken < given or 4 * taken < total:
         raise CheckpointError(
             f"the weights to start from do not fit this network: {len(fitting)} of its {len(own)} "
             f"tensors are in them with the same shape, {taken:,} of {total:,} parameters"
