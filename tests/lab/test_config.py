@@ -103,7 +103,7 @@ def test_a_crop_that_the_local_discriminator_cannot_halve_is_refused() -> None:
 
 @pytest.mark.parametrize(("name", "size"), [("paper-places2", 0), ("paper-celebahq", 256)])
 def test_the_papers_settings_are_those_of_the_released_code(name: str, size: int) -> None:
-    config = load(Path(__file__).parent.parent / "configs" / f"{name}.toml")
+    config = load(Path(__file__).parents[2] / "configs" / f"{name}.toml")
     model, data, loss, training = config.model, config.data, config.loss, config.train
     assert (model.name, model.discriminator, model.discriminator_width) == ("deepfill", "patch", 64)
     assert (model.padding, model.mask_resize, model.fuse) == ("same", "two-step", True)

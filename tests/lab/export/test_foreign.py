@@ -43,7 +43,7 @@ Weights = dict[str, Tensor]
 
 def load_writer() -> ModuleType:
     """Get the tests' own writer of TensorFlow's checkpoints."""
-    place = Path(__file__).parents[2] / "weights" / "bundles.py"
+    place = Path(__file__).parent / "tf_bundle" / "bundles.py"
     spec = importlib.util.spec_from_file_location("bundles", place)
     assert spec is not None
     assert spec.loader is not None

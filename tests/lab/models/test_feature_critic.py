@@ -92,7 +92,7 @@ def test_built_for_the_features_of_the_perceptual_loss() -> None:
     loss = losses.PerceptualLoss(Lpips("vgg"), size=32)
     picture = torch.rand(1, 3, 64, 64)
     draws = loss.draw(1, torch.Generator().manual_seed(0))
-    look = loss(picture, picture, torch.ones(1, 1, 64, 64), draws)
+    look = loss(picture, picture, torch.ones(1, 1, 64, 64), draws[:, 0].tolist(), draws[:, 1:])
     assert network(*look.filled[1:], look.conditions).shape == (1, 16**2 + 8**2 + 4**2 + 2**2)
 
 
