@@ -14,7 +14,7 @@ from freefill.imaging.box import Box
 from freefill.pipeline.inpainter import PIPELINE, Inpainter
 from freefill.pipeline.tiling import plan
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden"
 ADVICE = (
     "If the change is meant, raise PIPELINE in src/freefill/pipeline/inpainter.py and run "
     "`python tools/bundle.py --again --data data/test` (see CONTRIBUTING.md)."

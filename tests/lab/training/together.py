@@ -33,7 +33,7 @@ def main() -> None:
     metric = Lpips("vgg")
     for buffer in ("lin0", "lin1", "lin2", "lin3", "lin4"):
         metric.get_buffer(buffer).fill_(1.0)
-    start.references.fetch = lambda *_: Path()  # type: ignore[assignment]
+    start.third_party.fetch = lambda *_: Path()  # type: ignore[assignment]
     start.Lpips.load = lambda *_: metric  # type: ignore[method-assign, assignment]
     config = load(None, settings)
     train(data, Path(run), config, resume=resume == "yes", stop_at=int(stop) or None)
