@@ -142,7 +142,7 @@ class Light(nn.Module):
     Examples:
         >>> network = Light()
         >>> sum(p.numel() for p in network.parameters())
-        1725925
+        3704168
         >>> network.eval()(torch.zeros(2, 3, 64, 48), torch.ones(2, 1, 64, 48)).shape
         torch.Size([2, 3, 64, 48])
     """

@@ -32,7 +32,7 @@ def renamed(tensors: Mapping[str, T]) -> dict[str, T]:
 
     Examples:
         >>> sorted(renamed({"to_wanted.weight": 1, "mend1.conv.conv.bias": 2, "deep.3.x": 3}))
-        ['deep2.0.x', 'refine1.0.conv.conv.bias', 'to_queries.weight']
+        ['deep2.1.x', 'refine1.0.conv.conv.bias', 'to_queries.weight']
     """
     if MARK not in tensors:
         return dict(tensors)
