@@ -20,8 +20,6 @@ Plane = NDArray[np.float32]
 """``(H, W)``, or several one after the other."""
 Progress = Callable[[int, int], None]
 """Called with (done, in all)."""
-OnMessage = Callable[[str], None]
-"""Called with a line for a person."""
 
 GUIDANCE_CHANNELS = 5
 """Lines (1), where there are strokes of colour (1), and their colours (3)."""

@@ -10,7 +10,8 @@ from PIL import Image
 
 from freefill.errors import GuidanceError
 from freefill.imaging.box import Box
-from freefill.pipeline.guidance import CHANNELS, Guidance, read_lines
+from freefill.pipeline.guidance import Guidance, read_lines
+from freefill.types import GUIDANCE_CHANNELS
 
 SIZE = (40, 60)
 
@@ -92,7 +93,7 @@ def test_lines_of_any_width_are_seen_as_one_pixel_in_their_middle(width: int) ->
     top = 24 - width // 2
     drawn[top : top + width, 4:60] = True
     planes = Guidance(drawn).seen(Box(0, 0, 48, 64), 1, (48, 64))
-    assert planes.shape == (48, 64, CHANNELS)
+    assert planes.shape == (48, 64, GUIDANCE_CHANNELS)
     middle = planes[:, 10:54, 0]
     assert (middle.sum(0) == 1).all()
     assert np.abs(middle.argmax(0) - (top + (width - 1) / 2)).max() <= 1
@@ -106,7 +107,7 @@ def test_a_shrunken_crop_keeps_every_line(factor: int) -> None:
     box = Box(10, 20, 77, 121)
     rows, columns = -(-67 // factor), -(-101 // factor)
     planes = Guidance(drawn).seen(box, factor, (rows + 3, columns + 5))
-    assert planes.shape == (rows + 3, columns + 5, CHANNELS)
+    assert planes.shape == (rows + 3, columns + 5, GUIDANCE_CHANNELS)
     expected = np.zeros((rows + 3, columns + 5))
     expected[(47 - 10) // factor, :columns] = 1
     # Thinning shortens a line by no more than its ends.

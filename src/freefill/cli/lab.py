@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from freefill.cli.console import print_notice
+from freefill.cli.options import Settings, SettingsFile
 from freefill.errors import ConfigError, ExtraMissingError
 
 if TYPE_CHECKING:
@@ -38,13 +39,8 @@ def train(
         Path,
         typer.Option(help="Folder of the run: log, previews, checkpoint.", show_default=False),
     ],
-    config: Annotated[
-        Path | None, typer.Option(help="Settings as TOML.", show_default=False)
-    ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="One setting, e.g. train.lr=1e-4; repeatable.", metavar="A.B=C"),
-    ] = None,
+    config: SettingsFile = None,
+    set_: Settings = None,
     init_from: Annotated[
         str | None,
         typer.Option(

@@ -9,19 +9,15 @@ import typer
 
 from freefill.cli.console import print_notice
 from freefill.cli.lab import need_lab
+from freefill.cli.options import Settings, SettingsFile
 from freefill.errors import ReferenceMissingError
 
 
 def offline(
     data: Annotated[Path, typer.Option(help="Folder of photos.", show_default=False)],
     out: Annotated[Path, typer.Option(help="Folder for the parts.", show_default=False)],
-    config: Annotated[
-        Path | None, typer.Option(help="Settings as TOML.", show_default=False)
-    ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="One setting, e.g. train.lr=1e-4; repeatable.", metavar="A.B=C"),
-    ] = None,
+    config: SettingsFile = None,
+    set_: Settings = None,
     init_from: Annotated[
         Path | None,
         typer.Option(

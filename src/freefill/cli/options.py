@@ -30,6 +30,11 @@ Strip = Annotated[
         "resolution stay.",
     ),
 ]
+SettingsFile = Annotated[Path | None, typer.Option(help="Settings as TOML.", show_default=False)]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="One setting, e.g. train.lr=1e-4; repeatable.", metavar="A.B=C"),
+]
 MaxPixels = Annotated[
     int,
     typer.Option(

@@ -18,7 +18,7 @@ from pydantic.dataclasses import dataclass
 
 from freefill.errors import ConfigError
 from freefill.masks.presets import PRESETS
-from freefill.pipeline.guidance import CHANNELS
+from freefill.types import GUIDANCE_CHANNELS
 
 _STRICT = ConfigDict(extra="forbid")
 SMALLEST_SIZE = 64
@@ -45,7 +45,7 @@ class ModelConfig:
     """Blocks at 1/4 and at 1/2 that mend the copies."""
     rounds: Annotated[int, Field(ge=0)] = 0
     """How often neighbouring patches agree on where they copy from."""
-    guidance: Annotated[int, Field(ge=0)] = CHANNELS
+    guidance: Annotated[int, Field(ge=0)] = GUIDANCE_CHANNELS
     """Channels of guidance of ``light``."""
     padding: Literal["same", "symmetric"] = "same"
     """Of ``deepfill``, as the next three: which of its variants; see ``models.deepfill.Variant``.
@@ -311,10 +311,12 @@ def from_dict(values: dict[str, Any]) -> Config:
                 f"train.stages.{number}.crop is {stage.crop}; the local and global discriminators "
                 "need a multiple of 64"
             )
-    if config.guidance.on and (config.model.name != "light" or config.model.guidance != CHANNELS):
+    if config.guidance.on and (
+        config.model.name != "light" or config.model.guidance != GUIDANCE_CHANNELS
+    ):
         raise ConfigError(
-            f"guidance is set, which light with model.guidance={CHANNELS} can be trained with, not "
-            f"{config.model.name} with {config.model.guidance}"
+            f"guidance is set, which light with model.guidance={GUIDANCE_CHANNELS} can be trained "
+            f"with, not {config.model.name} with {config.model.guidance}"
         )
     if config.guidance.on and config.data.shared_hole:
         raise ConfigError(

@@ -20,10 +20,8 @@ from freefill.imaging.formats import MAX_PIXELS
 from freefill.imaging.picture import Picture, Source
 from freefill.masks.convert import Fit
 from freefill.masks.thinning import thin
-from freefill.types import Mask
+from freefill.types import GUIDANCE_CHANNELS, Mask
 
-CHANNELS = 5
-"""Of guidance: lines (1), where there are strokes of colour (1), and their colours (3)."""
 LEFT = 20
 """Of 255: what a line of one pixel still has when a sketch is made up to ten times smaller."""
 
@@ -121,7 +119,7 @@ class Guidance:
             ``(h, w, 5)`` float32: lines of one pixel, where there are strokes, and the strokes'
             mean colours in [-1, 1], 0 elsewhere.
         """
-        planes = np.zeros((*size, CHANNELS), np.float32)
+        planes = np.zeros((*size, GUIDANCE_CHANNELS), np.float32)
         rows, columns = (-(-side // factor) for side in box.size)
         if self.lines is not None:
             lines: Mask = np.asarray(_blocks(self.lines[box.window], factor).any((1, 3)))

@@ -13,7 +13,7 @@ from freefill.lab.config import Config, DataConfig, GuidanceConfig, StageConfig,
 from freefill.lab.data.batches import Batch, Batches, Steps, crop, recolour
 from freefill.lab.data.photos import PhotoStore, open_store
 from freefill.lab.data.sources import Folder, open_source
-from freefill.pipeline.guidance import CHANNELS
+from freefill.types import GUIDANCE_CHANNELS
 
 
 @pytest.fixture(scope="module")
@@ -79,14 +79,14 @@ def test_guidance_comes_with_a_batch_and_does_not_change_its_holes(store: PhotoS
     assert plain.guidance is None
     assert none.guidance is None
     assert batch.guidance is not None
-    assert batch.guidance.shape == (6, CHANNELS, 64, 64)
+    assert batch.guidance.shape == (6, GUIDANCE_CHANNELS, 64, 64)
     assert batch.guidance[:, 0].any()
     assert batch.guidance[:, 1].any()
     assert not (batch.guidance * (1 - batch.hole)).any()
     torch.testing.assert_close(batch.image, plain.image, rtol=0, atol=0)
     torch.testing.assert_close(batch.hole, plain.hole, rtol=0, atol=0)
     assert plain.conditions is plain.hole
-    assert batch.conditions.shape == (6, 1 + CHANNELS, 64, 64)
+    assert batch.conditions.shape == (6, 1 + GUIDANCE_CHANNELS, 64, 64)
 
 
 def test_parts_of_a_batch_are_the_batch(store: PhotoStore) -> None:

@@ -11,7 +11,7 @@ from scipy.ndimage import distance_transform_edt
 from freefill.imaging.picture import Picture
 from freefill.lab.data import guidance_samples
 from freefill.masks.presets import free_form
-from freefill.pipeline.guidance import CHANNELS
+from freefill.types import GUIDANCE_CHANNELS
 from freefill.vision.edges import edges
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -29,7 +29,7 @@ def test_guidance_lies_in_the_hole_and_is_the_photos(photo: np.ndarray, seed: in
     hole = free_form(*photo.shape[:2], rng)
     changed, planes = guidance_samples.sample(photo, hole, rng, **ALWAYS)
     assert changed is photo
-    assert planes.shape == (*hole.shape, CHANNELS)
+    assert planes.shape == (*hole.shape, GUIDANCE_CHANNELS)
     assert planes.dtype == np.float32
     assert not planes[~hole].any()
     lines = planes[..., 0] > 0

@@ -21,7 +21,7 @@ from freefill.lab.export.export import export, initial_weights, source_card
 from freefill.lab.models.light import Light
 from freefill.lab.training import checkpoint
 from freefill.pipeline.engines.onnx import OnnxEngine
-from freefill.pipeline.guidance import CHANNELS
+from freefill.types import GUIDANCE_CHANNELS
 
 MODEL = {"channels": (8, 8, 16), "dilations": (1, 2), "deep_dilations": (1,)}
 
@@ -91,7 +91,7 @@ def test_guided_weights_follow_and_take_none_at_no_cost(run: Path, tmp_path: Pat
         {k: v.float() for k, v in load_file(out.with_suffix(".safetensors")).items()}
     )
     image, hole = torch.rand(2, 3, 48, 80) * 2 - 1, (torch.rand(2, 1, 48, 80) < 0.5).float()
-    guidance = torch.rand(2, CHANNELS, 48, 80) * hole
+    guidance = torch.rand(2, GUIDANCE_CHANNELS, 48, 80) * hole
     for given in ((), (guidance,)):
         with torch.no_grad():
             expected = network(image, hole, *given).numpy()

@@ -15,7 +15,7 @@ from freefill.lab.gates.gates import Gate, correlations, filled, inspect_gates, 
 from freefill.lab.models.deepfill import DeepFill
 from freefill.lab.models.encoder_decoder import EncoderDecoder
 from freefill.lab.models.light import Light
-from freefill.pipeline.guidance import CHANNELS
+from freefill.types import GUIDANCE_CHANNELS
 
 SIZE = (60, 90)
 
@@ -106,7 +106,7 @@ def test_masks_of_partial_convolutions_follow_the_rule(image: np.ndarray, hole: 
 def test_a_sketch_changes_gates_inside_the_hole_alone_where_nothing_spreads(
     light: Light, image: np.ndarray, hole: np.ndarray
 ) -> None:
-    planes = np.zeros((*SIZE, CHANNELS), np.float32)
+    planes = np.zeros((*SIZE, GUIDANCE_CHANNELS), np.float32)
     planes[30, :, 0] = 1  # reaches beyond the hole, where it does not count
     plain, guided = (inspect_gates(light, image, hole, g) for g in (None, planes))
     np.testing.assert_array_equal(plain["stem"], guided["stem"])  # it comes in after this one
@@ -121,7 +121,7 @@ def test_a_sketch_changes_gates_inside_the_hole_alone_where_nothing_spreads(
 
 def test_what_cannot_be_looked_at_is_refused(image: np.ndarray, hole: np.ndarray) -> None:
     network = EncoderDecoder("gated", (4, 4, 8), (1,))
-    planes = np.zeros((*SIZE, CHANNELS), np.float32)
+    planes = np.zeros((*SIZE, GUIDANCE_CHANNELS), np.float32)
     with pytest.raises(ValueError, match="takes no sketch"):
         look(network, image, hole, planes)
     with pytest.raises(ValueError, match="takes no sketch"):

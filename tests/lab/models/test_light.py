@@ -8,7 +8,7 @@ import torch
 from freefill.lab.export.export import count_macs, count_parameters
 from freefill.lab.layers.copying import Match, by_distance, cell_means, patches, texture
 from freefill.lab.models.light import SHARPNESS, Attention, Light, _mismatch
-from freefill.pipeline.guidance import CHANNELS
+from freefill.types import GUIDANCE_CHANNELS
 from freefill.weights.registry import find
 
 BUDGET_PARAMETERS = 4_000_000
@@ -54,7 +54,7 @@ def test_lines_change_nothing_before_they_are_learned_and_can_be() -> None:
     torch.manual_seed(0)
     network = Light(channels=(8, 8, 16), dilations=(1, 2), deep_dilations=(1,)).eval()
     image, hole = torch.rand(1, 3, 32, 32), torch.ones(1, 1, 32, 32)
-    guidance = torch.zeros(1, CHANNELS, 32, 32)
+    guidance = torch.zeros(1, GUIDANCE_CHANNELS, 32, 32)
     guidance[:, :1] = (torch.rand(1, 1, 32, 32) < 0.1).float()
     torch.testing.assert_close(network(image, hole), network(image, hole, guidance))
     network(image, hole, guidance).square().mean().backward()
@@ -67,7 +67,7 @@ def test_strokes_of_colour_spread_before_anything_is_learned() -> None:
     network = Light(channels=(8, 8, 16), dilations=(1, 2), deep_dilations=(1,)).eval()
     image, hole = torch.zeros(1, 3, 96, 96), torch.zeros(1, 1, 96, 96)
     hole[..., 16:80, 16:80] = 1
-    guidance = torch.zeros(1, CHANNELS, 96, 96)
+    guidance = torch.zeros(1, GUIDANCE_CHANNELS, 96, 96)
     guidance[..., 1, 40:56, 40:56] = 1
     red = torch.tensor([0.8, -0.6, -0.6]).view(3, 1, 1)
     guidance[:, 2:, 40:56, 40:56] = red
@@ -88,9 +88,13 @@ def test_two_by_two_zeros_stand_for_no_guidance_at_any_size() -> None:
         network.guide.weight.normal_()
         image, hole = torch.rand(2, 3, 32, 48), torch.ones(2, 1, 32, 48)
         plain = network(image, hole)
-        torch.testing.assert_close(network(image, hole, torch.zeros(1, CHANNELS, 2, 2)), plain)
-        torch.testing.assert_close(network(image, hole, torch.zeros(2, CHANNELS, 32, 48)), plain)
-        guided = network(image, hole, torch.rand(2, CHANNELS, 32, 48))
+        torch.testing.assert_close(
+            network(image, hole, torch.zeros(1, GUIDANCE_CHANNELS, 2, 2)), plain
+        )
+        torch.testing.assert_close(
+            network(image, hole, torch.zeros(2, GUIDANCE_CHANNELS, 32, 48)), plain
+        )
+        guided = network(image, hole, torch.rand(2, GUIDANCE_CHANNELS, 32, 48))
     assert (guided - plain).abs().max() > 1e-2
 
 

@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from freefill.errors import ConfigError
-from freefill.lab.config import Config, DataConfig
+from freefill.lab.config import Config, DataConfig, TrainConfig
 from freefill.lab.data import guidance_samples
 from freefill.lab.data.sources import Source, open_source
 from freefill.masks.presets import mixture
@@ -114,6 +114,20 @@ def recolour(
     return np.clip(changed, 0, 1, out=changed)
 
 
+def check_shares(train: TrainConfig, processes: int) -> None:
+    """Refuse batches that processes cannot share equally.
+
+    Raises:
+        ConfigError: Naming the stage.
+    """
+    for number, stage in enumerate(train.stages):
+        if stage.batch % processes:
+            raise ConfigError(
+                f"train.stages.{number}.batch is {stage.batch}, which {processes} processes "
+                "cannot share equally"
+            )
+
+
 class Batches:
     """Makes the batch of any step, or one process's share of it.
 
@@ -132,12 +146,7 @@ class Batches:
         self.data, self.train = config.data, config.train
         self.guidance = config.guidance if config.guidance.on else None
         self.rank, self.processes = rank, processes
-        for number, stage in enumerate(self.train.stages):
-            if stage.batch % processes:
-                raise ConfigError(
-                    f"train.stages.{number}.batch is {stage.batch}, which {processes} processes "
-                    "cannot share equally"
-                )
+        check_shares(self.train, processes)
 
     def sample(
         self, step: int, number: int, side: int, photo: int

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from freefill.masks.thinning import components, thin
-from freefill.pipeline.guidance import CHANNELS
-from freefill.types import Mask, Rgb
+from freefill.types import GUIDANCE_CHANNELS, Mask, Rgb
 from freefill.vision.edges import edges
 
 TREMBLE = 0.6
@@ -247,7 +246,7 @@ def sample(
         The photo, changed perhaps, and ``(H, W, 5)`` float32: lines, where there are strokes, and
         their colours.
     """
-    guidance = np.zeros((*hole.shape, CHANNELS), np.float32)
+    guidance = np.zeros((*hole.shape, GUIDANCE_CHANNELS), np.float32)
     if rng.random() < sketch:
         middle = None
         if rng.random() < drawn:

@@ -23,6 +23,7 @@ from freefill.lab.data.batches import Batch
 from freefill.lab.data.guidance_samples import TREMBLE
 from freefill.lab.data.line_codes import NAMES, open_codes
 from freefill.lab.data.sources import Folder, Say
+from freefill.lab.layers.places import pixel_of
 from freefill.lab.layers.precision import float32
 from freefill.types import Pixels
 
@@ -30,6 +31,8 @@ HOLES = 2048
 """Holes in a bank."""
 BLOCK = 64
 """Steps that are drawn for at once."""
+STREAM = 1 << 40
+"""Keeps these random numbers apart from those of the perceptual loss's windows."""
 NUMBERS = 96
 """Random numbers in [0, 1) of a sample."""
 TREMBLING = 12
@@ -155,21 +158,21 @@ class ResidentBatches:
         if block != self.block[0]:
             train = self.config.train
             most = max(stage.batch for stage in train.stages)
-            sizes = (NUMBERS, 2 * TREMBLING**2, NAMES, 1)
+            sizes = (NUMBERS, 2 * TREMBLING**2, NAMES)
             tables = [torch.zeros(BLOCK, most, size) for size in sizes]
+            chosen = torch.zeros(BLOCK, most, dtype=torch.long)
             for place in range(BLOCK):
                 number = block * BLOCK + place
                 if number >= train.steps:
                     break
-                source = torch.Generator().manual_seed(train.seed * 1_000_003 + number)
+                source = torch.Generator().manual_seed(train.seed * 1_000_003 + number + STREAM)
                 tables[0][place].uniform_(generator=source)
                 tables[1][place].normal_(generator=source)
                 tables[2][place].uniform_(generator=source)
                 first, count = train.crops(number), train.stage_at(number).batch
                 photos = [self.order.at(first + i) for i in range(count)]
-                tables[3][place, :count, 0] = torch.tensor(photos, dtype=torch.float32)
-            sent = [table.to(self.device) for table in tables]
-            self.block = (block, (*sent[:3], sent[3][..., 0].long()))
+                chosen[place, :count] = torch.tensor(photos)
+            self.block = (block, tuple(t.to(self.device) for t in (*tables, chosen)))
         return self.block[1]
 
     def ahead(self, first: int) -> Iterator[list[Batch]]:
@@ -284,12 +287,9 @@ def _turned(bank: Tensor, u: Uniform, side: int) -> Tensor:
 
 
 def _somewhere(hole: Tensor, u: Uniform) -> tuple[Tensor, Tensor]:
-    """Choose a pixel of each hole, row and column, ``(B, 1, 1)``; any without a hole."""
-    width = hole.shape[-1]
-    before = hole.flatten(1).cumsum(1)
-    asked = (u.next()[:, :, 0] * before[:, -1:]).floor()
-    chosen = (before <= asked).sum(1).clamp(max=before.shape[1] - 1)[:, None, None]
-    return torch.div(chosen, width, rounding_mode="floor"), chosen % width
+    """Choose a pixel of each hole, ``(B, 1, H, W)``: its row and column, ``(B, 1, 1)``."""
+    row, column = pixel_of(hole[:, 0], u.next()[:, 0, 0])
+    return row[:, None, None], column[:, None, None]
 
 
 def _moved(planes: Tensor, down: Tensor, right: Tensor) -> Tensor:

@@ -20,9 +20,9 @@ from freefill.errors import CheckpointError, WeightsError
 from freefill.lab.export.headers import check_header
 from freefill.lab.training import checkpoint
 
-TENSORS = "average.safetensors"
-DISCRIMINATOR = "discriminator.safetensors"
-RUN = "run.json"
+TENSORS = checkpoint.TENSORS
+DISCRIMINATOR = checkpoint.DISCRIMINATOR
+RUN = checkpoint.FACTS
 NEEDED = ("step", "seconds", "cpu_seconds", "photos", "hardware", "config")
 """Keys of ``run.json``, with the meaning that they have in a checkpoint."""
 

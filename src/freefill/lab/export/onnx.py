@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from freefill.errors import CheckpointError, WeightsError
 from freefill.lab.export.pickles import check_size
-from freefill.pipeline.guidance import CHANNELS
+from freefill.types import GUIDANCE_CHANNELS
 
 OPSET = 18
 SIZES = ((1, 64, 64), (2, 96, 160), (1, 256, 240))
@@ -54,7 +54,7 @@ def to_onnx(network: nn.Module, *, half: bool = True, guided: bool = False) -> o
     free = {0: "batch", 2: "height", 3: "width"}
     axes = {name: free for name in (*names, "filled")}
     if guided:
-        example.append(torch.zeros(1, CHANNELS, 64, 64))
+        example.append(torch.zeros(1, GUIDANCE_CHANNELS, 64, 64))
         names.append("guidance")
         # Other names than the image's: none is of another size.
         axes["guidance"] = {0: "guided", 2: "guided_height", 3: "guided_width"}
@@ -106,8 +106,8 @@ def check_parity(network: nn.Module, content: bytes, *, guided: bool = False) ->
         given = {"image": image.numpy(), "hole": hole.numpy()}
         pairs: list[tuple[tuple[Tensor, ...], Tensor | None]] = [((), None)]
         if guided:
-            drawn = torch.rand(batch, CHANNELS, height, width, generator=generator) * hole
-            pairs = [((), torch.zeros(1, CHANNELS, 2, 2)), ((drawn,), drawn)]
+            drawn = torch.rand(batch, GUIDANCE_CHANNELS, height, width, generator=generator) * hole
+            pairs = [((), torch.zeros(1, GUIDANCE_CHANNELS, 2, 2)), ((drawn,), drawn)]
         for more, planes in pairs:
             with torch.no_grad():
                 expected = network(image, hole, *more).numpy()

@@ -24,7 +24,7 @@ from freefill.lab.layers.partial import PartialConv2d
 from freefill.lab.models.deepfill import DeepFill
 from freefill.lab.models.encoder_decoder import Layer
 from freefill.lab.models.light import Light
-from freefill.pipeline.guidance import CHANNELS
+from freefill.types import GUIDANCE_CHANNELS
 
 Maps = NDArray[np.float32]
 Kind = Literal["gated", "partial", "plain"]
@@ -161,8 +161,8 @@ def _inputs(
     given = [_tensor(image / np.float32(127.5) - 1), _tensor(hole[..., None])]
     if guidance is None:
         return given
-    if guidance.shape != (*hole.shape, CHANNELS):
-        raise ValueError(f"guidance is {guidance.shape}, not {(*hole.shape, CHANNELS)}")
+    if guidance.shape != (*hole.shape, GUIDANCE_CHANNELS):
+        raise ValueError(f"guidance is {guidance.shape}, not {(*hole.shape, GUIDANCE_CHANNELS)}")
     follows = isinstance(model, Light) or (isinstance(model, DeepFill) and model.sketch)
     if not follows:
         raise ValueError("this network takes no sketch")

@@ -36,7 +36,7 @@ from freefill.lab.layers.copying import (
 )
 from freefill.lab.layers.gated import GatedConv2d
 from freefill.lab.layers.pullpush import pull_push
-from freefill.pipeline.guidance import CHANNELS
+from freefill.types import GUIDANCE_CHANNELS
 
 Gated = partial(GatedConv2d, gate="single", activation=F.silu)
 
@@ -157,7 +157,7 @@ class Light(nn.Module):
         attention: int = 2,
         refining: tuple[int, int] = (1, 1),
         rounds: int = 0,
-        guidance: int = CHANNELS,
+        guidance: int = GUIDANCE_CHANNELS,
     ) -> None:
         super().__init__()
         half, quarter, eighth = channels

@@ -21,6 +21,10 @@ from freefill.errors import CheckpointError
 FORMAT = 1
 NAME = "last.pt"
 AVERAGE = "average"
+"""Folder of average weights below a run's, and what is in it:"""
+TENSORS = "average.safetensors"
+DISCRIMINATOR = "discriminator.safetensors"
+FACTS = "run.json"
 
 
 def save(run: Path, state: dict[str, Any]) -> Path:
@@ -60,11 +64,10 @@ def save_average(
     """
     folder = run / AVERAGE
     folder.mkdir(exist_ok=True)
-    files = {"run.json": json.dumps(facts, indent=1).encode()}
-    for name, network in (("average", average), ("discriminator", discriminator)):
+    files = {FACTS: json.dumps(facts, indent=1).encode()}
+    for name, network in ((TENSORS, average), (DISCRIMINATOR, discriminator)):
         state = network.state_dict()
-        tensors = {k: v.half().cpu().contiguous() for k, v in state.items()}
-        files[f"{name}.safetensors"] = serialise(tensors)
+        files[name] = serialise({k: v.half().cpu().contiguous() for k, v in state.items()})
     for name, content in files.items():
         partial = folder / f"{name}.partial"
         partial.write_bytes(content)

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from freefill.errors import ConfigError, TrainingError
 from freefill.lab.config import Config, TrainConfig, from_dict
-from freefill.lab.data.batches import Batch, Batches, Steps
+from freefill.lab.data.batches import Batch, Batches, Steps, check_shares
 from freefill.lab.data.resident import ResidentBatches
 from freefill.lab.data.sources import Folder, Source, open_source
 from freefill.lab.models import build_discriminator, build_generator
@@ -134,7 +134,7 @@ def train(
             f"the checkpoint was trained on {state['photos']} photos: from here on the run differs "
             "from an uninterrupted one"
         )
-    Batches(photos, config, fabric.global_rank, fabric.world_size)  # refuses what cannot be shared
+    check_shares(settings, fabric.world_size)
     say(_shares(settings, fabric.world_size))
     preview = previews.Preview(photos.held, settings.stages[-1].crop)
 

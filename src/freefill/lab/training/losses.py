@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from freefill.lab.layers.places import pixel_of
 from freefill.lab.layers.precision import float32
 from freefill.lab.models.lpips import Lpips
 
@@ -285,16 +286,8 @@ def _windows(hole: Tensor, drawn: Tensor, factor: int, size: int) -> tuple[Tenso
         ``(B, 1, size, H)`` and ``(B, 1, W, size)``, to multiply a picture by from the left and from
         the right. A square is moved where it would reach over the border.
     """
-    height, width = hole.shape[-2:]
-    before = hole.flatten(1).cumsum(1)
-    count = before[:, -1:]
-    # The pixel that has as many of the hole before it; without a hole, any.
-    asked = torch.where(count > 0, (drawn[:, None] * count).floor(), -1.0)
-    chosen = (before <= asked).sum(1)
-    chosen = torch.where(count[:, 0] > 0, chosen, (drawn * (height * width)).long())
-    places = (torch.div(chosen, width, rounding_mode="floor"), chosen % width)
     matrices = []
-    for place, side in zip(places, (height, width), strict=True):
+    for place, side in zip(pixel_of(hole, drawn), hole.shape[-2:], strict=True):
         first = (place - factor * size // 2).clamp(0, side - factor * size)
         starts = first[:, None] + factor * torch.arange(size, device=hole.device)
         offset = torch.arange(side, device=hole.device) - starts[..., None]

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from freefill.errors import ExtraMissingError, WeightsError
 from freefill.pipeline.engines.cpu_count import available_cores
-from freefill.pipeline.guidance import CHANNELS
+from freefill.types import GUIDANCE_CHANNELS
 
 Device = Literal["cpu", "cuda"]
 PROVIDERS: dict[Device, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 INPUTS = ["image", "hole"]
-NONE = np.zeros((1, CHANNELS, 2, 2), np.float32)
+NONE = np.zeros((1, GUIDANCE_CHANNELS, 2, 2), np.float32)
 """Stands for no guidance at any size, so that none costs nothing."""
 
 
