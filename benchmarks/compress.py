@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from freefill import Inpainter
-from freefill.imaging.picture import Picture
+from freefill.imaging.io import read_picture, restore
 from freefill.lab.data.photos import list_photos
 from freefill.lab.evaluation.metrics.lpips import lpips
 from measured import measured_with
@@ -101,7 +101,7 @@ def without_blocks(inpainter: Inpainter, photo: Pixels, quality: int) -> tuple[P
 
 def filled(inpainter: Inpainter, photo: Pixels, hole: Pixels) -> Pixels:
     """Fill a hole."""
-    return np.asarray(inpainter.fill_hole(Picture.read(photo), hole).result())
+    return np.asarray(restore(inpainter.fill_hole(read_picture(photo), hole)))
 
 
 def largest_within(photo: Pixels, file_format: str, size: int) -> tuple[Pixels, int]:

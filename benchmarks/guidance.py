@@ -31,7 +31,7 @@ from PIL import Image, ImageDraw
 from scipy.ndimage import distance_transform_edt
 
 from freefill.imaging.box import Box
-from freefill.imaging.picture import Picture
+from freefill.imaging.io import read_picture
 from freefill.lab.data.guidance_samples import strokes_of
 from freefill.lab.evaluation import protocol
 from freefill.lab.evaluation.metrics.edges import TOLERANCE, edge_f1, zero_crossings
@@ -93,7 +93,7 @@ def given(
     painted = strokes_of(rgb, hole, rng)
     there = painted[..., 0] > 0
     layer = np.dstack([(painted[..., 1:] / 2 + 0.5) * 255, there * 255]).round().astype(np.uint8)
-    strokes = Picture.read(layer)
+    strokes = read_picture(layer)
     return {
         "none": None,
         "true lines": Guidance(lines & hole),
@@ -113,7 +113,7 @@ def measure(
     rows: list[dict[str, float | str]] = []
     plain = np.empty(0)
     for condition, guidance in given(pixels, hole, other, rng).items():
-        filled = inpainter.fill_hole(Picture.read(pixels), hole, guidance=guidance).samples
+        filled = inpainter.fill_hole(read_picture(pixels), hole, guidance=guidance).samples
         row: dict[str, float | str] = {"condition": condition, "lpips": lpips(filled, pixels)}
         found = zero_crossings(filled)
         if guidance is None:

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from freefill.imaging.contact_sheet import HOLE, row, sheet
-from freefill.imaging.picture import Picture
+from freefill.imaging.io import read_picture
 from freefill.pipeline.guidance import Guidance
 from freefill.pipeline.inpainter import Inpainter
 from freefill.types import Mask, Pixels
@@ -89,7 +89,7 @@ def main() -> None:
 
     def filled(pixels: Pixels, lines: Mask | None) -> Image.Image:
         guidance = None if lines is None else Guidance(lines & hole)
-        picture = inpainter.fill_hole(Picture.read(pixels), hole, guidance=guidance)
+        picture = inpainter.fill_hole(read_picture(pixels), hole, guidance=guidance)
         return small(picture.samples)
 
     panels = []

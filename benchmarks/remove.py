@@ -28,6 +28,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from freefill import Inpainter
 from freefill.errors import MaskError
 from freefill.imaging.box import bounds
+from freefill.imaging.io import read_picture
 from freefill.imaging.picture import Picture
 from freefill.lab.evaluation.metrics.lpips import lpips
 from freefill.masks.morphology import grow
@@ -90,7 +91,7 @@ def main() -> None:
             results = {}
             scene = compose(path, number, shade)
             for name, (mask, hole) in holes(scene, number, shade, names).items():
-                picture = Picture.read(scene.seen)
+                picture = read_picture(scene.seen)
                 filled = inpainter.fill_hole(picture, hole).samples
                 results[name] = filled
                 measures = found[name]
@@ -193,7 +194,7 @@ def holes(
     click = round(columns.mean()), round(rows.mean())
     whole = np.zeros_like(scene.object_)
     whole[max(box[1], 0) : box[3], max(box[0], 0) : box[2]] = True
-    picture = Picture.read(scene.seen)
+    picture = read_picture(scene.seen)
     found = {}
     if shade:
         found["shadow: box filled"] = whole, whole

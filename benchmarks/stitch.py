@@ -22,7 +22,7 @@ from PIL import Image
 
 from freefill import Inpainter
 from freefill.errors import ImageError
-from freefill.imaging.picture import Picture
+from freefill.imaging.io import read_picture
 from freefill.lab.evaluation.metrics.lpips import lpips
 from freefill.masks.morphology import grow
 from freefill.tasks.stitch import stitch
@@ -104,7 +104,7 @@ def overlaid(
     first: np.ndarray, second: np.ndarray, shape: tuple[int, ...], at: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Lay the second over the first; where either is, and where both are and 2 pixels around."""
-    placed = align([Picture.read(first), Picture.read(second)])
+    placed = align([read_picture(first), read_picture(second)])
     matrix = np.array([[1, 0, at[0]], [0, 1, at[1]], [0, 0, 1]], float) @ placed[1].to_first
     size = shape[1], shape[0]
     warped = cv2.warpPerspective(second, matrix, size, flags=cv2.INTER_CUBIC)

@@ -26,7 +26,7 @@ from PIL import Image
 
 from freefill import Inpainter
 from freefill.errors import ImageError
-from freefill.imaging.picture import Picture
+from freefill.imaging.io import read_picture
 from freefill.imaging.rotate import turned
 from freefill.lab.data.photos import list_photos
 from freefill.lab.evaluation.metrics.lpips import lpips
@@ -53,7 +53,7 @@ def main() -> None:
         with Image.open(path) as opened:
             photo = np.asarray(opened.convert("RGB"))
         angle = ANGLES[number % len(ANGLES)]
-        truth, tilted = middle(photo), middle(turned(Picture.read(photo), -angle)[0].samples)
+        truth, tilted = middle(photo), middle(turned(read_picture(photo), -angle)[0].samples)
         angles.append((angle, estimated(truth, inpainter), estimated(tilted, inpainter)))
         print(path.stem, *angles[-1], flush=True)
         if min(photo.shape[:2]) < LEAST:
@@ -90,9 +90,9 @@ def straightened(
     height, width = tilted.shape[:2]
     # The edge goes on as far as a corner reaches.
     far = max(height, width) // 2
-    wide = Picture.read(np.pad(tilted, ((far, far), (far, far), (0, 0)), "edge"))
+    wide = read_picture(np.pad(tilted, ((far, far), (far, far), (0, 0)), "edge"))
     edges = turned(wide, angle)[0].samples[far : far + height, far : far + width]
-    level = Image.fromarray(turned(Picture.read(tilted), angle)[0].samples)
+    level = Image.fromarray(turned(read_picture(tilted), angle)[0].samples)
     cosine, sine = math.cos(math.radians(angle)), abs(math.sin(math.radians(angle)))
     share = min(width / (width * cosine + height * sine), height / (width * sine + height * cosine))
     left, top = (side * (1 - share) / 2 for side in (width, height))

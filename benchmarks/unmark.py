@@ -23,7 +23,7 @@ from PIL import Image
 import drawn
 from freefill import Inpainter
 from freefill.errors import MaskError
-from freefill.imaging.picture import Picture
+from freefill.imaging.io import read_picture, restore
 from freefill.lab.data.photos import list_photos
 from freefill.lab.evaluation.metrics.lpips import lpips
 from freefill.lab.evaluation.rivals import telea
@@ -102,7 +102,7 @@ def one(
     """Measure one photo: quality of each method, what was found, and a strip to look at."""
     damaged, true = drawn.DAMAGES[kind](photo, np.random.default_rng(number))
     damaged, truth = drawn.as_jpeg(damaged), drawn.as_jpeg(photo)
-    (hole, _), (nothing, _) = (find(Picture.read(picture), kind) for picture in (damaged, truth))
+    (hole, _), (nothing, _) = (find(read_picture(picture), kind) for picture in (damaged, truth))
     near = (hole & grow(true, 2)).sum() / hole.sum() if hole.any() else np.nan
     measured = [near, (hole & true).sum() / max(true.sum(), 1), nothing.mean()]
     pictures = [
@@ -118,7 +118,7 @@ def one(
 
 def filled(inpainter: Inpainter, photo: Pixels, hole: Pixels) -> Pixels:
     """Fill as unmark does."""
-    return np.asarray(inpainter.fill_hole(Picture.read(photo), hole).result())
+    return np.asarray(restore(inpainter.fill_hole(read_picture(photo), hole)))
 
 
 def quality(picture: Pixels, truth: Pixels) -> list[float]:

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from freefill import Inpainter
-from freefill.imaging.picture import Picture
+from freefill.imaging.io import read_picture, restore
 from freefill.lab.data.photos import list_photos
 from freefill.lab.evaluation.metrics.lpips import lpips
 from measured import measured_with
@@ -78,7 +78,7 @@ def enlarged(inpainter: Inpainter, small: Pixels) -> dict[str, Pixels]:
     canvas[::2, ::2] = small
     hole = np.ones(canvas.shape[:2], bool)
     hole[::2, ::2] = False
-    network = np.asarray(inpainter.fill_hole(Picture.read(canvas), hole).result())
+    network = np.asarray(restore(inpainter.fill_hole(read_picture(canvas), hole)))
     padded = Image.fromarray(np.pad(small, ((EDGE, EDGE), (EDGE, EDGE), (0, 0)), "edge"))
     # A quarter of a pixel to the right and down: so that kept pixels are centres of pixels.
     first = EDGE + 0.25

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from freefill.errors import FreefillError
-from freefill.imaging.picture import write_atomically
+from freefill.imaging.atomic import write_atomically
 from freefill.weights import third_party
 from scoring import comparing, measuring, networks, photos, sheets, tables
 from scoring.progress import Progress

@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from freefill.imaging.picture import Picture
+from freefill.imaging.io import encode, read_picture
 from freefill.pipeline.inpainter import Inpainter
 
 Run = Any
@@ -84,8 +84,8 @@ def test_stopping_loses_nothing_that_had_begun(
     assert "stopped" in told
     assert "Traceback" not in told
     assert [answer.status_code for answer in answers] == [200] * 6
-    filled, _ = inpainter.fill(Picture.read(files["image"][1]), files["mask"][1])
-    assert {answer.content for answer in answers} == {filled.encode("JPEG")[0]}
+    filled, _ = inpainter.fill(read_picture(files["image"][1]), files["mask"][1])
+    assert {answer.content for answer in answers} == {encode(filled, "JPEG")[0]}
 
 
 def test_between_sigterm_and_the_end_it_answers_and_is_not_ready(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import expect
 
-from freefill.imaging.picture import Picture
+from freefill.imaging.io import encode, read_picture
 from freefill.pipeline.inpainter import Inpainter
 
 STROKE = ((150.0, 100.0), (260.0, 160.0), (330.0, 120.0))
@@ -76,7 +76,7 @@ def test_a_fill_changes_only_what_is_marked_and_is_what_the_library_gives(
     studio.fill()
     after = _photo_part(studio, studio.seen())
     assert (after[~mask] == before[~mask]).all()
-    filled = inpainter.fill_hole(Picture.read(_photo(examples)), mask).samples
+    filled = inpainter.fill_hole(read_picture(_photo(examples)), mask).samples
     assert (after[mask][:, :3] == filled[mask]).all()
     # The result is looked at without the mask over it.
     assert not studio.over().any()
@@ -151,7 +151,7 @@ def test_a_second_fill_starts_from_the_original_with_both_marks(
     studio.button("Fill").click()
     expect(studio.button("Fill")).to_be_disabled()
     shown = _photo_part(studio, studio.seen())
-    expected = inpainter.fill_hole(Picture.read(_photo(examples)), mask).samples
+    expected = inpainter.fill_hole(read_picture(_photo(examples)), mask).samples
     assert (shown[mask][:, :3] == expected[mask]).all()
 
 
@@ -285,7 +285,7 @@ def test_a_saved_jpeg_keeps_its_format_metadata_size_and_other_pixels(
     studio.fill()
     name, content = studio.saved()
     assert name == "holiday_filled.jpg"
-    expected, _ = inpainter.fill_hole(Picture.read(photo), mask).encode("JPEG")
+    expected, _ = encode(inpainter.fill_hole(read_picture(photo), mask), "JPEG")
     assert content == expected
     assert abs(len(content) - photo.stat().st_size) < 0.05 * photo.stat().st_size
     with Image.open(photo) as before, Image.open(io.BytesIO(content)) as after:
@@ -308,12 +308,12 @@ def test_saving_as_another_format_and_a_photo_of_16_bits(
     rows, columns = np.mgrid[0:200, 0:300].astype(np.uint16)
     deep = np.stack([rows * 300, columns * 200, rows + columns], -1)
     photo = tmp_path / "deep.png"
-    photo.write_bytes(encode(Picture.read(deep), "PNG")[0])
+    photo.write_bytes(encode(read_picture(deep), "PNG")[0])
     studio.open(photo)
     studio.drag((100, 100), (140, 100))
     mask = studio.exported()
     studio.fill()
-    saved = Picture.read(studio.saved()[1]).samples
+    saved = read_picture(studio.saved()[1]).samples
     assert saved.dtype == np.uint16
     assert (saved[~mask] == deep[~mask]).all()
     studio.button("Save in another format").click()
@@ -338,7 +338,7 @@ def test_a_tiff_which_no_browser_reads(studio: Studio, examples: Path, tmp_path:
     studio.fill()
     name, content = studio.saved()
     assert name == "scan_filled.tif"
-    saved = Picture.read(content)
+    saved = read_picture(content)
     assert saved.format == "TIFF"
     assert (saved.samples[~mask] == pixels[~mask]).all()
     assert (saved.samples[mask] != pixels[mask]).any()

@@ -14,7 +14,7 @@ from hand import Server, Studio
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, expect
 
-from freefill.imaging.picture import Picture
+from freefill.imaging.io import encode, read_picture
 from freefill.pipeline.inpainter import Inpainter
 
 PHONE: dict[str, Any] = {
@@ -145,7 +145,7 @@ def test_twelve_megapixels(studio: Studio, examples: Path, tmp_path: Path) -> No
     assert mask.shape == (3000, 4000)
     studio.fill()
     name, content = studio.saved()
-    saved = Picture.read(content).samples
+    saved = read_picture(content).samples
     original = np.asarray(large)
     assert (saved[~mask] == original[~mask]).all()
     assert (saved[mask] != original[mask]).any(-1).mean() > 0.9
@@ -170,7 +170,7 @@ def test_two_tabs_at_once(context: BrowserContext, server: Server, examples: Pat
     for tab, name in zip(tabs, ("coffee.jpg", "bricks.jpg"), strict=True):
         tab.filled()
         mask = tab.exported()
-        expected, _ = inpainter.fill_hole(Picture.read(examples / name), mask).encode("JPEG")
+        expected, _ = encode(inpainter.fill_hole(read_picture(examples / name), mask), "JPEG")
         assert tab.saved()[1] == expected
 
 

@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from freefill.imaging.contact_sheet import panel, sheet
-from freefill.imaging.picture import Picture
+from freefill.imaging.io import read_picture
 
 
 def test_a_panel_shows_input_hole_and_result(
     photo: NDArray[np.uint8], hole: NDArray[np.bool_]
 ) -> None:
-    before, after = Picture.read(photo), Picture.read(255 - photo)
+    before, after = read_picture(photo), read_picture(255 - photo)
     row = np.asarray(panel(before, hole, after))
     height, width = hole.shape
     assert row.shape[0] == height
@@ -36,7 +36,7 @@ def test_a_panel_of_any_mode_is_rgb(mode: str, size: tuple[int, int]) -> None:
     image = (
         Image.new("RGB", size, (200, 30, 30)).quantize(4) if mode == "P" else Image.new(mode, size)
     )
-    picture = Picture.read(image)
+    picture = read_picture(image)
     row = panel(picture, np.zeros(size[::-1], bool), picture)
     assert row.mode == "RGB"
     assert row.height == size[1]
@@ -46,7 +46,7 @@ def test_a_panel_of_any_mode_is_rgb(mode: str, size: tuple[int, int]) -> None:
 @pytest.mark.parametrize("size", [(1000, 500), (500, 1000), (2000, 20)])
 def test_large_pictures_are_shrunk_to_the_side(size: tuple[int, int]) -> None:
     width, height = size
-    picture = Picture.read(np.zeros((height, width, 3), np.uint8))
+    picture = read_picture(np.zeros((height, width, 3), np.uint8))
     row = panel(picture, np.zeros((height, width), bool), picture, side=100)
     shown = np.array(size) * 100 / max(size)
     assert row.height == shown[1]

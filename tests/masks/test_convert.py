@@ -12,14 +12,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from freefill.errors import MaskError
-from freefill.imaging.picture import Picture, Source
+from freefill.imaging.io import Source, read_picture
+from freefill.imaging.picture import Picture
 from freefill.masks.convert import to_hole
 
 HALF16, HALF32, HALF64 = np.float16(0.5), np.float32(0.5), np.float64(0.5)
 
 
 def picture_for(mask: NDArray[Any]) -> Picture:
-    return Picture.read(np.zeros((*mask.shape[:2], 3), np.uint8))
+    return read_picture(np.zeros((*mask.shape[:2], 3), np.uint8))
 
 
 def png(image: Image.Image, **options: Any) -> bytes:
@@ -91,7 +92,7 @@ def test_colours_are_taken_by_their_brightness() -> None:
     mask = Image.new("RGB", (len(colours), 1))
     for x, colour in enumerate(colours):
         mask.paste(colour, (x, 0, x + 1, 1))
-    hole, _ = to_hole(mask, Picture.read(np.zeros((1, len(colours), 3), np.uint8)))
+    hole, _ = to_hole(mask, read_picture(np.zeros((1, len(colours), 3), np.uint8)))
     # Of the primaries only green is more than half as bright as white.
     np.testing.assert_array_equal(hole, [[False, False, False, True, True, True]])
 
@@ -118,22 +119,22 @@ def test_the_mask_is_not_changed() -> None:
 def test_alpha_marks_what_is_less_than_half_opaque(mode: str) -> None:
     image = Image.new(mode, (4, 1))
     image.putalpha(Image.fromarray(np.array([[0, 127, 128, 255]], np.uint8)))
-    hole, _ = to_hole("alpha", Picture.read(image))
+    hole, _ = to_hole("alpha", read_picture(image))
     np.testing.assert_array_equal(hole, [[True, True, False, False]])
-    inverted, _ = to_hole("alpha", Picture.read(image), invert=True)
+    inverted, _ = to_hole("alpha", read_picture(image), invert=True)
     np.testing.assert_array_equal(inverted, ~hole)
 
 
 def test_alpha_of_a_picture_without_alpha_is_refused() -> None:
     with pytest.raises(MaskError, match=r"alpha.*mode is RGB"):
-        to_hole("alpha", Picture.read(np.zeros((4, 4, 3), np.uint8)))
+        to_hole("alpha", read_picture(np.zeros((4, 4, 3), np.uint8)))
 
 
 # --- size ---------------------------------------------------------------------------------------
 
 
 def test_another_size_is_refused_with_both_sizes_as_width_by_height() -> None:
-    picture = Picture.read(np.zeros((40, 60, 3), np.uint8))
+    picture = read_picture(np.zeros((40, 60, 3), np.uint8))
     for mask in (np.zeros((30, 20), bool), Image.new("L", (20, 30))):
         with pytest.raises(MaskError, match=r"60x40.*20x30.*resize"):
             to_hole(mask, picture)
@@ -141,14 +142,14 @@ def test_another_size_is_refused_with_both_sizes_as_width_by_height() -> None:
 
 def test_the_same_area_turned_is_another_size() -> None:
     with pytest.raises(MaskError, match=r"60x40.*40x60"):
-        to_hole(np.zeros((60, 40), bool), Picture.read(np.zeros((40, 60, 3), np.uint8)))
+        to_hole(np.zeros((60, 40), bool), read_picture(np.zeros((40, 60, 3), np.uint8)))
 
 
 @pytest.mark.parametrize("factor", [2, 3, 8])
 def test_resize_brings_a_mask_up_to_the_picture(factor: int) -> None:
     mask = np.zeros((20, 30), bool)
     mask[5:12, 8:20] = True
-    picture = Picture.read(np.zeros((20 * factor, 30 * factor, 3), np.uint8))
+    picture = read_picture(np.zeros((20 * factor, 30 * factor, 3), np.uint8))
     hole, _ = to_hole(mask, picture, fit="resize")
     exact = mask.repeat(factor, 0).repeat(factor, 1)
     assert hole.shape == exact.shape
@@ -159,7 +160,7 @@ def test_resize_brings_a_mask_up_to_the_picture(factor: int) -> None:
 def test_resize_brings_a_mask_down_to_the_picture() -> None:
     mask = np.zeros((400, 600), np.uint8)
     mask[100:200, 150:450] = 255
-    hole, _ = to_hole(mask, Picture.read(np.zeros((40, 60, 3), np.uint8)), fit="resize")
+    hole, _ = to_hole(mask, read_picture(np.zeros((40, 60, 3), np.uint8)), fit="resize")
     expected = np.zeros((40, 60), bool)
     expected[10:20, 15:45] = True
     np.testing.assert_array_equal(hole, expected)
@@ -168,7 +169,7 @@ def test_resize_brings_a_mask_down_to_the_picture() -> None:
 @pytest.mark.parametrize("density", [0.2, 0.8])
 def test_resize_decides_by_the_share_of_each_pixel_that_is_hole(density: float) -> None:
     mask = np.random.default_rng(0).random((400, 600)) < density
-    hole, _ = to_hole(mask, Picture.read(np.zeros((40, 60, 3), np.uint8)), fit="resize")
+    hole, _ = to_hole(mask, read_picture(np.zeros((40, 60, 3), np.uint8)), fit="resize")
     assert hole.all() if density > 0.5 else not hole.any()
 
 
@@ -179,7 +180,7 @@ def test_a_mask_is_turned_upright_as_its_photo_is() -> None:
     upright = np.zeros((4, 6), np.uint8)
     upright[0, 1] = 255
     stored = Image.fromarray(np.ascontiguousarray(upright.T[::-1]))
-    hole, _ = to_hole(png(stored, exif=tags), Picture.read(np.zeros((4, 6, 3), np.uint8)))
+    hole, _ = to_hole(png(stored, exif=tags), read_picture(np.zeros((4, 6, 3), np.uint8)))
     np.testing.assert_array_equal(hole, upright > 0)
 
 
@@ -210,7 +211,7 @@ def test_an_integer_mask_of_zeros_and_ones_is_refused(dtype: type) -> None:
 )
 def test_arrays_that_are_no_mask_are_refused(mask: NDArray[Any], words: list[str]) -> None:
     with pytest.raises(MaskError) as refused:
-        to_hole(mask, Picture.read(np.zeros((2, 2, 3), np.uint8)))
+        to_hole(mask, read_picture(np.zeros((2, 2, 3), np.uint8)))
     assert all(word in str(refused.value) for word in words)
 
 
@@ -249,7 +250,7 @@ def test_of_an_animated_mask_the_first_frame_is_used_and_it_is_said() -> None:
     frames[0].paste(255, (0, 0, 2, 4))
     buffer = BytesIO()
     frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:])
-    hole, notices = to_hole(buffer.getvalue(), Picture.read(np.zeros((4, 4, 3), np.uint8)))
+    hole, notices = to_hole(buffer.getvalue(), read_picture(np.zeros((4, 4, 3), np.uint8)))
     np.testing.assert_array_equal(hole, np.tile([True, True, False, False], (4, 1)))
     assert any("2 frames" in line for line in notices)
 

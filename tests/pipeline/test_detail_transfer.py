@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from freefill.imaging.box import Box
-from freefill.imaging.picture import Picture
+from freefill.imaging.io import read_picture
 from freefill.pipeline import detail_transfer
 
 Floats = NDArray[np.float32]
@@ -27,7 +27,7 @@ def run(
     pixels: NDArray[Any], hole: NDArray[np.bool_], factor: int, small: Floats | None = None
 ) -> Floats:
     """Fill a whole picture whose true small picture (or another) is what the network gave."""
-    picture = Picture.read(pixels)
+    picture = read_picture(pixels)
     height, width = hole.shape
     completed = shrink(picture.rgb(Box(0, 0, height, width)), factor) if small is None else small
     gap = shrink(hole[..., None].astype(np.float32), factor)[..., 0] > 0

@@ -20,7 +20,7 @@ from PIL import Image
 
 import freefill
 from freefill.errors import MaskError, WeightsError
-from freefill.imaging.picture import Picture
+from freefill.imaging.io import read_picture
 from freefill.masks.morphology import grow
 from freefill.masks.presets import PRESETS, sample
 from freefill.pipeline.inpainter import Inpainter
@@ -180,7 +180,7 @@ def test_threads_that_share_an_inpainter_do_not_disturb_each_other(
     ]
     alone = [quiet(inpainter, photo, hole) for hole in holes]
     with ThreadPoolExecutor(4) as pool:
-        together = pool.map(lambda hole: inpainter.fill(Picture.read(photo), hole)[0], holes)
+        together = pool.map(lambda hole: inpainter.fill(read_picture(photo), hole)[0], holes)
         for expected, picture in zip(alone, together, strict=True):
             np.testing.assert_array_equal(picture.samples, expected)
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from freefill.errors import MaskError
-from freefill.imaging.picture import Picture
+from freefill.imaging.io import read_picture
 from freefill.masks.convert import softness
 from freefill.pipeline.inpainter import Inpainter
 
@@ -31,7 +31,7 @@ def test_the_photo_shows_more_the_darker_the_mask_is(
 ) -> None:
     source = Image.fromarray(photo)
     image = source.convert("L").convert("I").point(lambda v: v * 257) if mode == "I;16" else source
-    picture = Picture.read(image.convert(mode))
+    picture = read_picture(image.convert(mode))
     hard, _ = inpainter.fill(picture, ramp)
     soft, _ = inpainter.fill(picture, ramp, soft=True)
     before, full, mixed = (p.samples.astype(float) for p in (picture, hard, soft))
@@ -51,7 +51,7 @@ def test_a_mask_without_soft_pixels_gives_the_hard_fill(
 ) -> None:
     out = io.BytesIO()
     Image.fromarray(hole).save(out, "PNG")
-    picture = Picture.read(photo)
+    picture = read_picture(photo)
     hard, _ = inpainter.fill(picture, out.getvalue())
     soft, _ = inpainter.fill(picture, out.getvalue(), soft=True)
     assert (hard.samples == soft.samples).all()
@@ -60,7 +60,7 @@ def test_a_mask_without_soft_pixels_gives_the_hard_fill(
 
 
 def test_inverted_and_resized_like_the_hole(ramp: Image.Image, photo: Photo) -> None:
-    picture = Picture.read(photo)
+    picture = read_picture(photo)
     turned = softness(ramp, picture, invert=True)
     assert turned[:, 0].tolist() == [1.0] * 96
     assert turned[:, 60].max() == 0
@@ -76,13 +76,13 @@ def test_what_would_harden_a_soft_mask_is_refused(
 ) -> None:
     mask = options.pop("mask", ramp)
     with pytest.raises(MaskError, match="soft mask"):
-        inpainter.fill(Picture.read(photo), mask, soft=True, **options)
+        inpainter.fill(read_picture(photo), mask, soft=True, **options)
 
 
 def test_progress_is_told_before_each_run_and_can_stop_it(
     inpainter: Inpainter, photo: Photo
 ) -> None:
-    picture = Picture.read(np.tile(photo, (12, 12, 1)))
+    picture = read_picture(np.tile(photo, (12, 12, 1)))
     hole = np.zeros(picture.size, bool)
     for row, column in [(100, 100), (500, 700), (900, 200), (1000, 1300)]:
         hole[row : row + 40, column : column + 60] = True

@@ -13,7 +13,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from freefill.imaging.box import Box
-from freefill.imaging.picture import Picture
+from freefill.imaging.io import encode, read_picture
 from freefill.pipeline.inpainter import Inpainter
 from freefill.tasks.recompose import recompose
 
@@ -41,9 +41,9 @@ def test_recompose(client: TestClient, image: bytes, mask: bytes, inpainter: Inp
     )
     assert answer.status_code == 200, answer.text
     expected = recompose(
-        Picture.read(image), Box(30, 20, 50, 50), by=(40, -10), scale=1.2, inpainter=inpainter
+        read_picture(image), Box(30, 20, 50, 50), by=(40, -10), scale=1.2, inpainter=inpainter
     )
-    assert answer.content == expected.picture.encode("PNG")[0]
+    assert answer.content == encode(expected.picture, "PNG")[0]
     assert json.loads(answer.headers["fill-details"])["found"] == expected.found
     masked = client.post(
         "/v1/recompose",

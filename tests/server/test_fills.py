@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from starlette.testclient import TestClient
 
+from freefill.imaging.io import encode, read_picture
 from freefill.imaging.picture import Picture
 from freefill.pipeline.inpainter import Inpainter
 
@@ -25,8 +26,8 @@ def _expected(
     inpainter: Inpainter, image: bytes, mask: bytes | str, file_format: str, **options: Any
 ) -> bytes:
     strip = options.pop("strip", False)
-    filled, _ = inpainter.fill(Picture.read(image), mask, **options)
-    return filled.encode(file_format, strip=strip)[0]
+    filled, _ = inpainter.fill(read_picture(image), mask, **options)
+    return encode(filled, file_format, strip=strip)[0]
 
 
 def _jpeg(examples: Path) -> bytes:
@@ -166,9 +167,9 @@ def test_the_format_can_be_another(
 def test_sixteen_bits_stay(client: TestClient, mask: bytes, hole: NDArray[np.bool_]) -> None:
     rows, columns = np.mgrid[0:96, 0:120].astype(np.uint16)
     deep = np.stack([rows * 600, columns * 500, rows * columns], -1)
-    content, _ = Picture.read(deep).encode("PNG")
+    content, _ = encode(read_picture(deep), "PNG")
     answer = client.post("/v1/fill", files=form(content, mask))
-    filled = Picture.read(answer.content).samples
+    filled = read_picture(answer.content).samples
     assert filled.dtype == np.uint16
     assert (filled[~hole] == deep[~hole]).all()
     assert len(np.unique(filled[hole] % 256)) > 10
@@ -226,7 +227,7 @@ def test_view_shows_what_no_browser_reads(
     client: TestClient, photo: NDArray[np.uint8], tmp_path: Path
 ) -> None:
     deep = photo.astype(np.uint16) * 257
-    content, _ = Picture.read(deep).encode("TIFF")
+    content, _ = encode(read_picture(deep), "TIFF")
     answer = client.post("/v1/view", files=form(content))
     assert answer.headers["view-size"] == "120x96"
     assert answer.headers["content-type"] == "image/jpeg"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from freefill.imaging.picture import Picture
+from freefill.imaging.io import encode, read_picture
 from freefill.pipeline.inpainter import Inpainter
 from freefill.server.app import build
 from freefill.server.settings import Settings
@@ -68,8 +68,8 @@ def test_an_inpaint_is_a_fill(
     body = {"image": _coded(image, head), "mask": _coded(mask, head), **more}
     answer = client.post("/api/v1/inpaint", json=body)
     assert answer.status_code == 200
-    filled, _ = inpainter.fill(Picture.read(image), mask)
-    assert answer.content == filled.encode("PNG")[0]
+    filled, _ = inpainter.fill(read_picture(image), mask)
+    assert answer.content == encode(filled, "PNG")[0]
     assert answer.headers["content-type"] == "image/png"
     assert answer.headers["x-seed"] == str(more.get("sd_seed", -1))
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from freefill.errors import ConfigError, MaskError
 from freefill.imaging.box import Box
-from freefill.imaging.picture import Picture
+from freefill.imaging.io import encode, read_picture
 from freefill.masks.morphology import grow
 from freefill.pipeline.inpainter import Inpainter
 from freefill.tasks.recompose import recompose
@@ -173,7 +173,7 @@ def test_what_cannot_be_done_is_told(
 def test_a_picture_keeps_its_metadata(inpainter: Inpainter) -> None:
     image = Image.fromarray(np.full((64, 96, 3), 120, np.uint8))
     image.info["dpi"] = (300, 300)
-    picture = Picture.read(image)
+    picture = read_picture(image)
     result = recompose(picture, Box(20, 10, 40, 30), by=(5, 5), inpainter=inpainter)
     assert result.image.info["dpi"] == (300, 300)
 
@@ -183,11 +183,11 @@ def test_a_jpeg_keeps_the_blocks_that_nothing_came_to(
 ) -> None:
     with Image.open(examples / "coffee.jpg") as image:
         image.save(tmp_path / "photo.jpg", quality=80)
-    before = Picture.read(tmp_path / "photo.jpg")
+    before = read_picture(tmp_path / "photo.jpg")
     moved = recompose(before, Box(40, 40, 100, 110), by=(60, 20), inpainter=inpainter)
-    content, notices = moved.picture.encode("JPEG")
+    content, notices = encode(moved.picture, "JPEG")
     assert notices == []
-    after = Picture.read(content).samples
+    after = read_picture(content).samples
     np.testing.assert_array_equal(after[180:, 260:], before.samples[180:, 260:])
     assert (after[40:100, 40:110] != before.samples[40:100, 40:110]).any()
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 from freefill.errors import ImageError, MaskError, ReferenceMissingError
-from freefill.imaging.picture import Picture
+from freefill.imaging.io import read_picture
 from freefill.pipeline.inpainter import Inpainter
 from freefill.tasks.remove import remove
 from freefill.tasks.segment import segment
@@ -70,7 +70,7 @@ def test_beats_filling_the_box(examples: Path, inpainter: Inpainter, name: str) 
     gone = remove(seen, box=box, inpainter=inpainter)
     naive = np.zeros_like(object_)
     naive[box[1] : box[3], box[0] : box[2]] = True
-    filled = inpainter.fill_hole(Picture.read(seen), naive).samples
+    filled = inpainter.fill_hole(read_picture(seen), naive).samples
     assert off(gone.image, behind) < 0.9 * off(filled, behind)
     assert overlap(segment(seen, box=box, grow=0).hole, object_) > 0.9
     # Its soft edge is in the hole, too, and nothing else was touched.
@@ -140,7 +140,7 @@ def test_any_samples_stay_what_they_are(examples: Path, inpainter: Inpainter, ki
         "palette": image.quantize(64),
     }[kind]
     gone = remove(made, box=(86, 16, 178, 108), inpainter=inpainter)
-    before, after = Picture.read(made), gone.picture
+    before, after = read_picture(made), gone.picture
     assert (after.mode, after.samples.dtype) == (before.mode, before.samples.dtype)
     np.testing.assert_array_equal(after.samples[~gone.hole], before.samples[~gone.hole])
     assert overlap(gone.hole, object_) > 0.75

@@ -16,7 +16,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from freefill.errors import ImageError
-from freefill.imaging.picture import Picture
+from freefill.imaging.io import encode, read_picture
 from freefill.pipeline.inpainter import Inpainter
 from freefill.server.app import build
 from freefill.server.settings import Settings
@@ -204,7 +204,7 @@ def test_the_command_levels_and_says_by_how_much(
 
 
 def test_the_route_gives_the_functions_own_bytes(photo: Pixels, inpainter: Inpainter) -> None:
-    content = Picture.read(photo).encode("PNG")[0]
+    content = encode(read_picture(photo), "PNG")[0]
     expected = straighten(photo, angle=-3, expand=True, inpainter=inpainter)
     with TestClient(build(Settings(workers=1)), base_url="http://127.0.0.1:8080") as client:
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import distance_transform_edt, label
 
-from freefill.imaging.picture import Picture
+from freefill.imaging.io import read_picture
 from freefill.masks.thinning import components, thin
 from freefill.vision.edges import LARGEST, edges, sketch
 
@@ -33,7 +33,7 @@ def test_a_disc_is_one_closed_line_on_its_rim() -> None:
 
 
 def test_lines_are_thin() -> None:
-    photo = np.asarray(Picture.read(EXAMPLES / "street.jpg").samples) / np.float32(255)
+    photo = np.asarray(read_picture(EXAMPLES / "street.jpg").samples) / np.float32(255)
     lines = edges(photo)
     assert lines.any()
     solid = lines[1:, 1:] & lines[:-1, 1:] & lines[1:, :-1] & lines[:-1, :-1]
@@ -69,7 +69,7 @@ def test_fine_texture_has_far_fewer_lines_than_its_outline() -> None:
 
 
 def test_detail_orders_the_lines() -> None:
-    photo = np.asarray(Picture.read(EXAMPLES / "bee.jpg").samples) / np.float32(255)
+    photo = np.asarray(read_picture(EXAMPLES / "bee.jpg").samples) / np.float32(255)
     counts = [int(edges(photo, detail).sum()) for detail in (0.4, 1.0, 2.5)]
     assert counts[0] < counts[1] < counts[2]
     with pytest.raises(ValueError, match="above 0"):
@@ -81,7 +81,7 @@ def test_a_large_photo_has_the_lines_of_a_small_one() -> None:
     small = (disc(LARGEST * 5 // 8, 200) * 255).astype(np.uint8)
     large = small.repeat(factor, 0).repeat(factor, 1)[:, :-7]
     assert max(large.shape) > LARGEST
-    lines = sketch(Picture.read(large))
+    lines = sketch(read_picture(large))
     assert lines.shape == large.shape[:2]
     expected = edges(small / np.float32(255)).repeat(factor, 0).repeat(factor, 1)[:, :-7]
     assert (distance_transform_edt(~expected)[lines] <= 2 * factor).all()

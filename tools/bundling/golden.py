@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from freefill.imaging.picture import Picture
+from freefill.imaging.io import read_picture, restore
 from freefill.pipeline.guidance import Guidance
 from freefill.pipeline.inpainter import PIPELINE, Inpainter
 from freefill.weights.registry import Weights
@@ -108,7 +108,7 @@ def fill(case: Case, examples: Path, inpainter: Inpainter) -> Samples:
         # The lower byte is no copy of the upper one: a pipeline that lost it would show.
         samples = samples.astype(np.uint16) * 257 ^ 0x55
     guidance = _guidance(case, image.size) if case.guided else None
-    filled = inpainter.fill_hole(Picture.read(samples), hole, guidance=guidance).result()
+    filled = restore(inpainter.fill_hole(read_picture(samples), hole, guidance=guidance))
     left, top, right, bottom = case.kept
     window = slice(top, bottom), slice(left, right)
     part, inside = np.asarray(filled)[window], hole[window]

@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from freefill.imaging.picture import Picture, write_atomically
+from freefill.imaging.atomic import write_atomically
+from freefill.imaging.io import read_picture, restore
 from freefill.lab.evaluation.metrics.lpips import lpips_of_each
 from freefill.lab.evaluation.metrics.pixel import psnr
 from freefill.lab.evaluation.rivals import Fill, fair
@@ -41,7 +42,7 @@ def filler(weights: Weights, threads: int | None = None) -> Fill:
 
     def fill(photo: Pixels, hole: Mask) -> Pixels:
         # Not a plain call: that warns of large holes, and here they are meant.
-        return np.asarray(inpainter.fill_hole(Picture.read(photo), hole).result())
+        return np.asarray(restore(inpainter.fill_hole(read_picture(photo), hole)))
 
     return fair(fill)
 
@@ -135,7 +136,7 @@ def time_in_turn(
         spent = []
         for inpainter in inpainters:
             start = time.perf_counter()
-            inpainter.fill_hole(Picture.read(photo.pixels), hole).result()
+            restore(inpainter.fill_hole(read_picture(photo.pixels), hole))
             spent.append(time.perf_counter() - start)
         rounds.append(spent)
     columns = list(zip(*rounds[1:], strict=True))  # the first round plans memory

@@ -14,7 +14,8 @@ from PIL import Image
 from freefill.batch.mask_pairing import ALPHA
 from freefill.errors import FreefillError, ImageError
 from freefill.imaging.formats import MAX_PIXELS, limits
-from freefill.imaging.picture import Picture, Source
+from freefill.imaging.io import Source, encode, read_picture
+from freefill.imaging.picture import Picture
 from freefill.masks.convert import Fit, to_hole
 from freefill.masks.morphology import grow as grow_hole
 from freefill.pipeline.guidance import Guidance
@@ -88,7 +89,7 @@ def fill_photo(
     Raises:
         FreefillError: If it cannot be filled.
     """
-    picture = Picture.read(photo, max_pixels=options.max_pixels)
+    picture = read_picture(photo, max_pixels=options.max_pixels)
     file_format = file_format or own_format(picture)
     hole, notices = hole_of(mask, picture, options)
     guidance = None
@@ -99,7 +100,7 @@ def fill_photo(
         notices += guidance.notices(hole)
     opaque = isinstance(mask, str) and mask == ALPHA
     filled = inpainter.fill_hole(picture, hole, guidance=guidance, opaque=opaque)
-    content, more = filled.encode(file_format, strip=options.strip)
+    content, more = encode(filled, file_format, strip=options.strip)
     height, width = picture.size
     return Filled(
         content,

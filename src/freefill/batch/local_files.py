@@ -17,8 +17,10 @@ from freefill.batch.fill_photo import Options, fill_photo, hole_of, reason_of
 from freefill.batch.mask_pairing import ALPHA, SUFFIXES
 from freefill.batch.worker_pool import IN_WORK, Bench, in_order
 from freefill.errors import FreefillError, GuidanceError, ImageError, MaskError
+from freefill.imaging.atomic import write_atomically
 from freefill.imaging.formats import limits
-from freefill.imaging.picture import Picture, format_of, write_atomically
+from freefill.imaging.io import format_of
+from freefill.imaging.picture import Picture
 from freefill.pipeline.inpainter import Inpainter
 from freefill.types import Mask
 

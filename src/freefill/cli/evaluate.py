@@ -121,7 +121,7 @@ def manifest(
     freefill manifest --data photos/ --out test.toml
     """
     need_lab()
-    from freefill.imaging.picture import write_atomically
+    from freefill.imaging.atomic import write_atomically
     from freefill.lab.evaluation import protocol as protocols
 
     sources = {}
@@ -197,7 +197,7 @@ def ablate(
 
 def _manifest(path: Path | None, data: Path, out: Path, names: Sequence[str]) -> Manifest:
     """Read and check the manifest, or make one in the report's folder."""
-    from freefill.imaging.picture import write_atomically
+    from freefill.imaging.atomic import write_atomically
     from freefill.lab.evaluation import protocol as protocols
 
     if path is not None:

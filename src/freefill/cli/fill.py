@@ -14,6 +14,7 @@ import typer
 from freefill.cli import options
 from freefill.cli.console import print_error, print_notice, quiet_libraries
 from freefill.imaging.formats import MAX_PIXELS
+from freefill.imaging.io import encode, read_picture
 
 if TYPE_CHECKING:
     from freefill.batch.fill_photo import Options
@@ -144,7 +145,7 @@ def fill(
 
 def _check_sheet(sheet: Path, work: Sequence[Job]) -> None:
     from freefill.errors import ImageError
-    from freefill.imaging.picture import format_of
+    from freefill.imaging.io import format_of
 
     format_of(sheet)
     used = {path.resolve() for job in work for path in (*job.inputs, job.out)}
@@ -216,21 +217,22 @@ def _fill_many(
 
 def _draw(path: Path, outcomes: Sequence[Outcome], options: Options) -> None:
     from freefill.batch import local_files
+    from freefill.imaging.atomic import write_atomically
     from freefill.imaging.contact_sheet import panel, sheet
-    from freefill.imaging.picture import Picture, format_of, write_atomically
+    from freefill.imaging.io import format_of
 
     file_format = format_of(path)
     panels = []
     for outcome in outcomes:
         if outcome.state != "failed" and outcome.job.mask is not None:
-            photo = Picture.read(outcome.job.photo, max_pixels=options.max_pixels)
+            photo = read_picture(outcome.job.photo, max_pixels=options.max_pixels)
             hole, _ = local_files.hole_of_job(outcome.job, photo, options)
-            result = Picture.read(outcome.job.out, max_pixels=options.max_pixels)
+            result = read_picture(outcome.job.out, max_pixels=options.max_pixels)
             picture = panel(photo, hole, result)
             panels.append((f"{outcome.job.photo.stem}  {hole.mean():.1%}", picture))
     if not panels:
         print_notice(f"{path} was not drawn: nothing was filled")
         return
-    page = Picture.read(sheet(panels, columns=1 if len(panels) < 3 else 2))
-    write_atomically(path, page.encode(file_format)[0])
+    page = read_picture(sheet(panels, columns=1 if len(panels) < 3 else 2))
+    write_atomically(path, encode(page, file_format)[0])
     typer.echo(f"{path}: {len(panels)} photos side by side")

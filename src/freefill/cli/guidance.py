@@ -10,6 +10,7 @@ import typer
 from freefill.cli.console import print_notice
 from freefill.cli.options import FitChoice
 from freefill.imaging.formats import MAX_PIXELS
+from freefill.imaging.io import encode, read_picture
 
 
 def edges(
@@ -50,7 +51,8 @@ def edges(
     import numpy as np
 
     from freefill.errors import ConfigError, ImageError
-    from freefill.imaging.picture import Picture, format_of, write_atomically
+    from freefill.imaging.atomic import write_atomically
+    from freefill.imaging.io import format_of
     from freefill.vision.edges import sketch
 
     if not detail > 0:
@@ -58,12 +60,12 @@ def edges(
     file_format = format_of(out)
     if out.exists() and not overwrite:
         raise ImageError(f"{out} exists: --overwrite replaces it")
-    picture = Picture.read(photo, max_pixels=max_pixels)
+    picture = read_picture(photo, max_pixels=max_pixels)
     lines = sketch(picture, detail)
     drawn = np.where(lines, 0, 255).astype(np.uint8)
     if transparent:
         drawn = np.dstack([np.zeros((*lines.shape, 3), np.uint8), 255 - drawn])
-    write_atomically(out, Picture.read(drawn).encode(file_format)[0])
+    write_atomically(out, encode(read_picture(drawn), file_format)[0])
     height, width = picture.size
     if not lines.any():
         print_notice(f"{photo} has no line that is strong enough: try --detail {3 * detail:g}")
@@ -123,7 +125,6 @@ def gates(
 
     from freefill.errors import GuidanceError, ImageError
     from freefill.imaging.box import Box
-    from freefill.imaging.picture import Picture
     from freefill.lab.export.export import load_network
     from freefill.lab.gates import report
     from freefill.lab.gates.gates import filled, look
@@ -133,7 +134,7 @@ def gates(
     if out.exists() and not out.is_dir():
         raise ImageError(f"--out {out} is a file: name a folder")
     network = load_network(model)
-    picture = Picture.read(photo, max_pixels=max_pixels)
+    picture = read_picture(photo, max_pixels=max_pixels)
     hole, notices = to_hole(mask, picture, fit=fit.value, max_pixels=max_pixels)
     guidance = None
     if sketch is not None:

@@ -56,7 +56,7 @@ def ending_of(suffix: str | None) -> str | None:
         ImageError: If nothing can be written in it: said before anything is filled.
     """
     from freefill.errors import ImageError
-    from freefill.imaging.picture import format_of
+    from freefill.imaging.io import format_of
 
     if suffix is None:
         return None

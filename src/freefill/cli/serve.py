@@ -12,6 +12,7 @@ import typer
 
 from freefill.cli.console import print_notice
 from freefill.imaging.formats import MAX_PIXELS
+from freefill.imaging.io import read_picture
 
 if TYPE_CHECKING:
     from freefill.server.settings import Settings
@@ -136,13 +137,12 @@ def studio(
       freefill studio photo.jpg
     """
     _check_extra()
-    from freefill.imaging.picture import Picture
     from freefill.server.settings import Settings
 
     given = None
     if photo is not None:
         # What cannot be read is said here, not in the browser.
-        Picture.read(photo)
+        read_picture(photo)
         given = photo.name, photo.read_bytes()
     settings = Settings(port=port, token=secrets.token_urlsafe(24))
     _serve(settings, given, browser)

@@ -49,11 +49,11 @@ def patch(picture: Picture) -> tuple[bytes, tuple[int, int]]:
         A PNG of the bounds of the hole, transparent outside it, and the left and top of these
         bounds in the picture. One transparent pixel if nothing was filled.
     """
-    box = None if picture.touched is None else bounds(picture.touched)
-    if picture.touched is None or box is None:
+    box = None if picture.changed_mask is None else bounds(picture.changed_mask)
+    if picture.changed_mask is None or box is None:
         return _png(np.zeros((1, 1, 4), np.uint8), picture), (0, 0)
     pixels = on_screen(picture, box)
-    hole = picture.touched[box.window]
+    hole = picture.changed_mask[box.window]
     out = np.zeros((*hole.shape, 4), np.uint8)
     out[hole, :3] = pixels[hole, :3]
     out[hole, 3] = pixels[hole, 3] if pixels.shape[-1] == 4 else 255

@@ -1,7 +1,7 @@
-"""Turning a picture by any angle, in its own samples, and telling what lies beyond it.
+"""Turning a picture: as its file's orientation says, or by any angle, in its own samples.
 
-Pillow's bicubic transform, one channel at a time in floats: it has no mode for 16-bit colour, and
-8 bits would be rounded before the transform's overshoot is cut off.
+By any angle it is Pillow's bicubic transform, one channel at a time in floats: it has no mode for
+16-bit colour, and 8 bits would be rounded before the transform's overshoot is cut off.
 """
 
 from __future__ import annotations
@@ -26,6 +26,23 @@ EDGE = 0.499
 less what arithmetic may be off."""
 ROWS = 256
 """Rows whose places in the photo are computed at a time."""
+
+
+def apply_orientation(samples: Samples, orientation: int) -> Samples:
+    """Turn samples ``(H, W[, C])`` as an EXIF orientation, 1 to 8, asks for."""
+    if orientation >= 5:
+        samples = samples.swapaxes(0, 1)
+    if orientation in (2, 3, 6, 7):
+        samples = samples[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        samples = samples[::-1]
+    return np.ascontiguousarray(samples)
+
+
+def undo_orientation(samples: Samples, orientation: int) -> Samples:
+    """Undo :func:`apply_orientation`: give samples as they lie in the file."""
+    # Each is its own inverse, but for the two quarter turns, which are each other's.
+    return apply_orientation(samples, {6: 8, 8: 6}.get(orientation, orientation))
 
 
 def expanded(size: Size, angle: float) -> Size:

@@ -16,7 +16,8 @@ from freefill.errors import ImageError, MaskError
 from freefill.imaging.box import Box
 from freefill.imaging.codecs import LUMA, Samples
 from freefill.imaging.formats import MAX_PIXELS
-from freefill.imaging.picture import Picture, Source
+from freefill.imaging.io import Source, read_picture
+from freefill.imaging.picture import Picture
 from freefill.types import Mask
 
 Fit = Literal["exact", "resize"]
@@ -53,7 +54,7 @@ def to_hole(
         MaskError: If it has another size or values that cannot be understood.
 
     Examples:
-        >>> picture = Picture.read(np.zeros((1, 4, 3), np.uint8))
+        >>> picture = read_picture(np.zeros((1, 4, 3), np.uint8))
         >>> to_hole(np.array([[0, 127, 128, 255]], np.uint8), picture)[0]
         array([[False, False,  True,  True]])
     """
@@ -68,7 +69,7 @@ def to_hole(
     elif isinstance(mask, np.ndarray):
         hole = _from_array(mask)
     else:
-        source = Picture.read(mask, max_pixels=max_pixels)
+        source = read_picture(mask, max_pixels=max_pixels)
         notices += [line for line in source.notices if "frames" in line]
         if source.mode in ("L", "I;16") and source.samples.dtype.kind == "u":
             _check_range(source.samples)
@@ -93,7 +94,7 @@ def _from_array(mask: NDArray[Any]) -> Mask:
     if mask.ndim == 3 and mask.shape[-1] == 1:
         mask = mask[..., 0]
     if mask.ndim == 3 and mask.shape[-1] in (3, 4) and mask.dtype != bool:
-        return _bright(Picture.read(mask))
+        return _bright(read_picture(mask))
     if mask.ndim != 2:
         raise MaskError(f"a mask array is (H, W), or (H, W, C) with C 1, 3 or 4, not {mask.shape}")
     if mask.dtype == bool:
@@ -134,12 +135,12 @@ def softness(
         MaskError: If it has another size.
 
     Examples:
-        >>> picture = Picture.read(np.zeros((1, 4, 3), np.uint8))
+        >>> picture = read_picture(np.zeros((1, 4, 3), np.uint8))
         >>> mask = Image.fromarray(np.array([[0, 128, 191, 255]], np.uint8))
         >>> softness(mask, picture).round(2).tolist()
         [[0.0, 0.0, 0.5, 1.0]]
     """
-    light = _light(Picture.read(mask, max_pixels=max_pixels))
+    light = _light(read_picture(mask, max_pixels=max_pixels))
     if light.shape != picture.size:
         _fitted(light > 0.5, picture.size, fit)  # refuses it, unless it may be resized
         height, width = picture.size

@@ -8,7 +8,9 @@ import numpy as np
 
 from freefill.errors import MaskError
 from freefill.imaging.box import Box, bounds
-from freefill.imaging.picture import Picture, Source
+from freefill.imaging.io import Source
+from freefill.imaging.picture import Picture
+from freefill.imaging.pillow import to_pillow
 from freefill.masks.convert import to_hole
 from freefill.types import Mask
 
@@ -34,7 +36,7 @@ def to_region(region: Source | Picture | Box, picture: Picture) -> tuple[Mask, B
         MaskError: If it is empty, of another size, beyond the picture, or all of it.
 
     Examples:
-        >>> picture = Picture.read(np.zeros((4, 5, 3), np.uint8))
+        >>> picture = read_picture(np.zeros((4, 5, 3), np.uint8))
         >>> int(to_region(Box(1, 1, 3, 4), picture)[0].sum())
         6
     """
@@ -50,7 +52,7 @@ def to_region(region: Source | Picture | Box, picture: Picture) -> tuple[Mask, B
         mask = np.zeros((height, width), bool)
         mask[region.window] = True
     else:
-        source = region.to_pillow() if isinstance(region, Picture) else region
+        source = to_pillow(region) if isinstance(region, Picture) else region
         mask = to_hole(source, picture, fit=None)[0]
     box = bounds(mask)
     if box is None:

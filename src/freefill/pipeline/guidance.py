@@ -17,7 +17,8 @@ from freefill.errors import GuidanceError, ImageError
 from freefill.imaging.box import Box
 from freefill.imaging.codecs import LUMA
 from freefill.imaging.formats import MAX_PIXELS
-from freefill.imaging.picture import Picture, Source
+from freefill.imaging.io import Source, read_picture
+from freefill.imaging.picture import Picture
 from freefill.masks.convert import Fit
 from freefill.masks.thinning import thin
 from freefill.types import GUIDANCE_CHANNELS, Mask
@@ -84,7 +85,7 @@ class Guidance:
                 )
             if strokes.size != size:
                 _fitted(np.zeros(strokes.size, bool), size, fit, "picture of strokes")
-                strokes = Picture.read(_resized(strokes, size))
+                strokes = read_picture(_resized(strokes, size))
             painted = strokes.alpha() >= 0.5
         return cls(lines, strokes, painted)
 
@@ -169,7 +170,7 @@ def read_lines(sketch: Source, *, max_pixels: int = MAX_PIXELS) -> Mask:
 
 def _read(source: Source, name: str, max_pixels: int) -> Picture:
     try:
-        return Picture.read(source, max_pixels=max_pixels)
+        return read_picture(source, max_pixels=max_pixels)
     except ImageError as error:
         raise GuidanceError(f"{name}: {error}") from None
 

@@ -16,7 +16,8 @@ import numpy as np
 from freefill.errors import FreefillWarning, GuidanceError, MaskError
 from freefill.imaging.box import Box
 from freefill.imaging.formats import MAX_PIXELS
-from freefill.imaging.picture import Picture, Source
+from freefill.imaging.io import Source, read_picture, restore
+from freefill.imaging.picture import Picture
 from freefill.masks.convert import Fit, softness, to_hole
 from freefill.masks.morphology import grow as grow_hole
 from freefill.pipeline import detail_transfer
@@ -107,7 +108,7 @@ class Inpainter:
             GuidanceError: If sketch or strokes cannot be used, or do not fit.
         """
         picture, notices = self.fill(
-            Picture.read(image),
+            read_picture(image),
             mask_image,
             invert=invert,
             grow=grow,
@@ -116,7 +117,7 @@ class Inpainter:
             colour=colour,
         )
         _warn(notices)
-        return picture.result()
+        return restore(picture)
 
     def fill(
         self,
@@ -308,7 +309,7 @@ def fill(
             _shared[path] = (state, Inpainter(model))
         inpainter = _shared[path][1]
     picture, notices = inpainter.fill(
-        Picture.read(image),
+        read_picture(image),
         mask,
         invert=invert,
         grow=grow,
@@ -317,7 +318,7 @@ def fill(
         colour=colour,
     )
     _warn(notices)
-    return picture.result()
+    return restore(picture)
 
 
 def _warn(notices: Sequence[str]) -> None:

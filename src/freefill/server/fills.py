@@ -10,7 +10,7 @@ from PIL import Image
 
 from freefill.errors import ImageError, MaskError
 from freefill.imaging.formats import limits
-from freefill.imaging.picture import Picture
+from freefill.imaging.io import encode, read_picture
 from freefill.imaging.preview import patch, preview
 from freefill.pipeline.inpainter import Inpainter
 from freefill.server.schemas import Details, FillOptions
@@ -66,7 +66,7 @@ def fill(
         StoppedError: If nobody waits for it any more.
     """
     start = time.perf_counter()
-    picture = Picture.read(files.image, max_pixels=max_pixels)
+    picture = read_picture(files.image, max_pixels=max_pixels)
     ticket.enter("filling")
     try:
         filled, notices = inpainter.fill(
@@ -91,7 +91,7 @@ def fill(
         file_format = "PNG"
     else:
         file_format = (options.format or picture.format or "PNG").upper()
-        content, more = filled.encode(file_format, strip=options.strip)
+        content, more = encode(filled, file_format, strip=options.strip)
         notices += more
     height, width = picture.size
     details = Details(
@@ -99,7 +99,7 @@ def fill(
         height=height,
         left=left,
         top=top,
-        hole=0.0 if filled.touched is None else float(filled.touched.mean()),
+        hole=0.0 if filled.changed_mask is None else float(filled.changed_mask.mean()),
         seconds=round(time.perf_counter() - start, 4),
         model=inpainter.weights.name,
         format=file_format.lower(),
@@ -126,7 +126,7 @@ def view(
         ImageError: If it cannot be read.
         StoppedError: If nobody waits for it any more.
     """
-    picture = Picture.read(image, max_pixels=max_pixels)
+    picture = read_picture(image, max_pixels=max_pixels)
     ticket.enter("writing")
     content, kind = preview(picture, longest)
     height, width = picture.size

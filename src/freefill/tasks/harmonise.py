@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from freefill.errors import ConfigError
 from freefill.imaging.box import Box
-from freefill.imaging.picture import Picture, Source
+from freefill.imaging.io import Source
+from freefill.imaging.picture import Picture
 from freefill.masks.morphology import grow
 from freefill.masks.region import to_region
 from freefill.pipeline.inpainter import Inpainter

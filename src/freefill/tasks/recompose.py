@@ -18,7 +18,8 @@ from PIL import Image
 from freefill.errors import ConfigError
 from freefill.imaging.box import Box
 from freefill.imaging.codecs import Samples
-from freefill.imaging.picture import Picture, Source
+from freefill.imaging.io import Source
+from freefill.imaging.picture import Picture
 from freefill.masks.morphology import grow as grow_hole
 from freefill.masks.region import to_region
 from freefill.pipeline.blending import spread

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from freefill.imaging.picture import Picture, Source
+from freefill.imaging.io import Source
+from freefill.imaging.picture import Picture
 from freefill.pipeline.inpainter import Inpainter
 from freefill.tasks.result import Result, picture_of
 from freefill.tasks.segment import segment

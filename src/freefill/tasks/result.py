@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from freefill.imaging.picture import Picture, Source
+from freefill.imaging.io import Source, read_picture, restore
+from freefill.imaging.picture import Picture
 from freefill.types import Mask
 
 
@@ -28,14 +29,14 @@ class Result:
     @property
     def image(self) -> Any:
         """The new picture as what the first source was: array, Pillow image, or bytes."""
-        return self.picture.result()
+        return restore(self.picture)
 
 
 def picture_of(source: Source | Picture) -> Picture:
     """Read a source that may have been read already.
 
     Args:
-        source: A picture, or what :meth:`freefill.imaging.picture.Picture.read` takes.
+        source: A picture, or what :meth:`freefill.imaging.io.read_picture` takes.
 
     Returns:
         The picture.
@@ -43,4 +44,4 @@ def picture_of(source: Source | Picture) -> Picture:
     Raises:
         ImageError: If it cannot be read.
     """
-    return source if isinstance(source, Picture) else Picture.read(source)
+    return source if isinstance(source, Picture) else read_picture(source)

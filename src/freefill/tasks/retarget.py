@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from freefill.errors import ConfigError
 from freefill.imaging.box import Box
 from freefill.imaging.codecs import Samples
-from freefill.imaging.picture import Picture, Source
+from freefill.imaging.io import Source
+from freefill.imaging.picture import Picture
+from freefill.imaging.pillow import to_pillow
 from freefill.masks.convert import to_hole
 from freefill.masks.morphology import grow
 from freefill.pipeline.inpainter import Inpainter
@@ -80,7 +82,7 @@ def retarget(
     height, width = _size(picture.size, height, width, aspect)
     kept = np.zeros(picture.size, bool)
     if keep is not None:
-        mask = keep.to_pillow() if isinstance(keep, Picture) else keep
+        mask = to_pillow(keep) if isinstance(keep, Picture) else keep
         kept = to_hole(mask, picture)[0]
     state = _State(picture, np.zeros(picture.size, bool), kept)
     for more, upright in ((width - columns, True), (height - rows, False)):

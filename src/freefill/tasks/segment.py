@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from freefill.errors import MaskError
-from freefill.imaging.picture import Picture, Source
+from freefill.imaging.io import Source, read_picture
+from freefill.imaging.picture import Picture
 from freefill.masks.morphology import grow as grow_hole
 from freefill.pipeline.inpainter import LARGEST_GROWTH
 from freefill.tasks.result import Result, picture_of
@@ -62,5 +63,5 @@ def segment(
     mask = found.mask
     told: dict[str, float | str] = {"segmenter": found.segmenter, "object": float(mask.mean())}
     hole = grow_hole(mask, found.growth if grow is None else grow)
-    drawn = Picture.read(hole.astype(np.uint8) * np.uint8(255))
+    drawn = read_picture(hole.astype(np.uint8) * np.uint8(255))
     return Result(drawn, hole, found.notices, told)

@@ -19,7 +19,8 @@ from freefill.errors import ImageError
 from freefill.imaging.box import Box
 from freefill.imaging.codecs import Samples
 from freefill.imaging.formats import MAX_PIXELS
-from freefill.imaging.picture import Picture, Source
+from freefill.imaging.io import Source
+from freefill.imaging.picture import Picture
 from freefill.masks.morphology import grow
 from freefill.pipeline.inpainter import Inpainter
 from freefill.tasks.result import Result, picture_of

@@ -16,7 +16,8 @@ from PIL import Image
 from freefill.errors import ImageError
 from freefill.imaging.formats import MAX_PIXELS
 from freefill.imaging.formats.limits import check_size
-from freefill.imaging.picture import Picture, Source
+from freefill.imaging.io import Source
+from freefill.imaging.picture import Picture
 from freefill.imaging.rotate import expanded, turned
 from freefill.pipeline.inpainter import Inpainter
 from freefill.tasks.result import Result, picture_of
@@ -49,7 +50,7 @@ def straighten(
     """Turn a photo until it is level, and fill the corners that this leaves empty.
 
     Args:
-        image: A picture, or what :meth:`freefill.imaging.picture.Picture.read` takes.
+        image: A picture, or what :meth:`freefill.imaging.io.read_picture` takes.
         angle: Degrees anticlockwise by which the photo is turned, -45 to 45. ``None``: as its own
             straight lines say, up to 15 degrees.
         expand: Enlarge the canvas until it holds the whole turned photo, instead of keeping its

@@ -20,7 +20,8 @@ from freefill.errors import ImageError
 from freefill.imaging.codecs import Samples
 from freefill.imaging.formats import MAX_PIXELS
 from freefill.imaging.formats.limits import check_size
-from freefill.imaging.picture import Picture, Source
+from freefill.imaging.io import Source
+from freefill.imaging.picture import Picture
 from freefill.pipeline.inpainter import Inpainter
 from freefill.tasks.result import Result, picture_of
 from freefill.types import Mask, Progress
@@ -61,7 +62,7 @@ def uncrop(
     """Enlarge a photo's canvas, and fill what is new.
 
     Args:
-        image: A picture, or what :meth:`freefill.imaging.picture.Picture.read` takes.
+        image: A picture, or what :meth:`freefill.imaging.io.read_picture` takes.
         left: What is added on the left: pixels (``120``, ``"120"``, ``"120px"``) or a share of the
             photo's width (``"10%"``); at most the photo's width again.
         right: On the right, the same.

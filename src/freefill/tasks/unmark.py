@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from freefill.errors import MaskError
 from freefill.imaging.box import Box
-from freefill.imaging.picture import Picture, Source
+from freefill.imaging.io import Source
+from freefill.imaging.picture import Picture
 from freefill.pipeline.inpainter import Inpainter
 from freefill.tasks.result import Result, picture_of
 from freefill.types import Progress

@@ -14,7 +14,8 @@ import numpy as np
 from freefill.errors import ImageError, MaskError
 from freefill.imaging.box import Box, bounds
 from freefill.imaging.codecs import LUMA
-from freefill.imaging.picture import Picture, Source
+from freefill.imaging.io import Source
+from freefill.imaging.picture import Picture
 from freefill.masks.morphology import grow
 from freefill.pipeline.inpainter import Inpainter
 from freefill.tasks.result import Result, picture_of

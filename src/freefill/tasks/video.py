@@ -20,7 +20,7 @@ from freefill import __version__
 from freefill.errors import FreefillError, MaskError, VideoError
 from freefill.imaging.box import Box
 from freefill.imaging.formats import MAX_PIXELS
-from freefill.imaging.picture import Source
+from freefill.imaging.io import Source
 from freefill.masks.convert import Fit
 from freefill.pipeline.inpainter import LARGEST_GROWTH, PIPELINE, Inpainter
 from freefill.types import Mask

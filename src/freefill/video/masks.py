@@ -15,7 +15,7 @@ from PIL import Image
 from freefill.errors import ImageError, MaskError, VideoError
 from freefill.imaging.box import Box
 from freefill.imaging.formats import MAX_PIXELS
-from freefill.imaging.picture import Picture, Source
+from freefill.imaging.io import Source, read_picture
 from freefill.masks.convert import Fit, to_hole
 from freefill.masks.morphology import grow as grow_hole
 from freefill.types import Mask
@@ -68,7 +68,7 @@ def holes_of(
         ImageError: If a picture cannot be read.
         VideoError: If a clip of masks cannot be read.
     """
-    stand_in = Picture.read(np.zeros(clip.coding.size, np.uint8))
+    stand_in = read_picture(np.zeros(clip.coding.size, np.uint8))
 
     def cells(one: Source, name: str) -> tuple[Mask, list[str]]:
         try:
@@ -133,7 +133,7 @@ def _order(part: str) -> tuple[int, str]:
 def _is_clip(path: Path, max_pixels: int) -> bool:
     """Whether a file is a clip: what Pillow knows is a picture."""
     try:
-        Picture.read(path, max_pixels=max_pixels)
+        read_picture(path, max_pixels=max_pixels)
     except ImageError:
         try:
             Image.open(path).close()

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from freefill.imaging.formats.high_bit_depth import lost_bits
-from freefill.imaging.picture import Picture
+from freefill.imaging.io import read_picture
 
 
 def saved(file_format: str) -> bytes:
@@ -38,11 +38,11 @@ def test_bits_that_are_lost_are_told(file_format: str, bits: int) -> None:
     image = Image.open(BytesIO(deeper("PPM") if file_format == "PPM" else saved(file_format)))
     assert lost_bits(BytesIO(deeper(file_format)), image) == bits
     assert lost_bits(BytesIO(saved(file_format)), Image.open(BytesIO(saved(file_format)))) == 0
-    assert not Picture.read(saved(file_format)).notices
+    assert not read_picture(saved(file_format)).notices
 
 
 @pytest.mark.parametrize(("file_format", "bits"), [("JPEG2000", 16), ("PPM", 16)])
 def test_reading_tells(file_format: str, bits: int) -> None:
     # Of AVIF the decoder refuses a file whose header was changed.
-    (line,) = Picture.read(deeper(file_format)).notices
+    (line,) = read_picture(deeper(file_format)).notices
     assert f"{bits} bits a channel" in line

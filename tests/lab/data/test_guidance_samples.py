@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import distance_transform_edt
 
-from freefill.imaging.picture import Picture
+from freefill.imaging.io import read_picture
 from freefill.lab.data import guidance_samples
 from freefill.masks.presets import free_form
 from freefill.types import GUIDANCE_CHANNELS
@@ -20,7 +20,7 @@ ALWAYS = {"sketch": 1.0, "whole": 1.0, "strokes": 1.0, "drawn": 0.0}
 
 @pytest.fixture(scope="module")
 def photo() -> np.ndarray:
-    return np.asarray(Picture.read(EXAMPLES / "bee.jpg").samples) / np.float32(255)
+    return np.asarray(read_picture(EXAMPLES / "bee.jpg").samples) / np.float32(255)
 
 
 @pytest.mark.parametrize("seed", range(6))

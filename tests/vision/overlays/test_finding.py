@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from freefill.errors import MaskError
 from freefill.imaging.box import Box
-from freefill.imaging.picture import Picture
+from freefill.imaging.io import read_picture
 from freefill.masks.morphology import grow
 from freefill.masks.region import parse_box
 from freefill.vision.overlays.finding import Kind, find, looked_at
@@ -69,7 +69,7 @@ def test_each_kind_is_found_where_it_is(
     examples: Path, kind: Kind, recall: float, precision: float
 ) -> None:
     photo, true = drawn_on(examples, kind)
-    hole, kinds = find(Picture.read(photo), kind)
+    hole, kinds = find(read_picture(photo), kind)
     assert kinds == [kind]
     assert (hole & true).sum() / true.sum() > recall
     assert (hole & grow(true, 3)).sum() / hole.sum() > precision
@@ -78,7 +78,7 @@ def test_each_kind_is_found_where_it_is(
 def test_a_box_leaves_everything_outside_it(examples: Path) -> None:
     photo, true = drawn_on(examples, "text")
     box = Box(50, 280, 110, 600)
-    hole, kinds = find(Picture.read(photo), "text", box)
+    hole, kinds = find(read_picture(photo), "text", box)
     assert "text" in kinds
     assert (hole & true).sum() / true.sum() > 0.9
     hole[box.window] = False
@@ -87,13 +87,13 @@ def test_a_box_leaves_everything_outside_it(examples: Path) -> None:
 
 def test_clean_photos_have_no_stamp(examples: Path) -> None:
     for name in ("bee", "fruit", "sunset", "dandelion", "bricks"):
-        assert find(Picture.read(examples / f"{name}.jpg"), "stamp")[0].mean() < 0.01
+        assert find(read_picture(examples / f"{name}.jpg"), "stamp")[0].mean() < 0.01
 
 
 def test_a_large_photo_is_looked_at_smaller_and_its_mask_is_as_large_as_it(examples: Path) -> None:
     photo, true = drawn_on(examples, "stamp")
     large = photo.repeat(2, 0).repeat(2, 1)[:-1, :-1]
-    picture = Picture.read(large)
+    picture = read_picture(large)
     rgb, factor = looked_at(picture, Box(0, 0, *picture.size))
     assert (factor, rgb.shape) == (2, (400, 600, 3))
     np.testing.assert_allclose(rgb[:399, :599] * 255, photo[:399, :599], atol=0.01)
@@ -104,7 +104,7 @@ def test_a_large_photo_is_looked_at_smaller_and_its_mask_is_as_large_as_it(examp
 
 
 def test_impossible_boxes_and_kinds_are_refused(examples: Path) -> None:
-    picture = Picture.read(examples / "fruit.jpg")
+    picture = read_picture(examples / "fruit.jpg")
     with pytest.raises(MaskError, match=r"10,20,300,60 .* not within .* 256x256"):
         find(picture, "text", Box(20, 10, 60, 300))
     with pytest.raises(MaskError, match=r"16x100 pixels are too few .* 32x32"):

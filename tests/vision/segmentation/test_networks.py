@@ -11,7 +11,7 @@ import stand_ins
 from numpy.typing import NDArray
 
 from freefill.errors import MaskError, ReferenceMissingError, WeightsError
-from freefill.imaging.picture import Picture
+from freefill.imaging.io import read_picture
 from freefill.vision.segmentation import networks, sam
 from freefill.vision.segmentation.choosing import available, segment
 from freefill.vision.segmentation.prompt import prompt
@@ -41,7 +41,7 @@ def overlap(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
 
 
 def test_saliency_finds_the_whole_where_colours_find_a_half(folder: Path) -> None:
-    picture = Picture.read(two_halves())
+    picture = read_picture(two_halves())
     truth = np.zeros(picture.size, bool)
     truth[40:80, 50:110] = True
     pointed = prompt(picture.size, at=[(65, 60)])
@@ -61,7 +61,7 @@ def test_saliency_finds_the_whole_where_colours_find_a_half(folder: Path) -> Non
 def test_a_click_comes_to_sam_in_its_own_pixels(folder: Path, size: tuple[int, int]) -> None:
     stand_ins.sam2(folder, (0.3, 0.9, 0.5))
     height, width = size
-    picture = Picture.read(np.full((*size, 3), 90, np.uint8))
+    picture = read_picture(np.full((*size, 3), 90, np.uint8))
     at = (width // 4, 2 * height // 3)
     found = segment(picture, prompt(size, at=[at]))
     assert found.segmenter == "sam2"
@@ -80,14 +80,14 @@ def test_of_masks_that_are_as_good_the_largest(
     folder: Path, scores: tuple[float, float, float], reach: int
 ) -> None:
     stand_ins.sam2(folder, scores)
-    picture = Picture.read(np.full((128, 128, 3), 90, np.uint8))
+    picture = read_picture(np.full((128, 128, 3), 90, np.uint8))
     found = segment(picture, prompt((128, 128), at=[(64, 64)]))
     assert np.ptp(np.nonzero(found.mask)[0]) == pytest.approx(reach / 4, abs=3.5)
 
 
 def test_sam_that_is_unsure_is_not_believed(folder: Path) -> None:
     stand_ins.sam2(folder, (0.1, 0.31, 0.2))
-    picture = Picture.read(two_halves())
+    picture = read_picture(two_halves())
     pointed = prompt(picture.size, box=(45, 35, 115, 85))
     found = segment(picture, pointed)
     assert found.segmenter == "classical"
@@ -97,7 +97,7 @@ def test_sam_that_is_unsure_is_not_believed(folder: Path) -> None:
 
 def test_the_subject_is_asked_of_others_than_sam(folder: Path) -> None:
     stand_ins.sam2(folder, (0.9, 0.9, 0.9))
-    picture = Picture.read(two_halves())
+    picture = read_picture(two_halves())
     assert segment(picture, prompt(picture.size, subject=True)).segmenter == "classical"
     stand_ins.u2netp(folder)
     assert segment(picture, prompt(picture.size, subject=True)).segmenter == "u2netp"
@@ -114,7 +114,7 @@ def test_another_picture_is_encoded_anew(folder: Path) -> None:
 
 
 def test_what_is_not_there_or_damaged_is_named(folder: Path) -> None:
-    picture = Picture.read(two_halves())
+    picture = read_picture(two_halves())
     pointed = prompt(picture.size, at=[(65, 60)])
     with pytest.raises(ReferenceMissingError, match="freefill references sam2"):
         segment(picture, pointed, "sam2")

@@ -16,7 +16,7 @@ from freefill.batch.fill_photo import fill_photo, pixels_of, reason_of
 from freefill.batch.mask_pairing import ALPHA
 from freefill.batch.worker_pool import IN_WORK, Bench, in_order
 from freefill.errors import FreefillError, MaskError, StorageError
-from freefill.imaging.picture import Named, format_of
+from freefill.imaging.io import NamedBytes, format_of
 from freefill.pipeline.engines.blas_threads import use_one_thread
 from freefill.pipeline.inpainter import Inpainter
 
@@ -153,25 +153,25 @@ class Filler:
 
     def _read(self, item: Item) -> tuple[bytes, str | bytes]:
         content = item.photo if isinstance(item.photo, bytes) else files.read(item.photo)
-        photo = Named(content, item.name)
+        photo = NamedBytes(content, item.name)
         if item.mask is None:
             raise MaskError(
                 f"{item.name} has no mask: {Path(item.name).stem}_mask.png is looked for beside "
                 "it, or in the folder that --mask names"
             )
         if isinstance(item.mask, bytes):
-            return photo, Named(item.mask, f"the mask of {item.name}")
+            return photo, NamedBytes(item.mask, f"the mask of {item.name}")
         if item.mask == ALPHA:
             return photo, ALPHA
         if item.mask == self.batch.mask:
             return photo, self._one_mask
-        return photo, Named(files.read(item.mask), item.mask)
+        return photo, NamedBytes(files.read(item.mask), item.mask)
 
     @cached_property
     def _one_mask(self) -> bytes:
         """The mask for all photos, which is read once."""
         assert self.batch.mask is not None
-        return Named(files.read(self.batch.mask), self.batch.mask)
+        return NamedBytes(files.read(self.batch.mask), self.batch.mask)
 
     def _unwritten(self, what: str, error: OSError) -> StorageError:
         return StorageError(f"{what} cannot be written to {self.batch.to}: {files.reason(error)}")

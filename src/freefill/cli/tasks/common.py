@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from freefill.cli.console import print_notice
+from freefill.imaging.io import encode, read_picture
 
 if TYPE_CHECKING:
     from freefill.imaging.picture import Picture
@@ -47,7 +48,7 @@ def check_outs(inputs: list[Path], outs: list[Path | None], overwrite: bool) -> 
         ImageError: If one cannot be written, exists, or is among the inputs.
     """
     from freefill.errors import ImageError
-    from freefill.imaging.picture import format_of
+    from freefill.imaging.io import format_of
 
     wanted = [out for out in outs if out is not None]
     read = {path.resolve() for path in inputs}
@@ -67,9 +68,7 @@ def check_outs(inputs: list[Path], outs: list[Path | None], overwrite: bool) -> 
 
 def read(path: Path, max_pixels: int) -> Picture:
     """Read a photo, with what is to be known about it as notices."""
-    from freefill.imaging.picture import Picture
-
-    picture = Picture.read(path, max_pixels=max_pixels)
+    picture = read_picture(path, max_pixels=max_pixels)
     for line in picture.notices:
         print_notice(line)
     return picture
@@ -92,14 +91,15 @@ def write(
     """
     import numpy as np
 
-    from freefill.imaging.picture import Picture, format_of, write_atomically
+    from freefill.imaging.atomic import write_atomically
+    from freefill.imaging.io import format_of
 
-    content, more = result.picture.encode(format_of(out), strip=strip)
+    content, more = encode(result.picture, format_of(out), strip=strip)
     for line in (*result.notices, *more):
         print_notice(line)
     if mask_out is not None:
-        mask = Picture.read(result.hole.astype(np.uint8) * np.uint8(255))
-        write_atomically(mask_out, mask.encode(format_of(mask_out))[0])
+        mask = read_picture(result.hole.astype(np.uint8) * np.uint8(255))
+        write_atomically(mask_out, encode(mask, format_of(mask_out))[0])
     write_atomically(out, content)
     height, width = result.picture.size
     found = "".join(f", {name} {_number(value)}" for name, value in result.found.items())

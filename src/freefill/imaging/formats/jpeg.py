@@ -100,7 +100,7 @@ def written(found: list[Segment]) -> bytes:
     )
 
 
-def carried(
+def kept_segments(
     found: list[Segment], *, orientation: int, same_coding: bool, strip: bool
 ) -> tuple[list[Segment], list[str]]:
     """Choose what goes into the result, and mend what would be wrong there.
@@ -117,36 +117,43 @@ def carried(
     """
     kept: list[Segment] = []
     notices: list[str] = []
-    for marker, content in (segment for segment in found if segment.about):
-        if marker == APP0:
-            # Of JFIF the part before its preview; JFXX is a preview and nothing else.
-            if not same_coding or not content.startswith(b"JFIF\0"):
-                continue
-            content = content[:12] + b"\0\0"
-        elif marker == APP14:
-            if not same_coding:
-                continue
-        elif marker == APP2 and content.startswith(ICC):
-            pass
+    for segment in found:
+        marker, content = segment
+        if not segment.about:
+            continue
+        if marker == APP11 and content.startswith(SIGNED):
+            if not notices:
+                notices.append("its content credentials (C2PA) are left out: an edit voids them")
+        elif marker in (APP0, APP14):
+            kept += _about_coding(segment) if same_coding else []
         elif marker == APP2 and content.startswith(SEVERAL):
             # Where further pictures lie in the file: they are not written.
             continue
-        elif marker == APP11 and content.startswith(SIGNED):
-            if not notices:
-                notices.append("its content credentials (C2PA) are left out: an edit voids them")
-            continue
-        elif strip:
-            continue
-        elif marker == APP1 and content.startswith(EXIF):
-            content = clean_exif(content, orientation)
-        elif marker == APP1 and content.startswith(XMP):
-            content = XMP + clean_xmp(content[len(XMP) :], orientation)
-        elif marker == APP13 and content.startswith(PHOTOSHOP):
-            content = PHOTOSHOP + clean_photoshop(content[len(PHOTOSHOP) :])
-        kept.append(Segment(marker, content))
+        elif not strip or (marker == APP2 and content.startswith(ICC)):
+            kept.append(Segment(marker, _mended(segment, orientation)))
     if strip and orientation > 1:
         kept.append(Segment(APP1, EXIF + only_orientation(orientation)))
     return kept, notices
+
+
+def _about_coding(segment: Segment) -> list[Segment]:
+    marker, content = segment
+    if marker == APP14:
+        return [segment]
+    # Of JFIF the part before its preview; JFXX is a preview and nothing else.
+    return [Segment(marker, content[:12] + b"\0\0")] if content.startswith(b"JFIF\0") else []
+
+
+def _mended(segment: Segment, orientation: int) -> bytes:
+    """Let EXIF and XMP say how the result is turned, and drop previews of the old picture."""
+    marker, content = segment
+    if marker == APP1 and content.startswith(EXIF):
+        return clean_exif(content, orientation)
+    if marker == APP1 and content.startswith(XMP):
+        return XMP + clean_xmp(content[len(XMP) :], orientation)
+    if marker == APP13 and content.startswith(PHOTOSHOP):
+        return PHOTOSHOP + clean_photoshop(content[len(PHOTOSHOP) :])
+    return content
 
 
 def with_segments(content: bytes, about: list[Segment], *, keep_own: bool) -> bytes:

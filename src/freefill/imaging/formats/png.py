@@ -140,7 +140,7 @@ def without_texts(file: BinaryIO) -> bytes:
     return b"".join(out)
 
 
-def carried(
+def kept_chunks(
     chunks: list[Chunk], *, turned: bool, same_mode: bool, strip: bool
 ) -> tuple[list[Chunk], list[str]]:
     """Choose what goes into the result, and mend what would be wrong there.

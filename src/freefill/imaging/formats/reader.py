@@ -3,75 +3,61 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from typing import Any, BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, JpegImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageFile, JpegImagePlugin, UnidentifiedImageError
 
 from freefill.errors import ImageError
 from freefill.imaging.codecs import CODECS, NOTED, Samples
 from freefill.imaging.formats import heif, high_bit_depth, jpeg, limits, png, tiff, tiff_float
 from freefill.imaging.formats.ifd import ORIENTATION, BadDirectory, Directory, read_block
 from freefill.imaging.formats.metadata import clean_exif, clean_xmp
+from freefill.imaging.picture import Picture, SourceMetadata
+from freefill.imaging.rotate import apply_orientation
 
 KEPT = ("icc_profile", "exif", "xmp", "dpi", "transparency", "compression", "gamma", "comment")
 """What is carried from Pillow's ``info`` of the source to the result's."""
 
 
-@dataclass(frozen=True)
-class Carried:
-    """What only the source's own format can hold, and which its writer puts back."""
-
-    orientation: int = 1
-    """How the file says that it has to be turned; the samples have been."""
-    chunks: tuple[png.Chunk, ...] = ()
-    """Of a PNG."""
-    colour: int = -1
-    """PNG's number for how its samples are stored."""
-    tags: Directory | None = None
-    """Of a TIFF."""
-    jpeg: bytes | None = None
-    """All of a JPEG, for its segments and coefficients."""
-    anew: bool = False
-    """Whether the samples are no longer those of the file, here and there changed."""
-
-
 @dataclass
-class Decoded:
-    """What a file holds; the fields are those of a picture."""
+class _File:
+    """A file that is being read, and what was found out about it so far.
 
-    samples: Samples
-    mode: str
-    format: str | None = None
-    info: dict[str, Any] = field(default_factory=dict)
-    palette: NDArray[np.uint8] | None = None
-    notices: list[str] = field(default_factory=list)
-    carried: Carried = field(default_factory=Carried)
+    Attributes:
+        file: What is decoded: the file itself, or it without what Pillow must not see.
+        kind: Where it came from.
+        name: What errors call it.
+        max_pixels: The most that its width times its height may be.
+        prefix: Its first twelve bytes.
+        tags: Of a TIFF, if they can be read.
+        chunks: Of a PNG, those to keep.
+        colour: PNG's number for how samples are stored; -1 for none.
+        pages: How many pictures it holds, where Pillow does not count them.
+    """
 
+    file: BinaryIO
+    kind: Literal["path", "bytes"]
+    name: str
+    max_pixels: int
+    prefix: bytes = b""
+    tags: Directory | None = None
+    chunks: list[png.Chunk] = field(default_factory=list)
+    colour: int = -1
+    pages: int = 1
 
-def upright(samples: Samples, orientation: int) -> Samples:
-    """Turn samples ``(H, W[, C])`` as an EXIF orientation, 1 to 8, asks for."""
-    if orientation >= 5:
-        samples = samples.swapaxes(0, 1)
-    if orientation in (2, 3, 6, 7):
-        samples = samples[:, ::-1]
-    if orientation in (3, 4, 7, 8):
-        samples = samples[::-1]
-    return np.ascontiguousarray(samples)
-
-
-def stored(samples: Samples, orientation: int) -> Samples:
-    """Undo :func:`upright`: give samples as they lie in the file."""
-    # Each is its own inverse, but for the two quarter turns, which are each other's.
-    return upright(samples, {6: 8, 8: 6}.get(orientation, orientation))
+    @property
+    def is_tiff(self) -> bool:
+        """Whether it begins as a TIFF does."""
+        return self.prefix[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def read_file(
     file: BinaryIO, kind: Literal["path", "bytes"], name: str, max_pixels: int
-) -> Decoded:
+) -> Picture:
     """Read a file of pixels.
 
     Args:
@@ -91,35 +77,48 @@ def read_file(
         file = BytesIO(file.read())
     limits.check_whole(file, name)
     file.seek(0)
-    prefix = file.read(12)
-    if heif.is_heif(prefix):
+    source = _File(file, kind, name, max_pixels, file.read(12))
+    if heif.is_heif(source.prefix):
         heif.register(name)
-    is_tiff = prefix[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-    tags = tiff.directory_of(file) if is_tiff else None
-    if tags is not None:
-        size = tags.first(tiff.WIDTH, 0), tags.first(tiff.HEIGHT, 0)
-        limits.check_size(size, name, max_pixels)
-        _named(name, tiff.check_strips, file, tags)
-        if tiff_float.needed(tags):
-            return _read_tifffile(file, tags, name)
-    pages = 1
-    if tags is not None and prefix[:4] == b"MM\0+":
+    source.tags = tiff.directory_of(file) if source.is_tiff else None
+    if source.tags is not None:
+        _check_tiff(source, source.tags)
+        if tiff_float.needed(source.tags):
+            return _read_tifffile(source, source.tags)
+    if source.prefix.startswith(png.START):
+        _read_chunks(source)
+    picture = _decode(source, _opened(source))
+    if source.tags is not None:
+        _take_tags(picture, source.tags)
+    return picture
+
+
+def _check_tiff(source: _File, tags: Directory) -> None:
+    size = tags.first(tiff.WIDTH, 0), tags.first(tiff.HEIGHT, 0)
+    limits.check_size(size, source.name, source.max_pixels)
+    _named(source.name, tiff.check_strips, source.file, tags)
+    if source.prefix[:4] == b"MM\0+" and not tiff_float.needed(tags):
         # Pillow takes these for TIFFs with 32-bit places, and finds nothing at them.
-        file = _named(name, tiff.classic, file, tags)
-        pages = 2 if tags.next else 1
-    chunks: list[png.Chunk] = []
-    colour = -1
-    if prefix.startswith(png.START):
-        head, chunks = _named(name, png.read_chunks, file)
-        limits.check_size((head.width, head.height), name, max_pixels)
-        colour = head.colour
-        if png.has_long_texts(chunks):
-            # They are kept as they lie in the file; Pillow does not have to see them.
-            file = BytesIO(png.without_texts(file))
+        source.file = _named(source.name, tiff.classic, source.file, tags)
+        source.pages = 2 if tags.next else 1
+
+
+def _read_chunks(source: _File) -> None:
+    head, source.chunks = _named(source.name, png.read_chunks, source.file)
+    limits.check_size((head.width, head.height), source.name, source.max_pixels)
+    source.colour = head.colour
+    if png.has_long_texts(source.chunks):
+        # They are kept as they lie in the file; Pillow does not have to see them.
+        source.file = BytesIO(png.without_texts(source.file))
+
+
+def _opened(source: _File) -> ImageFile.ImageFile:
+    """Open a file with Pillow, and say of a TIFF why it cannot be."""
+    name, tags = source.name, source.tags
     try:
-        image = limits.opened(file, name, max_pixels)
+        return limits.opened(source.file, name, source.max_pixels)
     except UnidentifiedImageError:
-        if is_tiff and tags is None:
+        if source.is_tiff and tags is None:
             raise ImageError(
                 f"{name} cannot be read: the tags of the TIFF are cut off or damaged"
             ) from None
@@ -130,46 +129,66 @@ def read_file(
             f"{tags.first(tiff.PHOTOMETRIC, 1)}, compression {tags.first(tiff.COMPRESSION, 1)}) "
             "that cannot be read: save it as RGB or grey"
         ) from None
+
+
+def _decode(source: _File, image: ImageFile.ImageFile) -> Picture:
+    """Decode all bits of a file that is open, and take over what belongs to them."""
+    file, name = source.file, source.name
     bits = high_bit_depth.lost_bits(file, image)
     samples: Samples | None = None
     mode: str | None = None
     with limits.lifted(image.width * image.height):
         if high_bit_depth.is_deep(image):
             samples, mode = high_bit_depth.read(
-                file, lambda again: limits.opened(again, name, max_pixels)
+                file, lambda again: limits.opened(again, name, source.max_pixels)
             )
         else:
             image.load()
-    if samples is not None and mode == "RGBA" and tags is not None:
-        _check_straight(tags, samples, name)
-    decoded = from_pillow(image, kind, name, samples, mode)
-    decoded.notices += _frames(name, pages)
+    if samples is not None and mode == "RGBA" and source.tags is not None:
+        _check_straight(source.tags, samples, name)
+    picture = from_pillow(image, source.kind, name, samples, mode)
+    picture.notices += _frames(name, source.pages)
     if bits:
-        decoded.notices.append(f"{name} has {bits} bits a channel: it is read and written with 8")
+        picture.notices.append(f"{name} has {bits} bits a channel: it is read and written with 8")
     if image.format == "WEBP":
-        decoded.info["lossless"] = _is_lossless_webp(file)
+        picture.info["lossless"] = _is_lossless_webp(file)
     content = None
     if image.format in ("JPEG", "MPO"):
-        file.seek(0)
-        content = file.read()
-        _, scan = _named(name, jpeg.segments, content)
-        more = jpeg.followed_by(content, scan)
-        # Pictures that Pillow counts have been told of.
-        if more and getattr(image, "n_frames", 1) < 2:
-            decoded.notices.append(
-                f"{name} has {more} bytes after its picture (a video, a gain map, ...): they are "
-                "left out"
-            )
-    decoded.carried = Carried(decoded.carried.orientation, tuple(chunks), colour, tags, content)
-    if tags is not None:
-        if decoded.mode == "I;16" and tags.first(tiff.PHOTOMETRIC, 1) == 0:
-            # Pillow turns white and black round at 8 bits, and not at 16.
-            decoded.samples = 65535 - decoded.samples
-        exif = tiff.exif_of(tags)
-        decoded.info.pop("exif", None)
-        if exif is not None:
-            decoded.info["exif"] = exif
-    return decoded
+        content = _jpeg_of(source, image, picture.notices)
+    picture.source_metadata = replace(
+        picture.source_metadata,
+        chunks=tuple(source.chunks),
+        colour=source.colour,
+        tags=source.tags,
+        jpeg=content,
+    )
+    return picture
+
+
+def _jpeg_of(source: _File, image: ImageFile.ImageFile, notices: list[str]) -> bytes:
+    """Give all of a JPEG, and tell what follows its picture."""
+    source.file.seek(0)
+    content = source.file.read()
+    _, scan = _named(source.name, jpeg.segments, content)
+    more = jpeg.followed_by(content, scan)
+    # Pictures that Pillow counts have been told of.
+    if more and getattr(image, "n_frames", 1) < 2:
+        notices.append(
+            f"{source.name} has {more} bytes after its picture (a video, a gain map, ...): they "
+            "are left out"
+        )
+    return content
+
+
+def _take_tags(picture: Picture, tags: Directory) -> None:
+    """Take over what a TIFF says that Pillow does not tell, or tells otherwise."""
+    if picture.mode == "I;16" and tags.first(tiff.PHOTOMETRIC, 1) == 0:
+        # Pillow turns white and black round at 8 bits, and not at 16.
+        picture.samples = 65535 - picture.samples
+    exif = tiff.exif_of(tags)
+    picture.info.pop("exif", None)
+    if exif is not None:
+        picture.info["exif"] = exif
 
 
 def _named(name: str, check: Any, *arguments: Any) -> Any:
@@ -189,8 +208,9 @@ def _check_straight(tags: Directory, samples: Samples, name: str) -> None:
         )
 
 
-def _read_tifffile(file: BinaryIO, tags: Directory, name: str) -> Decoded:
-    samples, mode = _named(name, tiff_float.read, file, tags)
+def _read_tifffile(source: _File, tags: Directory) -> Picture:
+    name = source.name
+    samples, mode = _named(name, tiff_float.read, source.file, tags)
     orientation = tags.first(ORIENTATION, 1)
     info: dict[str, Any] = {}
     for key, number in (("icc_profile", tiff.ICC), ("xmp", tiff.XMP)):
@@ -203,8 +223,15 @@ def _read_tifffile(file: BinaryIO, tags: Directory, name: str) -> Decoded:
     if tags.first(tiff.COMPRESSION, tiff.RAW) == tiff.RAW:
         info["compression"] = "raw"
     notices = _frames(name, 2 if tags.next else 1)
-    carried = Carried(orientation, tags=tags)
-    return Decoded(upright(samples, orientation), mode, "TIFF", info, None, notices, carried)
+    return Picture(
+        apply_orientation(samples, orientation),
+        mode,
+        source.kind,
+        "TIFF",
+        info,
+        notices=notices,
+        source_metadata=SourceMetadata(orientation, tags=tags),
+    )
 
 
 def _frames(name: str, frames: int) -> list[str]:
@@ -219,7 +246,7 @@ def from_pillow(
     name: str,
     samples: Samples | None = None,
     mode: str | None = None,
-) -> Decoded:
+) -> Picture:
     """Take over what Pillow has read.
 
     Args:
@@ -230,7 +257,7 @@ def from_pillow(
         mode: Their mode.
 
     Returns:
-        The samples, upright, and what belongs to them.
+        The picture, upright.
 
     Raises:
         ImageError: If the mode is not supported.
@@ -260,8 +287,9 @@ def from_pillow(
     palette = _palette(image, samples, name) if mode == "P" else None
     if mode in NOTED:
         notices.append(f"{name} is {NOTED[mode]}")
-    turned = upright(samples, orientation) if orientation > 1 else samples
-    return Decoded(turned, mode, file_format, info, palette, notices, Carried(orientation))
+    upright = apply_orientation(samples, orientation) if orientation > 1 else samples
+    metadata = SourceMetadata(orientation)
+    return Picture(upright, mode, kind, file_format, info, palette, notices, metadata)
 
 
 def _is_resolution(found: Any) -> bool:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from freefill.errors import ImageError
 from freefill.imaging.codecs import Samples
 from freefill.imaging.formats import jpeg, jpeg_dct, png, tiff
 from freefill.imaging.formats.ifd import Directory
-from freefill.imaging.formats.reader import stored
-
-if TYPE_CHECKING:
-    from freefill.imaging.picture import Picture
+from freefill.imaging.picture import Picture
+from freefill.imaging.pillow import eight_bits, pillow_image, to_pillow
+from freefill.imaging.rotate import undo_orientation
 
 LOSSY = ("JPEG", "MPO", "WEBP", "AVIF", "HEIF")
 COLOUR_ONLY = ("WEBP", "AVIF", "HEIF")
@@ -45,13 +43,13 @@ def encode(picture: Picture, file_format: str, *, strip: bool = False) -> Result
         ImageError: If the format cannot hold what the picture has.
     """
     notices: list[str] = []
-    if file_format in ("JPEG", "MPO") and picture.carried.jpeg is not None:
+    if file_format in ("JPEG", "MPO") and picture.source_metadata.jpeg is not None:
         return _jpeg_again(picture, strip, notices)
     samples, mode = _for_format(picture, file_format, notices)
     info = _info(picture, mode, strip)
     if file_format == "PNG":
         return _png(picture, samples, mode, info, strip, notices), notices
-    if picture.carried.chunks and not strip:
+    if picture.source_metadata.chunks and not strip:
         _tell_texts(picture, file_format, notices)
     if file_format == "TIFF":
         return _tiff(picture, samples, mode, info, strip), notices
@@ -105,16 +103,6 @@ def _for_format(picture: Picture, file_format: str, notices: list[str]) -> tuple
     return samples, mode
 
 
-def eight_bits(samples: Samples) -> NDArray[np.uint8]:
-    """Round samples of 16 bits, or floats in [0, 1], to 8 bits."""
-    if samples.dtype.kind == "f":
-        rounded: NDArray[np.uint8] = np.rint(np.clip(samples, 0, 1) * 255).astype(np.uint8)
-        return rounded
-    # The nearest of x / 257, in whole numbers.
-    wide = samples.astype(np.uint32)
-    return ((wide * 255 + 32767) // 65535).astype(np.uint8)
-
-
 def _hidden_entry(opacities: bytes) -> int | None:
     """Give the first palette entry that is nearer to transparent than to opaque."""
     return next((i for i, opacity in enumerate(opacities) if opacity < 128), None)
@@ -139,23 +127,7 @@ def _with_alpha(picture: Picture) -> tuple[Samples, str]:
         alpha = np.where(hidden, 0, 65535).astype(np.uint16)
         both = np.concatenate([channels, alpha[..., None]], -1)
         return both, "LA" if both.shape[-1] == 2 else "RGBA"
-    return np.asarray(picture.to_pillow().convert("RGBA")), "RGBA"
-
-
-def pillow_image(
-    samples: Samples, mode: str, palette: NDArray[np.uint8] | None = None
-) -> Image.Image:
-    """Make a Pillow image of 8-bit samples, or 16 of grey."""
-    if samples.ndim == 3 and samples.shape[-1] == 1:
-        samples = samples[..., 0]
-    if mode == "P" and palette is not None:
-        image = Image.fromarray(samples)
-        image.putpalette(palette.tobytes())
-        return image
-    image = Image.fromarray(samples, None if mode != "CMYK" else "CMYK")
-    if image.mode != mode:
-        image = Image.frombytes(mode, image.size, samples.tobytes())
-    return image
+    return np.asarray(to_pillow(picture).convert("RGBA")), "RGBA"
 
 
 # --- PNG ----------------------------------------------------------------------------------------
@@ -178,13 +150,13 @@ def _png(
         options = {} if hidden is None else {"transparency": hidden}
         image = pillow_image(samples, mode, picture.palette)
         content = _saved(image, "PNG", mode, options)
-    if not picture.carried.chunks and picture.format != "PNG":
+    if not picture.source_metadata.chunks and picture.format != "PNG":
         return png.with_chunks(content, png.chunks_of(info))
     # Byte 25 of a PNG is the number for how its samples are stored.
-    chunks, left = png.carried(
-        list(picture.carried.chunks),
-        turned=picture.carried.orientation > 1,
-        same_mode=content[25] == picture.carried.colour,
+    chunks, left = png.kept_chunks(
+        list(picture.source_metadata.chunks),
+        turned=picture.source_metadata.orientation > 1,
+        same_mode=content[25] == picture.source_metadata.colour,
         strip=strip,
     )
     names = {chunk.name for chunk in chunks}
@@ -192,7 +164,7 @@ def _png(
         notices.append(
             f"PNG chunks that may depend on the old pixels are left out: {', '.join(left)}"
         )
-    if picture.carried.orientation > 1 and "exif" in info and b"eXIf" not in names:
+    if picture.source_metadata.orientation > 1 and "exif" in info and b"eXIf" not in names:
         # It stood in a chunk of text, which says how to turn what is upright now.
         chunks += png.chunks_of({"exif": info["exif"]})
     if not names & {b"iCCP", b"sRGB", b"cICP"} and info.get("icc_profile"):
@@ -204,7 +176,7 @@ def _tell_texts(picture: Picture, file_format: str, notices: list[str]) -> None:
     """Say what of a PNG another format has no place for."""
     texts = [
         chunk.content.split(b"\0")[0].decode("latin-1")
-        for chunk in picture.carried.chunks
+        for chunk in picture.source_metadata.chunks
         if chunk.name in (b"tEXt", b"zTXt", b"iTXt")
         and not (chunk.content.startswith(png.XMP) and picture.info.get("xmp"))
     ]
@@ -218,7 +190,7 @@ def _tell_texts(picture: Picture, file_format: str, notices: list[str]) -> None:
 def _tiff(
     picture: Picture, samples: Samples, mode: str, info: dict[str, Any], strip: bool
 ) -> bytes:
-    source: Directory | None = picture.carried.tags
+    source: Directory | None = picture.source_metadata.tags
     tags = tiff.tags_of(info, source, strip=strip)
     raw = picture.format == "TIFF" and info.get("compression") == "raw"
     return tiff.encode(samples, mode, tags, palette=picture.palette, compress=not raw)
@@ -228,20 +200,22 @@ def _tiff(
 
 
 def _jpeg_again(picture: Picture, strip: bool, notices: list[str]) -> Result:
-    """Write what was a JPEG as a JPEG: only blocks with filled pixels are coded anew."""
-    content = picture.carried.jpeg
+    """Write what was a JPEG as a JPEG: only blocks with filled pixels are coded again."""
+    content = picture.source_metadata.jpeg
     assert content is not None
     own, _ = jpeg.segments(content)
-    orientation, touched = picture.carried.orientation, picture.touched
+    orientation, changed = picture.source_metadata.orientation, picture.changed_mask
     reason = None
-    if picture.carried.anew:
+    if picture.source_metadata.reencode:
         reason = "a picture of another frame is coded again as a whole"
-    elif touched is not None:
+    elif changed is not None:
         reason = jpeg_dct.why_not(content, picture.mode)
         if reason is None:
-            samples = stored(picture.samples, orientation)
+            samples = undo_orientation(picture.samples, orientation)
             try:
-                content = jpeg_dct.replaced(content, samples, stored(touched, orientation))
+                content = jpeg_dct.replaced(
+                    content, samples, undo_orientation(changed, orientation)
+                )
             except OSError as error:
                 # Without a number it is jpeglib's, where libjpeg gives up; else the disk's.
                 if error.errno is not None:
@@ -255,7 +229,7 @@ def _jpeg_again(picture: Picture, strip: bool, notices: list[str]) -> Result:
         samples, mode = _for_format(picture, "JPEG", notices)
         content = _by_pillow(picture, samples, mode, "JPEG", info, notices)
     kept = reason is None
-    about, lines = jpeg.carried(own, orientation=orientation, same_coding=kept, strip=strip)
+    about, lines = jpeg.kept_segments(own, orientation=orientation, same_coding=kept, strip=strip)
     return jpeg.with_segments(content, about, keep_own=not kept), notices + lines
 
 

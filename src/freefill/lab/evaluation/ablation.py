@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 
 from freefill.errors import CheckpointError, ConfigError
-from freefill.imaging.picture import write_atomically
+from freefill.imaging.atomic import write_atomically
 from freefill.lab import config as settings
 from freefill.lab.config import Config
 from freefill.lab.export.export import export

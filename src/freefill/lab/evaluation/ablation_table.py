@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from freefill.imaging.picture import write_atomically
+from freefill.imaging.atomic import write_atomically
 from freefill.lab.evaluation import gallery, report, results, runner
 from freefill.lab.evaluation.ablation import CELLS, CONVOLUTIONS, LOSSES, Plan
 from freefill.lab.evaluation.grids import Cell, Grid

@@ -23,7 +23,7 @@ import jinja2
 from PIL import Image
 
 from freefill import __version__
-from freefill.imaging.picture import write_atomically
+from freefill.imaging.atomic import write_atomically
 from freefill.lab.evaluation import gallery
 from freefill.lab.evaluation.grids import Grid, grids
 from freefill.lab.evaluation.protocol import Manifest

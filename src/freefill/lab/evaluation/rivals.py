@@ -22,6 +22,7 @@ import numpy as np
 from PIL import Image
 
 from freefill.errors import ConfigError, ExtraMissingError, ImageError, MaskError
+from freefill.imaging.io import read_picture, restore
 from freefill.pipeline.inpainter import PIPELINE
 from freefill.types import Mask, Pixels
 from freefill.weights import registry, third_party
@@ -153,14 +154,13 @@ def migan(path: Path) -> Fill:
 
 def trained(model: str) -> Fill:
     """Fill with freefill's weights, a bundled name or an ONNX file, in the usual pipeline."""
-    from freefill.imaging.picture import Picture
     from freefill.pipeline.inpainter import Inpainter
 
     inpainter = Inpainter(model)
 
     def fill(photo: Pixels, hole: Mask) -> Pixels:
         # Not a plain call: that warns of large holes, and here they are meant.
-        return np.asarray(inpainter.fill_hole(Picture.read(photo), hole).result())
+        return np.asarray(restore(inpainter.fill_hole(read_picture(photo), hole)))
 
     return fill
 

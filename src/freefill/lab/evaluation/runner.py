@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from freefill.imaging.picture import write_atomically
+from freefill.imaging.atomic import write_atomically
 from freefill.lab.evaluation import protocol as protocols
 from freefill.lab.evaluation.metrics import inception
 from freefill.lab.evaluation.metrics.lpips import lpips

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from freefill.errors import DataError
-from freefill.imaging.picture import Picture
+from freefill.imaging.io import read_picture
 from freefill.lab.export.foreign import ChannelOrder, Foreign, read
 from freefill.lab.export.importing import build
 from freefill.lab.layers.gated import Padding
@@ -186,7 +186,7 @@ def _covers(output: Pixels, whole: tuple[int, ...], cut: tuple[int, int]) -> boo
 def _pixels(path: Path) -> Pixels:
     if not path.is_file():
         raise DataError(f"{path} is missing")
-    picture = Picture.read(path)
+    picture = read_picture(path)
     return np.rint(picture.layout.to_rgb(picture.samples) * 255).astype(np.uint8)
 
 

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from freefill.imaging.atomic import write_atomically
 from freefill.imaging.contact_sheet import GAP, HOLE, PAPER, row, sheet
-from freefill.imaging.picture import write_atomically
 from freefill.lab.gates.gates import Gate, correlations
 
 WITH = ("hole", "known", "sketch", "border")

@@ -9,6 +9,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
+from freefill.imaging.io import read_picture
 from freefill.imaging.picture import Picture
 from freefill.masks.region import parse_box
 from freefill.pipeline.inpainter import Inpainter
@@ -49,7 +50,7 @@ def _run(
         progress=progress,
     )
     if options.mask:
-        white = Picture.read(result.hole.astype(np.uint8) * np.uint8(255))
+        white = read_picture(result.hole.astype(np.uint8) * np.uint8(255))
         return replace(result, picture=white)
     return result
 

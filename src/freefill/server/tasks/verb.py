@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from freefill.imaging.io import encode, read_picture
 from freefill.imaging.picture import Picture
 from freefill.pipeline.inpainter import Inpainter
 from freefill.server.fills import media_type
@@ -88,14 +89,14 @@ def perform(
     """
     start = time.perf_counter()
     pictures = {
-        name: Picture.read(content, max_pixels=max_pixels) for name, content in files.items()
+        name: read_picture(content, max_pixels=max_pixels) for name, content in files.items()
     }
     ticket.enter("filling")
     result = verb.run(inpainter, pictures, options, ticket.progress, max_pixels)
     ticket.enter("writing")
     image = pictures["image"]
     file_format = (options.format or result.picture.format or "PNG").upper()
-    content, more = result.picture.encode(file_format, strip=options.strip)
+    content, more = encode(result.picture, file_format, strip=options.strip)
     height, width = result.picture.size
     details = VerbDetails(
         width=width,

@@ -53,7 +53,7 @@ def find(picture: Picture, kind: Kind = "auto", box: Box | None = None) -> tuple
     Examples:
         >>> photo = np.full((128, 128, 3), 90, np.uint8)
         >>> photo[10:100, 60] = 230
-        >>> hole, kinds = find(Picture.read(photo), "scratches")
+        >>> hole, kinds = find(read_picture(photo), "scratches")
         >>> kinds, bool(hole[20:90, 60].all())
         (['scratches'], True)
     """

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from freefill.imaging.picture import Picture
+from freefill.imaging.io import read_picture
 from freefill.lab.evaluation.metrics.edges import edge_f1, zero_crossings
 from freefill.vision.edges import edges
 
@@ -51,7 +51,7 @@ def test_errors_name_the_shapes() -> None:
 def test_it_agrees_with_the_sketches_of_training_on_photos() -> None:
     scores = []
     for name in ("bee", "cat", "pagoda", "street"):
-        photo = np.asarray(Picture.read(EXAMPLES / f"{name}.jpg").samples)[:256, :256]
+        photo = np.asarray(read_picture(EXAMPLES / f"{name}.jpg").samples)[:256, :256]
         hole = np.ones(photo.shape[:2], bool)
         lines = edges(photo / np.float32(255))
         scores.append(edge_f1(zero_crossings(photo), lines, hole)[0])

@@ -1,0 +1,76 @@
+"""Pictures as Pillow images."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from freefill.errors import FreefillWarning
+from freefill.imaging.codecs import Samples
+from freefill.imaging.picture import Picture
+
+
+def to_pillow(picture: Picture) -> Image.Image:
+    """Give a picture as a Pillow image of the same mode.
+
+    Pillow has no mode for 16-bit colour or for floats: they are rounded to 8 bits, with a warning.
+
+    Args:
+        picture: The picture.
+
+    Returns:
+        The image, with the picture's metadata in its ``info``.
+    """
+    samples = picture.samples
+    deep = samples.dtype.itemsize > 1 and picture.mode != "I;16"
+    if deep:
+        warnings.warn(
+            f"a Pillow image has no mode for {samples.dtype} {picture.mode}: it is rounded to 8 "
+            "bits; an array, or bytes, keep all of them",
+            FreefillWarning,
+            stacklevel=3,
+        )
+        samples = eight_bits(samples)
+    image = pillow_image(samples, picture.mode, picture.palette)
+    # A transparent colour of 16 bits is none of those of 8.
+    kept = {k: v for k, v in picture.info.items() if not deep or k != "transparency"}
+    image.info.update(kept)
+    return image
+
+
+def eight_bits(samples: Samples) -> NDArray[np.uint8]:
+    """Round samples of 16 bits, or floats in [0, 1], to 8 bits."""
+    if samples.dtype.kind == "f":
+        rounded: NDArray[np.uint8] = np.rint(np.clip(samples, 0, 1) * 255).astype(np.uint8)
+        return rounded
+    # The nearest of x / 257, in whole numbers.
+    wide = samples.astype(np.uint32)
+    return ((wide * 255 + 32767) // 65535).astype(np.uint8)
+
+
+def pillow_image(
+    samples: Samples, mode: str, palette: NDArray[np.uint8] | None = None
+) -> Image.Image:
+    """Make a Pillow image of 8-bit samples, or 16 of grey.
+
+    Args:
+        samples: ``(H, W)`` or ``(H, W, C)``.
+        mode: Pillow's name for them.
+        palette: ``(N, 3)`` colours of mode ``P``.
+
+    Returns:
+        The image.
+    """
+    if samples.ndim == 3 and samples.shape[-1] == 1:
+        samples = samples[..., 0]
+    if mode == "P" and palette is not None:
+        image = Image.fromarray(samples)
+        image.putpalette(palette.tobytes())
+        return image
+    image = Image.fromarray(samples, None if mode != "CMYK" else "CMYK")
+    if image.mode != mode:
+        image = Image.frombytes(mode, image.size, samples.tobytes())
+    return image
