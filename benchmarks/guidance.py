@@ -171,7 +171,7 @@ def gate_rows(model: str, samples: list[protocol.Sample]) -> list[dict[str, floa
     found: dict[str, list[tuple[float, ...]]] = {}
     for sample in samples:
         lines = edges(sample.pixels.astype(np.float32) / 255) & sample.hole
-        planes = Guidance(lines).seen(Box(0, 0, *lines.shape), 1, lines.shape)
+        planes = Guidance(lines).seen(Box.whole(lines.shape), 1, lines.shape)
         for gate in look(network, sample.pixels, sample.hole, planes):
             with np.errstate(all="ignore"), warnings.catch_warnings():
                 warnings.simplefilter("ignore", RuntimeWarning)  # a channel without any change

@@ -144,7 +144,9 @@ def balloon(frame: np.ndarray, number: int) -> tuple[np.ndarray, np.ndarray]:
 def bounds(hole: np.ndarray) -> Box:
     """Give the box around a mask."""
     rows, columns = np.flatnonzero(hole.any(1)), np.flatnonzero(hole.any(0))
-    return Box(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
+    return Box(
+        left=int(columns[0]), top=int(rows[0]), right=int(columns[-1]) + 1, bottom=int(rows[-1]) + 1
+    )
 
 
 def write(path: Path, frames: list[np.ndarray]) -> None:

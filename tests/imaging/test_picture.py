@@ -177,7 +177,7 @@ def test_the_network_sees_the_colours_that_pillow_shows(
     photo: NDArray[np.uint8], mode: str
 ) -> None:
     image = image_of(mode, photo)
-    box = Box(10, 20, 90, 70)
+    box = Box(left=20, top=10, right=70, bottom=90)
     shown = np.asarray(image.convert("RGB"))[box.window]
     seen_by_it = read_picture(image).rgb(box)
     assert seen_by_it.dtype == np.float32
@@ -188,7 +188,7 @@ def test_the_network_sees_the_colours_that_pillow_shows(
 
 def test_the_network_sees_all_of_16_bits(photo: NDArray[np.uint8]) -> None:
     image = image_of("I;16", photo)
-    whole = Box(0, 0, *photo.shape[:2])
+    whole = Box.whole(photo.shape[:2])
     seen_by_it = read_picture(image).rgb(whole)
     expected = np.repeat(np.asarray(image)[..., None] / 65535, 3, 2)
     np.testing.assert_allclose(seen_by_it, expected, atol=1e-6)
@@ -236,7 +236,7 @@ def test_palette_fill_of_an_opaque_place_is_not_transparent(hole: NDArray[np.boo
     image = Image.frombytes("P", hole.shape[::-1], np.ones(hole.shape, np.uint8).tobytes())
     image.putpalette(bytes([60, 60, 60, 50, 50, 50]))
     picture = read_picture(encoded(image, "PNG", transparency=0))
-    box = Box(0, 0, *hole.shape)
+    box = Box.whole(hole.shape)
     grey = np.full((*hole.shape, 3), 60 / 255, np.float32)
     after = opened(encode(picture.filled([(box, hole, grey)], opaque=False), "PNG")[0])
     assert np.asarray(after.convert("RGBA"))[..., 3].min() == 255
@@ -245,7 +245,7 @@ def test_palette_fill_of_an_opaque_place_is_not_transparent(hole: NDArray[np.boo
 def test_palette_image_without_colours_is_read_or_refused() -> None:
     # Pillow makes one when nobody gives it a palette, e.g. for a map of labels.
     image = Image.new("P", (8, 6))
-    colours, refusal = attempt(lambda: read_picture(image).rgb(Box(0, 0, 6, 8)))
+    colours, refusal = attempt(lambda: read_picture(image).rgb(Box.whole((6, 8))))
     assert "palette" in refusal if colours is None else colours.shape == (6, 8, 3)
 
 
@@ -254,7 +254,7 @@ def test_samples_beyond_the_palette_are_kept(hole: NDArray[np.bool_]) -> None:
     image = Image.frombytes("P", hole.shape[::-1], np.full(hole.shape, 7, np.uint8).tobytes())
     image.putpalette(bytes([10, 20, 30, 40, 50, 60]))
     picture = read_picture(image)
-    assert picture.rgb(Box(0, 0, *hole.shape)).shape == (*hole.shape, 3)
+    assert picture.rgb(Box.whole(hole.shape)).shape == (*hole.shape, 3)
     assert (filled(picture, hole).samples[~hole] == 7).all()
 
 
@@ -530,7 +530,7 @@ def test_arrays_that_cannot_be_written_to_or_are_strided_work(
 def test_of_an_animation_the_first_frame_is_used_and_it_is_said() -> None:
     frames = [Image.new("RGB", (20, 10), colour) for colour in ("red", "lime", "blue")]
     picture = read_picture(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]))
-    np.testing.assert_allclose(picture.rgb(Box(0, 0, 10, 20))[0, 0], [1, 0, 0])
+    np.testing.assert_allclose(picture.rgb(Box.whole((10, 20)))[0, 0], [1, 0, 0])
     assert any("3 frames" in line for line in picture.notices)
 
 

@@ -193,7 +193,7 @@ def test_objects_cover_the_share_that_is_asked_for(share: tuple[float, float]) -
 def test_released_rectangle_follows_its_law() -> None:
     rng = np.random.default_rng(0)
     found = [bounds(strokes.released_rectangle(256, 256, rng)) for _ in range(3000)]
-    boxes = np.array([box for box in found if box is not None])
+    boxes = np.array([box.corners for box in found if box is not None])
     assert len(boxes) == 3000
     sides = boxes[:, 2:] - boxes[:, :2]
     # 128 less the same whole number, 0 to 16, on both ends.

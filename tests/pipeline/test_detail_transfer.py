@@ -29,12 +29,17 @@ def run(
     """Fill a whole picture whose true small picture (or another) is what the network gave."""
     picture = read_picture(pixels)
     height, width = hole.shape
-    completed = shrink(picture.rgb(Box(0, 0, height, width)), factor) if small is None else small
+    completed = shrink(picture.rgb(Box.whole((height, width))), factor) if small is None else small
     gap = shrink(hole[..., None].astype(np.float32), factor)[..., 0] > 0
     rows, columns = np.nonzero(hole)
-    box = Box(int(rows.min()), int(columns.min()), int(rows.max()) + 1, int(columns.max()) + 1)
+    box = Box(
+        left=int(columns.min()),
+        top=int(rows.min()),
+        right=int(columns.max()) + 1,
+        bottom=int(rows.max()) + 1,
+    )
     result = np.full((height, width, 3), np.nan, np.float32)
-    whole = Box(0, 0, height, width)
+    whole = Box.whole((height, width))
     for part, inside, colours in detail_transfer.bands(
         picture, whole, box, hole[box.window], completed, gap, factor
     ):

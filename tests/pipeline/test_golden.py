@@ -61,7 +61,7 @@ def test_the_cases_go_through_each_path(inpainter: Inpainter, examples: Path) ->
         with Image.open(examples / case.example) as image:
             hole = np.zeros((image.height, image.width), bool)
         for left, top, right, bottom in case.shapes:
-            hole[Box(top, left, bottom, right).window] = True
+            hole[Box(left=left, top=top, right=right, bottom=bottom).window] = True
         factors[case.name] = [crop.factor for crop in plan(hole)]
     assert factors["small"] == [1]
     assert factors["apart"] == [1, 1]

@@ -92,7 +92,7 @@ def test_lines_of_any_width_are_seen_as_one_pixel_in_their_middle(width: int) ->
     drawn = np.zeros((48, 64), bool)
     top = 24 - width // 2
     drawn[top : top + width, 4:60] = True
-    planes = Guidance(drawn).seen(Box(0, 0, 48, 64), 1, (48, 64))
+    planes = Guidance(drawn).seen(Box.whole((48, 64)), 1, (48, 64))
     assert planes.shape == (48, 64, GUIDANCE_CHANNELS)
     middle = planes[:, 10:54, 0]
     assert (middle.sum(0) == 1).all()
@@ -104,7 +104,7 @@ def test_lines_of_any_width_are_seen_as_one_pixel_in_their_middle(width: int) ->
 def test_a_shrunken_crop_keeps_every_line(factor: int) -> None:
     drawn = np.zeros((90, 150), bool)
     drawn[47, :] = True
-    box = Box(10, 20, 77, 121)
+    box = Box(left=20, top=10, right=121, bottom=77)
     rows, columns = -(-67 // factor), -(-101 // factor)
     planes = Guidance(drawn).seen(box, factor, (rows + 3, columns + 5))
     assert planes.shape == (rows + 3, columns + 5, GUIDANCE_CHANNELS)
@@ -120,7 +120,7 @@ def test_colours_are_means_over_the_strokes_alone() -> None:
     layer[8:12, 8:16] = (255, 0, 128, 255)
     layer[8, 8] = (0, 255, 0, 100)  # not half opaque: no stroke
     guidance = Guidance.read((32, 32), colour=layer)
-    planes = guidance.seen(Box(0, 0, 32, 32), 4, (16, 16))
+    planes = guidance.seen(Box.whole((32, 32)), 4, (16, 16))
     there = planes[..., 1] > 0
     assert np.argwhere(there).tolist() == [[2, 2], [2, 3]]
     np.testing.assert_allclose(planes[there][:, 2:], [[1, -1, 128 / 127.5 - 1]] * 2, atol=1e-6)
@@ -134,7 +134,9 @@ def test_strokes_of_another_size_keep_their_colours() -> None:
     assert guidance.painted is not None
     assert np.argwhere(guidance.painted).min(0).tolist() == [8, 8]
     assert guidance.painted.sum() == 64
-    colours = guidance.seen(Box(8, 8, 16, 16), 1, (8, 8))[..., 2:].reshape(-1, 3)
+    colours = guidance.seen(Box(left=8, top=8, right=16, bottom=16), 1, (8, 8))[..., 2:].reshape(
+        -1, 3
+    )
     np.testing.assert_allclose(colours, [np.array([10, 200, 30]) / 127.5 - 1] * 64, atol=1e-6)
 
 

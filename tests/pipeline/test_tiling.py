@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from freefill.imaging.box import Box
 from freefill.pipeline.tiling import (
     BUDGET,
     CONTEXT,
@@ -76,8 +77,8 @@ def test_every_hole_pixel_is_filled_by_a_crop_within_the_rules(hole: Mask) -> No
 def test_crops_are_kept_apart_only_where_one_would_cost_more(hole: Mask) -> None:
     for one, other in combinations(plan(hole), 2):
         both = np.zeros_like(hole)
-        top, left = np.minimum(one.hole[:2], other.hole[:2])
-        bottom, right = np.maximum(one.hole[2:], other.hole[2:])
+        top, left = np.minimum(one.hole.reading_order[:2], other.hole.reading_order[:2])
+        bottom, right = np.maximum(one.hole.reading_order[2:], other.hole.reading_order[2:])
         both[top:bottom, left:right] = True
         (joined,) = plan(both)
         assert joined.box.area > one.box.area + other.box.area
@@ -131,10 +132,13 @@ def test_an_empty_hole_needs_no_crop() -> None:
 def test_far_holes_are_filled_apart_and_near_ones_together() -> None:
     far = np.zeros((1200, 1200), bool)
     far[100:110, 100:110] = far[1000:1010, 1100:1110] = True
-    assert [crop.hole for crop in plan(far)] == [(100, 100, 110, 110), (1000, 1100, 1010, 1110)]
+    assert [crop.hole.corners for crop in plan(far)] == [
+        (100, 100, 110, 110),
+        (1100, 1000, 1110, 1010),
+    ]
     near = np.zeros((1200, 1200), bool)
     near[100:110, 100:110] = near[100:110, 150:160] = True
-    assert [crop.hole for crop in plan(near)] == [(100, 100, 110, 160)]
+    assert [crop.hole.corners for crop in plan(near)] == [(100, 100, 160, 110)]
 
 
 def test_cost_follows_the_hole_and_not_the_photo() -> None:
@@ -171,5 +175,5 @@ def test_a_picture_smaller_than_the_smallest_crop_is_seen_whole() -> None:
     hole = np.zeros((50, 70), bool)
     hole[20, 30] = True
     (crop,) = plan(hole)
-    assert crop.box == (0, 0, 50, 70)
+    assert crop.box == Box.whole((50, 70))
     assert crop.network_size == (64, 80)

@@ -41,7 +41,11 @@ def test_recompose(client: TestClient, image: bytes, mask: bytes, inpainter: Inp
     )
     assert answer.status_code == 200, answer.text
     expected = recompose(
-        read_picture(image), Box(30, 20, 50, 50), by=(40, -10), scale=1.2, inpainter=inpainter
+        read_picture(image),
+        Box(left=20, top=30, right=50, bottom=50),
+        by=(40, -10),
+        scale=1.2,
+        inpainter=inpainter,
     )
     assert answer.content == encode(expected.picture, "PNG")[0]
     assert json.loads(answer.headers["fill-details"])["found"] == expected.found

@@ -91,7 +91,9 @@ def test_an_outline_without_anything_in_common_is_left_alone(inpainter: Inpainte
     photo = np.full((96, 96, 3), 20, np.uint8)
     photo[:, 48:] = 230
     photo[30:66, 30:66] = 90
-    result = harmonise(photo, Box(30, 30, 66, 66), band=0, inpainter=inpainter)
+    result = harmonise(
+        photo, Box(left=30, top=30, right=66, bottom=66), band=0, inpainter=inpainter
+    )
     assert float(result.found["agreement"]) < 0.2
     assert "agree" in result.notices[0]
     assert np.abs(result.image.astype(int) - photo).mean() < 4
@@ -102,7 +104,9 @@ def test_every_mode_stays_itself(mode: str, examples: Path, inpainter: Inpainter
     image = Image.fromarray(_photo(examples, "coffee")).convert(mode)
     if mode == "RGBA":
         image.putalpha(Image.linear_gradient("L"))
-    result = harmonise(image, Box(60, 60, 120, 140), inpainter=inpainter).image
+    result = harmonise(
+        image, Box(left=60, top=60, right=140, bottom=120), inpainter=inpainter
+    ).image
     assert result.mode == mode
     if mode == "RGBA":
         np.testing.assert_array_equal(
@@ -115,9 +119,9 @@ def test_every_mode_stays_itself(mode: str, examples: Path, inpainter: Inpainter
     [
         ({"strength": 1.5}, ConfigError, "0 to 1"),
         ({"band": 33}, ConfigError, "0 to 32"),
-        ({"foreground": Box(0, 0, 64, 97)}, MaskError, "97x64"),
+        ({"foreground": Box.whole((64, 97))}, MaskError, "97x64"),
         ({"foreground": np.ones((64, 96), bool)}, MaskError, "whole image"),
-        ({"foreground": Box(0, 0, 30, 30), "image": np.zeros((31, 31, 3), np.uint8), "band": 32},
+        ({"foreground": Box.whole((30, 30)), "image": np.zeros((31, 31, 3), np.uint8), "band": 32},
          ConfigError, "narrower"),
     ],
 )  # fmt: skip
@@ -125,6 +129,6 @@ def test_what_cannot_be_done_is_told(
     options: dict[str, Any], error: type[Exception], words: str, inpainter: Inpainter
 ) -> None:
     photo = options.pop("image", np.zeros((64, 96, 3), np.uint8))
+    part = options.pop("foreground", Box(left=9, top=9, right=30, bottom=30))
     with pytest.raises(error, match=words):
-        harmonise(photo, options.pop("foreground", Box(9, 9, 30, 30)), **options,
-                  inpainter=inpainter)  # fmt: skip
+        harmonise(photo, part, **options, inpainter=inpainter)

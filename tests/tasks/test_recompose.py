@@ -62,7 +62,7 @@ def test_ground_that_came_along_takes_the_colours_of_the_new_ground(inpainter: I
     photo = ramp.astype(np.uint8)
     ball = _ball((96, 128), 48, 30, 8)
     photo[ball] = (220, 40, 30)
-    box = Box(34, 16, 62, 44)
+    box = Box(left=16, top=34, right=44, bottom=62)
     truth = ramp.astype(np.uint8)
     truth[np.roll(ball, 60, 1)] = (220, 40, 30)
     around = np.zeros((96, 128), bool)
@@ -106,7 +106,7 @@ def test_it_beats_cutting_filling_with_the_mean_and_pasting(
 def test_scaled_it_is_larger_about_its_centre_or_from_a_corner(inpainter: Inpainter) -> None:
     photo = np.full((96, 128, 3), 200, np.uint8)
     photo[40:50, 40:60] = 10
-    box = Box(40, 40, 50, 60)
+    box = Box(left=40, top=40, right=60, bottom=50)
     twice = recompose(photo, box, scale=2, inpainter=inpainter)
     dark = (twice.image < 100).all(-1)
     assert np.flatnonzero(dark.any(1))[[0, -1]].tolist() == [35, 54]
@@ -122,7 +122,13 @@ def test_every_mode_stays_itself(
     mode: str, bee: tuple[Photo, NDArray[np.bool_]], inpainter: Inpainter
 ) -> None:
     image = Image.fromarray(bee[0][80:200, 60:180]).convert(mode)
-    result = recompose(image, Box(20, 30, 60, 60), by=(20, 40), scale=1.3, inpainter=inpainter)
+    result = recompose(
+        image,
+        Box(left=30, top=20, right=60, bottom=60),
+        by=(20, 40),
+        scale=1.3,
+        inpainter=inpainter,
+    )
     assert result.image.mode == mode
     assert result.image.size == image.size
     assert np.asarray(result.image)[0].tolist() == np.asarray(image)[0].tolist()
@@ -131,7 +137,9 @@ def test_every_mode_stays_itself(
 def test_an_object_on_a_transparent_ground_leaves_no_silhouette(inpainter: Inpainter) -> None:
     layer = np.zeros((64, 96, 4), np.uint8)
     layer[20:40, 10:30] = (200, 30, 30, 255)
-    result = recompose(layer, Box(20, 10, 40, 30), by=(50, 0), inpainter=inpainter).image
+    result = recompose(
+        layer, Box(left=10, top=20, right=30, bottom=40), by=(50, 0), inpainter=inpainter
+    ).image
     assert result[20:40, 10:30, 3].max() == 0
     np.testing.assert_array_equal(result[22:38, 62:78], layer[22:38, 12:28])
 
@@ -139,7 +147,9 @@ def test_an_object_on_a_transparent_ground_leaves_no_silhouette(inpainter: Inpai
 def test_what_lands_beyond_the_image_in_part_is_told(inpainter: Inpainter) -> None:
     photo = np.full((64, 96, 3), 120, np.uint8)
     photo[20:40, 10:30] = 10
-    result = recompose(photo, Box(20, 10, 40, 30), to=(-10, 20), inpainter=inpainter)
+    result = recompose(
+        photo, Box(left=10, top=20, right=30, bottom=40), to=(-10, 20), inpainter=inpainter
+    )
     assert "50%" in result.notices[0]
     assert (result.image[25, :9] < 60).all()
     assert (result.image[25, 14:] > 100).all()
@@ -153,7 +163,7 @@ def test_what_lands_beyond_the_image_in_part_is_told(inpainter: Inpainter) -> No
         ({"by": (500, 0)}, ConfigError, "beyond the image of 96x64"),
         ({"scale": 0.0}, ConfigError, "0.05 to 20"),
         ({"scale": 19}, ConfigError, "more than 4 times"),
-        ({"by": (5, 5), "region": Box(0, 0, 70, 10)}, MaskError, "image of 96x64"),
+        ({"by": (5, 5), "region": Box.whole((70, 10))}, MaskError, "image of 96x64"),
         ({"by": (5, 5), "region": np.zeros((64, 96), bool)}, MaskError, "empty"),
         ({"by": (5, 5), "region": np.ones((64, 96), bool)}, MaskError, "whole image"),
         ({"by": (5, 5), "region": np.zeros((6, 9), bool)}, MaskError, "9x6"),
@@ -164,7 +174,7 @@ def test_what_cannot_be_done_is_told(
     options: dict[str, Any], error: type[Exception], words: str, inpainter: Inpainter
 ) -> None:
     photo = np.zeros((64, 96, 3), np.uint8)
-    region = options.pop("region", Box(20, 10, 40, 30))
+    region = options.pop("region", Box(left=10, top=20, right=30, bottom=40))
     with pytest.raises(error, match=words):
         recompose(photo, region, **options, inpainter=inpainter)
     assert not photo.any()
@@ -174,7 +184,9 @@ def test_a_picture_keeps_its_metadata(inpainter: Inpainter) -> None:
     image = Image.fromarray(np.full((64, 96, 3), 120, np.uint8))
     image.info["dpi"] = (300, 300)
     picture = read_picture(image)
-    result = recompose(picture, Box(20, 10, 40, 30), by=(5, 5), inpainter=inpainter)
+    result = recompose(
+        picture, Box(left=10, top=20, right=30, bottom=40), by=(5, 5), inpainter=inpainter
+    )
     assert result.image.info["dpi"] == (300, 300)
 
 
@@ -184,7 +196,9 @@ def test_a_jpeg_keeps_the_blocks_that_nothing_came_to(
     with Image.open(examples / "coffee.jpg") as image:
         image.save(tmp_path / "photo.jpg", quality=80)
     before = read_picture(tmp_path / "photo.jpg")
-    moved = recompose(before, Box(40, 40, 100, 110), by=(60, 20), inpainter=inpainter)
+    moved = recompose(
+        before, Box(left=40, top=40, right=110, bottom=100), by=(60, 20), inpainter=inpainter
+    )
     content, notices = encode(moved.picture, "JPEG")
     assert notices == []
     after = read_picture(content).samples

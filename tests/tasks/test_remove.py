@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 from freefill.errors import ImageError, MaskError, ReferenceMissingError
+from freefill.imaging.box import Box
 from freefill.imaging.io import read_picture
 from freefill.pipeline.inpainter import Inpainter
 from freefill.tasks.remove import remove
@@ -227,7 +228,7 @@ def test_a_segmenter_that_is_not_there_names_its_command(photo: Photo) -> None:
 
 
 def test_a_box_beyond_the_border_ends_there() -> None:
-    assert prompt((96, 120), box=(-10, -10, 60, 50)).box == (0, 0, 50, 60)
+    assert prompt((96, 120), box=(-10, -10, 60, 50)).box == Box.whole((50, 60))
 
 
 # --- its doors ----------------------------------------------------------------------------------

@@ -82,7 +82,9 @@ def test_a_stamp_goes_and_the_photo_stays(
 
 
 def test_a_box_and_a_look_without_a_fill(inpainter: Inpainter, stamped: Photo) -> None:
-    whole = unmark(stamped, kind="text", box=Box(200, 240, 250, 400), inpainter=inpainter)
+    whole = unmark(
+        stamped, kind="text", box=Box(left=240, top=200, right=400, bottom=250), inpainter=inpainter
+    )
     assert whole.hole[215:235, 275:360].any()
     assert not whole.hole[:200].any()
     assert not whole.hole[:, :240].any()

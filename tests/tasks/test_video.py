@@ -214,7 +214,12 @@ def test_a_box_is_followed(tmp_path: Path, still: Scene, inpainter: Inpainter) -
     clip = write_clip(tmp_path / "clip.mkv", still.frames)
     truth = planes(write_clip(tmp_path / "truth.mkv", still.truth))
     rows, columns = np.nonzero(still.holes[0])
-    box = Box(int(rows.min()), int(columns.min()), int(rows.max()) + 1, int(columns.max()) + 1)
+    box = Box(
+        left=int(columns.min()),
+        top=int(rows.min()),
+        right=int(columns.max()) + 1,
+        bottom=int(rows.max()) + 1,
+    )
     filled = video(
         clip, None, tmp_path / "out.mkv", box=box, grow=3, inpainter=inpainter, lossless=True
     )
@@ -257,7 +262,7 @@ def test_masks_that_do_not_fit(
     elif kind == "later":
         holes[5], words = holes[5][:, :60], ("mask5.png", "128x96", "60x96")
     elif kind == "both":
-        box, words = Box(0, 0, 20, 20), ("either a mask or a box",)
+        box, words = Box.whole((20, 20)), ("either a mask or a box",)
     elif kind == "grow":
         grow, words = 300, ("300", "256")
     masks = None if kind == "none" else write_masks(tmp_path / "masks", holes)

@@ -119,7 +119,7 @@ def frames_and_boxes(
 def test_a_box_is_followed_as_it_moves_and_grows(tmp_path: Path, pagoda: Path) -> None:
     clip, boxes = frames_and_boxes(tmp_path, pagoda, 14, 2.5, 0.02)
     left, top, right, bottom = (int(side) for side in boxes[0])
-    found = track(clip.frames(), clip.coding, Box(top, left, bottom, right))
+    found = track(clip.frames(), clip.coding, Box(left=left, top=top, right=right, bottom=bottom))
     assert len(found) == 14
     for box, (l, t, r, b) in zip(found, boxes, strict=True):  # noqa: E741
         assert box is not None
@@ -132,7 +132,7 @@ def test_a_box_is_followed_as_it_moves_and_grows(tmp_path: Path, pagoda: Path) -
 def test_a_box_that_leaves_the_picture_ends(tmp_path: Path, pagoda: Path) -> None:
     clip, boxes = frames_and_boxes(tmp_path, pagoda, 20, 6, 0)
     left, top, right, bottom = (int(side) for side in boxes[0])
-    found = track(clip.frames(), clip.coding, Box(top, left, bottom, right))
+    found = track(clip.frames(), clip.coding, Box(left=left, top=top, right=right, bottom=bottom))
     gone = next(i for i, box in enumerate(boxes) if box[0] >= WIDTH)
     assert found[gone - 4] is not None
     assert found[-1] is None
@@ -152,7 +152,7 @@ def test_a_box_that_is_lost_is_told(tmp_path: Path, pagoda: Path, examples: Path
             yield Frame(frame.index + 4, frame.pts, frame.duration, frame.planes)
 
     with pytest.raises(VideoError, match=r"lost at frame 4: give a mask for each frame"):
-        track(both(), clip.coding, Box(top, left, bottom, right))
+        track(both(), clip.coding, Box(left=left, top=top, right=right, bottom=bottom))
 
 
 def test_masks_of_every_kind_are_the_same_holes(tmp_path: Path, pagoda: Path) -> None:

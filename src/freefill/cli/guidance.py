@@ -143,7 +143,7 @@ def gates(
     for line in notices:
         print_notice(line)
     height, width = picture.size
-    box, factor = Box(0, 0, height, width), -(-max(height, width) // longest)
+    box, factor = Box.whole((height, width)), -(-max(height, width) // longest)
     size = -(-height // factor), -(-width // factor)
     pixels = (picture.rgb(box) * 255).round().astype(np.uint8)
     image = np.asarray(Image.fromarray(pixels).resize(size[::-1], Image.Resampling.BOX))

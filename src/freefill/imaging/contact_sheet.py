@@ -32,7 +32,7 @@ def panel(before: Picture, hole: Mask, after: Picture, side: int = 384) -> Image
         An RGB image.
     """
     height, width = before.size
-    whole = Box(0, 0, height, width)
+    whole = Box.whole((height, width))
     first, last = before.rgb(whole), after.rgb(whole)
     marked = np.where(hole[..., None], 0.35 * first + 0.65 * HOLE, first)
     return row([_fitted(pixels, side) for pixels in (first, marked, last)])

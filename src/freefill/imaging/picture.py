@@ -131,7 +131,9 @@ class Picture:
         for row in range(len(small)):
             # Row by row: the colours of a whole large photo in floats are many times its file.
             top = box.top + row * factor
-            band = Box(top, box.left, min(top + factor, box.bottom), box.right)
+            band = Box(
+                left=box.left, top=top, right=box.right, bottom=min(top + factor, box.bottom)
+            )
             small[row] = np.add.reduceat(self.rgb(band).mean(0), starts, axis=0) / counts
         return small
 

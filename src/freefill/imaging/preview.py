@@ -28,7 +28,7 @@ def on_screen(picture: Picture, box: Box | None = None) -> NDArray[np.uint8]:
     Returns:
         ``(h, w, 3)`` or, where there is alpha, ``(h, w, 4)`` uint8.
     """
-    box = box or Box(0, 0, *picture.size)
+    box = box or Box.whole(picture.size)
     samples = picture.samples[box.window]
     if picture.mode in ("RGB", "RGBA") and samples.dtype == np.uint8:
         return samples

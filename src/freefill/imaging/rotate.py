@@ -120,7 +120,7 @@ def _turned(picture: Picture, affine: Affine, size: Size) -> Samples:
     if picture.mode == "P" and "transparency" in picture.info:
         return _plane(source, affine, size, Image.Resampling.NEAREST).astype(source.dtype)
     if picture.mode in ("P", "1"):
-        colours = picture.rgb(Box(0, 0, *picture.size))
+        colours = picture.rgb(Box.whole(picture.size))
         turned = np.stack([_plane(colours[..., i], affine, size) for i in range(3)], -1)
         return layout.from_rgb(turned.reshape(-1, 3)).reshape(size)
     if source.ndim == 2:

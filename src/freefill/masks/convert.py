@@ -162,7 +162,7 @@ def _light(mask: Picture) -> NDArray[np.float32]:
     if mask.mode in GREY:
         return _grey(mask).astype(np.float32) / np.float32(mask.layout.peak)
     height, width = mask.size
-    light = mask.rgb(Box(0, 0, height, width)) @ LUMA
+    light = mask.rgb(Box.whole((height, width))) @ LUMA
     return light * mask.alpha() if mask.has_alpha else light
 
 

@@ -41,10 +41,10 @@ def grow(hole: Mask, radius: int) -> Mask:
     for box in boxes(hole):
         # Only the surroundings of holes can change: the photo between them costs nothing.
         near = Box(
-            max(box.top - radius, 0),
-            max(box.left - radius, 0),
-            min(box.bottom + radius, height),
-            min(box.right + radius, width),
+            left=max(box.left - radius, 0),
+            top=max(box.top - radius, 0),
+            right=min(box.right + radius, width),
+            bottom=min(box.bottom + radius, height),
         )
         _grow_into(found[near.window], hole[near.window], radius)
     return found
@@ -84,7 +84,7 @@ def boxes(hole: Mask, cell: int = 32) -> list[Box]:
         >>> hole = np.zeros((100, 400), bool)
         >>> hole[10:20, 10:20] = hole[50:60, 300:310] = True
         >>> boxes(hole)
-        [Box(top=10, left=10, bottom=20, right=20), Box(top=50, left=300, bottom=60, right=310)]
+        [Box(left=10, top=10, right=20, bottom=20), Box(left=300, top=50, right=310, bottom=60)]
     """
     height, width = hole.shape
     rows, columns = -(-height // cell), -(-width // cell)
@@ -116,6 +116,11 @@ def boxes(hole: Mask, cell: int = 32) -> list[Box]:
         tight = bounds(local & mine)
         assert tight is not None
         found.append(
-            Box(top + tight.top, left + tight.left, top + tight.bottom, left + tight.right)
+            Box(
+                left=left + tight.left,
+                top=top + tight.top,
+                right=left + tight.right,
+                bottom=top + tight.bottom,
+            )
         )
-    return sorted(found)
+    return sorted(found, key=lambda box: box.reading_order)

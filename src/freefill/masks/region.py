@@ -36,8 +36,9 @@ def to_region(region: Source | Picture | Box, picture: Picture) -> tuple[Mask, B
         MaskError: If it is empty, of another size, beyond the picture, or all of it.
 
     Examples:
+        >>> from freefill.imaging.io import read_picture
         >>> picture = read_picture(np.zeros((4, 5, 3), np.uint8))
-        >>> int(to_region(Box(1, 1, 3, 4), picture)[0].sum())
+        >>> int(to_region(Box(left=1, top=1, right=4, bottom=3), picture)[0].sum())
         6
     """
     height, width = picture.size
@@ -100,10 +101,10 @@ def parse_box(text: str, name: str = "the box") -> Box:
 
     Examples:
         >>> parse_box("10,20,40,60")
-        Box(top=20, left=10, bottom=60, right=40)
+        Box(left=10, top=20, right=40, bottom=60)
     """
     left, top, right, bottom = numbers(name, text, BOX)
-    return Box(top, left, bottom, right)
+    return Box(left=left, top=top, right=right, bottom=bottom)
 
 
 def parse_pair(text: str, name: str, form: str) -> tuple[int, int]:

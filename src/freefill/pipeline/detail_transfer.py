@@ -148,7 +148,9 @@ def bands(
             start - first * side : end - first * side, left - columns[0] * side :
         ][:, : right - left]
         yield (
-            Box(box.top + start, hole_box.left, box.top + end, hole_box.right),
+            Box(
+                left=hole_box.left, top=box.top + start, right=hole_box.right, bottom=box.top + end
+            ),
             local,
             band,
         )

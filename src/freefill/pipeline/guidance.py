@@ -164,7 +164,7 @@ def read_lines(sketch: Source, *, max_pixels: int = MAX_PIXELS) -> Mask:
         if not visible.all():
             return visible
     height, width = picture.size
-    bright: Mask = picture.rgb(Box(0, 0, height, width)) @ LUMA > 0.5
+    bright: Mask = picture.rgb(Box.whole((height, width))) @ LUMA > 0.5
     return ~bright if 2 * int(bright.sum()) > bright.size else bright
 
 
@@ -190,7 +190,7 @@ def _fitted(lines: Mask, size: tuple[int, int], fit: Fit, name: str) -> Mask:
 
 def _resized(strokes: Picture, size: tuple[int, int]) -> Image.Image:
     height, width = size
-    whole = Box(0, 0, *strokes.size)
+    whole = Box.whole(strokes.size)
     rgba = np.dstack([strokes.rgb(whole), strokes.alpha()])
     image = Image.fromarray((rgba * 255).round().astype(np.uint8), "RGBA")
     return image.resize((width, height), Image.Resampling.NEAREST)

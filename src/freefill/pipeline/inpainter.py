@@ -341,7 +341,10 @@ def _seen(picture: Picture, unknown: Mask, crop: Crop) -> tuple[Rgb, Share]:
     for first in range(0, rows, ROWS):
         last = min(first + ROWS, rows)
         part = Box(
-            box.top + first * factor, box.left, min(box.top + last * factor, box.bottom), box.right
+            left=box.left,
+            top=box.top + first * factor,
+            right=box.right,
+            bottom=min(box.top + last * factor, box.bottom),
         )
         beyond = (last - first) * factor - part.size[0], columns * factor - part.size[1]
         colours, known = picture.rgb(part), ~unknown[part.window]

@@ -73,7 +73,7 @@ def plan(hole: Mask) -> list[Crop]:
         >>> hole = np.zeros((512, 512), bool)
         >>> hole[200:240, 200:240] = True
         >>> [(crop.box, crop.factor) for crop in plan(hole)]
-        [(Box(top=132, left=132, bottom=308, right=308), 1)]
+        [(Box(left=132, top=132, right=308, bottom=308), 1)]
     """
     height, width = hole.shape
     crops = [_crop(box, height, width) for box in boxes(hole)]
@@ -90,7 +90,7 @@ def batches(crops: Sequence[Crop]) -> list[list[Crop]]:
         The same crops; each batch is of one size, and no more than the largest single crop.
 
     Examples:
-        >>> speck = Crop(Box(60, 60, 64, 64), Box(0, 0, 128, 128))
+        >>> speck = Crop(Box(left=60, top=60, right=64, bottom=64), Box.whole((128, 128)))
         >>> [len(batch) for batch in batches([speck] * 20)]
         [16, 4]
     """
@@ -115,7 +115,9 @@ def explain(crops: Sequence[Crop]) -> list[str]:
         The lines.
 
     Examples:
-        >>> explain([Crop(Box(300, 400, 500, 700), Box(100, 200, 720, 936), 3)])[0][:40]
+        >>> hole = Box(left=400, top=300, right=700, bottom=500)
+        >>> seen = Box(left=200, top=100, right=936, bottom=720)
+        >>> explain([Crop(hole, seen, 3)])[0][:40]
         'hole 300x200 at (400, 300): seen with it'
     """
     lines = []
@@ -174,7 +176,7 @@ def _crop(hole: Box, height: int, width: int) -> Crop:
     margin = max(CONTEXT, round(SHARE * max(hole.size)))
     top, bottom = _span(hole.top, hole.bottom, margin, height)
     left, right = _span(hole.left, hole.right, margin, width)
-    return Crop(hole, Box(top, left, bottom, right))
+    return Crop(hole, Box(left=left, top=top, right=right, bottom=bottom))
 
 
 def _span(first: int, last: int, margin: int, length: int) -> tuple[int, int]:
@@ -201,12 +203,15 @@ def _merge(crops: list[Crop], height: int, width: int) -> list[Crop]:
                 break
         else:
             done.append(crop)
-    return sorted(done, key=lambda crop: crop.hole)
+    return sorted(done, key=lambda crop: crop.hole.reading_order)
 
 
 def _union(a: Box, b: Box) -> Box:
     return Box(
-        min(a.top, b.top), min(a.left, b.left), max(a.bottom, b.bottom), max(a.right, b.right)
+        left=min(a.left, b.left),
+        top=min(a.top, b.top),
+        right=max(a.right, b.right),
+        bottom=max(a.bottom, b.bottom),
     )
 
 

@@ -73,7 +73,8 @@ def harmonise(
     Examples:
         >>> photo = np.full((64, 64, 3), 120, np.uint8)
         >>> photo[20:40, 20:40] = 90
-        >>> result = harmonise(photo, Box(20, 20, 40, 40), inpainter=Inpainter())
+        >>> part = Box(left=20, top=20, right=40, bottom=40)
+        >>> result = harmonise(photo, part, inpainter=Inpainter())
         >>> int(np.abs(result.image.astype(int) - 120).max()) <= 3
         True
     """
@@ -92,10 +93,10 @@ def harmonise(
     height, width = picture.size
     margin = 2 * NEAR
     near = Box(
-        max(box.top - margin, 0),
-        max(box.left - margin, 0),
-        min(box.bottom + margin, height),
-        min(box.right + margin, width),
+        left=max(box.left - margin, 0),
+        top=max(box.top - margin, 0),
+        right=min(box.right + margin, width),
+        bottom=min(box.bottom + margin, height),
     )
     local = mask[near.window]
     before = picture.rgb(near)

@@ -83,7 +83,8 @@ def recompose(
     Examples:
         >>> photo = np.full((64, 64, 3), 200, np.uint8)
         >>> photo[10:20, 10:20] = 20
-        >>> moved = recompose(photo, Box(10, 10, 20, 20), by=(30, 0), inpainter=Inpainter())
+        >>> part = Box(left=10, top=10, right=20, bottom=20)
+        >>> moved = recompose(photo, part, by=(30, 0), inpainter=Inpainter())
         >>> moved.image[15, [15, 45]].tolist()
         [[200, 200, 200], [20, 20, 20]]
     """
@@ -151,7 +152,7 @@ def _target(
         right, down = by or (0, 0)
         left = box.left + right + (box.size[1] - columns) // 2
         top = box.top + down + (box.size[0] - rows) // 2
-    target = Box(top, left, top + rows, left + columns)
+    target = Box(left=left, top=top, right=left + columns, bottom=top + rows)
     if target == box:
         raise ConfigError("the part stays where it is: give by, to, or a scale other than 1")
     if target.bottom <= 0 or target.right <= 0 or target.top >= size[0] or target.left >= size[1]:
@@ -164,10 +165,10 @@ def _target(
 
 def _notices(size: tuple[int, int], target: Box) -> tuple[str, ...]:
     inside = Box(
-        max(target.top, 0),
-        max(target.left, 0),
-        min(target.bottom, size[0]),
-        min(target.right, size[1]),
+        left=max(target.left, 0),
+        top=max(target.top, 0),
+        right=min(target.right, size[1]),
+        bottom=min(target.bottom, size[0]),
     )
     if inside == target:
         return ()
@@ -194,7 +195,12 @@ def _cut(picture: Picture, mask: Mask, box: Box, target: Box) -> _Part:
         # The margin of a part that becomes smaller shrinks with it.
         ratios = [old / new for old, new in zip(box.size, target.size, strict=True)]
         reach = math.ceil(AROUND * max(1, *ratios)) + 1
-    margin = Box(box.top - reach, box.left - reach, box.bottom + reach, box.right + reach)
+    margin = Box(
+        left=box.left - reach,
+        top=box.top - reach,
+        right=box.right + reach,
+        bottom=box.bottom + reach,
+    )
     # At the photo's border the margin repeats the border; the mask ends there.
     rows = np.clip(np.arange(margin.top, margin.bottom), 0, height - 1)
     columns = np.clip(np.arange(margin.left, margin.right), 0, width - 1)
@@ -249,12 +255,17 @@ def _overlap(target: Box, size: tuple[int, int]) -> tuple[Box, Box]:
     """Give where the part with its margin lies in the photo, and what of it that is."""
     top, left = target.top - AROUND, target.left - AROUND
     there = Box(
-        max(top, 0),
-        max(left, 0),
-        min(target.bottom + AROUND, size[0]),
-        min(target.right + AROUND, size[1]),
+        left=max(left, 0),
+        top=max(top, 0),
+        right=min(target.right + AROUND, size[1]),
+        bottom=min(target.bottom + AROUND, size[0]),
     )
-    return there, Box(there.top - top, there.left - left, there.bottom - top, there.right - left)
+    return there, Box(
+        left=there.left - left,
+        top=there.top - top,
+        right=there.right - left,
+        bottom=there.bottom - top,
+    )
 
 
 def _fitted(part: _Part, ground: Picture, target: Box) -> tuple[_Part, float]:

@@ -182,7 +182,7 @@ def _taken(samples: Samples, source: NDArray[np.int64]) -> Samples:
 def _small(picture: Picture, keep: Mask, factor: int) -> tuple[Rgb, NDArray[np.float32]]:
     """Shrink the photo, and give what its pixels cost beside the edges."""
     height, width = picture.size
-    small = picture.shrunk(Box(0, 0, height, width), factor)
+    small = picture.shrunk(Box.whole((height, width)), factor)
     kept = np.logical_or.reduceat(keep, np.arange(0, height, factor), 0)
     kept = np.logical_or.reduceat(kept, np.arange(0, width, factor), 1)
     return small, kept * np.float32(KEPT)
@@ -194,7 +194,7 @@ def _showing(picture: Picture, source: NDArray[np.int64]) -> Mask:
     bad = np.zeros(source.shape, bool)
     for top in range(0, height, ROWS):
         first, last = max(top - 1, 0), min(top + ROWS, height)
-        before = picture.rgb(Box(first, 0, last, picture.size[1]))
+        before = picture.rgb(Box(left=0, top=first, right=picture.size[1], bottom=last))
         at = source[first:last]
         after = np.take_along_axis(before, at[..., None], 1)
         across, down = _step(before, 1), _step(before, 0)

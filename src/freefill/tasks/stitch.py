@@ -114,7 +114,7 @@ def _frame(places: Sequence[NDArray[np.float64]], max_pixels: int) -> Box:
     points = np.concatenate(places)
     left, top = np.floor(points.min(0) + 0.01).astype(int).tolist()
     right, bottom = (np.ceil(points.max(0) - 0.01).astype(int) + 1).tolist()
-    frame = Box(top, left, bottom, right)
+    frame = Box(left=left, top=top, right=right, bottom=bottom)
     if frame.area > max_pixels:
         raise ImageError(
             f"stitched, the photos are {right - left}x{bottom - top}, more than {max_pixels} "
@@ -132,7 +132,9 @@ def _canvas(first: Picture, frame: Box) -> _Canvas:
     if first.has_alpha:
         samples[..., -1] = int(first.layout.peak) if first.samples.dtype.kind != "f" else 1
     height, width = first.size
-    window = Box(-frame.top, -frame.left, height - frame.top, width - frame.left).window
+    window = Box(
+        left=-frame.left, top=-frame.top, right=width - frame.left, bottom=height - frame.top
+    ).window
     samples[window] = first.samples
     known = np.zeros(frame.size, bool)
     known[window] = True
@@ -166,7 +168,7 @@ def _around(matrix: Homography, size: tuple[int, int], whole: tuple[int, ...]) -
     place = corners(matrix, size)
     left, top = np.maximum(np.floor(place.min(0)).astype(int), 0).tolist()
     right, bottom = (np.ceil(place.max(0)).astype(int) + 1).tolist()
-    return Box(top, left, min(bottom, whole[0]), min(right, whole[1]))
+    return Box(left=left, top=top, right=min(right, whole[1]), bottom=min(bottom, whole[0]))
 
 
 def _warped(
@@ -181,7 +183,7 @@ def _warped(
         found = cv2.warpPerspective(plane, matrix, size[::-1], flags=flags, borderMode=border)
         return np.asarray(found, np.float32)
 
-    colours = np.clip(warp(picture.rgb(Box(0, 0, height, width)), True), 0, 1)
+    colours = np.clip(warp(picture.rgb(Box.whole((height, width))), True), 0, 1)
     valid = warp(np.ones(picture.size, np.float32), False) > 0.99
     opacity = np.clip(warp(picture.alpha(), True), 0, 1) if picture.has_alpha else None
     return colours, valid, opacity

@@ -104,7 +104,7 @@ def _check(pictures: Sequence[Picture]) -> None:
 def _shared(pictures: Sequence[Picture], box: Box | None) -> Mask:
     """Find the hole, at the size at which photos are looked at."""
     height, width = pictures[0].size
-    where = checked(Box(0, 0, height, width) if box is None else box, height, width)
+    where = checked(Box.whole((height, width)) if box is None else box, height, width)
     looks = [looked_at(picture, where) for picture in pictures]
     factor = looks[0][1]
     small = grow(stack.shared(np.stack([rgb @ LUMA for rgb, _ in looks])), WIDENED)

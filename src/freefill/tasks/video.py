@@ -39,7 +39,7 @@ Progress = Callable[[str, int, int], None]
 """Called with what is being done, the frames that are done, and all there are (0: not known)."""
 
 LARGEST_WINDOW = 240
-METHOD = 1
+METHOD = 2
 """Counted up when a clip is filled otherwise: what an older version left is not taken up."""
 
 
@@ -123,7 +123,7 @@ def video(
     identity = {
         "clip": _stamp(path),
         "mask": None if mask is None else _stamp(mask),
-        "box": box,
+        "box": None if box is None else box.corners,
         "option": [invert, grow, fit, lossless, window, target.name],
         "weights": [inpainter.weights.name, _stamp(inpainter.weights.path)],
         "version": [__version__, METHOD, PIPELINE],
@@ -210,9 +210,10 @@ def _boxes(folder: Folder, clip: Clip, box: Box, tell: Progress) -> list[Box | N
     kept = folder.read("boxes")
     if kept is None:
         seen = _counter(tell, "following the box", clip.guess)
-        kept = track(clip.frames(), clip.coding, box, seen)
+        found = track(clip.frames(), clip.coding, box, seen)
+        kept = [None if one is None else one.corners for one in found]
         folder.write("boxes", kept)
-    return [None if one is None else Box(*one) for one in kept]
+    return [None if one is None else Box.of(one) for one in kept]
 
 
 def _survey(folder: Folder, clip: Clip, holes: Holes, tell: Progress) -> tuple[Survey, list[str]]:

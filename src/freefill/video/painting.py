@@ -29,8 +29,13 @@ def paint(planes: list[Plane], cells: Mask, coding: Coding, inpainter: Inpainter
     filled = inpainter.fill_hole(read_picture(samples), hole)
     box = bounds(cells)
     assert box is not None
-    pixels = Box(*(side * CELL for side in box))
-    inside = Box(pixels.top, pixels.left, min(pixels.bottom, height), min(pixels.right, width))
+    pixels = Box.of([side * CELL for side in box.corners])
+    inside = Box(
+        left=pixels.left,
+        top=pixels.top,
+        right=min(pixels.right, width),
+        bottom=min(pixels.bottom, height),
+    )
     # Cells at the border of an odd size reach beyond it.
     beyond = [(0, most - own) for most, own in zip(pixels.size, inside.size, strict=True)]
     colours = np.pad(filled.rgb(inside), [*beyond, (0, 0)], "edge")

@@ -122,7 +122,7 @@ class Folder:
         try:
             with np.load(self.path / f"{name}.npz", allow_pickle=False) as held:
                 planes = [held[f"plane{i}"] for i in range(len(held.files) - 4)]
-                box = Box(*held["box"].tolist())
+                box = Box.of(held["box"].tolist())
                 return Patch(box, held["cells"], held["made"], held["carried"], planes)
         except (FileNotFoundError, OSError, ValueError, KeyError, zipfile.BadZipFile):
             return None
@@ -131,7 +131,7 @@ class Folder:
         """Keep a patch."""
         partial = self.path / f".{name}.{os.getpid()}.partial"
         arrays: dict[str, Any] = {f"plane{i}": plane for i, plane in enumerate(patch.planes)}
-        arrays["box"] = np.array(patch.box)
+        arrays["box"] = np.array(patch.box.corners)
         arrays |= {"cells": patch.cells, "made": patch.made, "carried": patch.carried}
         with partial.open("wb") as file:
             np.savez_compressed(file, **arrays)

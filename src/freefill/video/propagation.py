@@ -128,10 +128,10 @@ class _Filling:
         assert tight is not None
         rows, columns = self.entry.hole.shape
         self.box = Box(
-            max(tight.top - RING, 0),
-            max(tight.left - RING, 0),
-            min(tight.bottom + RING, rows),
-            min(tight.right + RING, columns),
+            left=max(tight.left - RING, 0),
+            top=max(tight.top - RING, 0),
+            right=min(tight.right + RING, columns),
+            bottom=min(tight.bottom + RING, rows),
         )
         self.hole = self.entry.hole[self.box.window]
 

@@ -202,5 +202,7 @@ class _Tracker:
 def _inside(corners: list[float], height: int, width: int) -> Box | None:
     left, top = (int(np.floor(side)) for side in corners[:2])
     right, bottom = (int(np.ceil(side)) for side in corners[2:])
-    box = Box(max(top, 0), max(left, 0), min(bottom, height), min(right, width))
+    box = Box(
+        left=max(left, 0), top=max(top, 0), right=min(right, width), bottom=min(bottom, height)
+    )
     return box if min(box.size) > 0 else None

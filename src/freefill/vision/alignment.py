@@ -126,7 +126,9 @@ def _features(
     rows = []
     for top in range(0, height, factor):
         # Row by row: the colours of a large photo in floats are many times its file.
-        bright = (picture.rgb(Box(top, 0, min(top + factor, height), width)) @ LUMA).mean(0)
+        bright = (
+            picture.rgb(Box(left=0, top=top, right=width, bottom=min(top + factor, height))) @ LUMA
+        ).mean(0)
         starts = np.arange(0, width, factor)
         rows.append(np.add.reduceat(bright, starts) / np.diff(np.append(starts, width)))
     grey = np.rint(np.array(rows) * 255).astype(np.uint8)

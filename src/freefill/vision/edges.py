@@ -132,7 +132,7 @@ def shrunk(picture: Picture) -> tuple[NDArray[np.float32], int]:
     """
     height, width = picture.size
     factor = -(-max(height, width) // LARGEST)
-    return picture.shrunk(Box(0, 0, height, width), factor), factor
+    return picture.shrunk(Box.whole((height, width)), factor), factor
 
 
 def blurred(planes: Plane, spacing: int) -> Plane:

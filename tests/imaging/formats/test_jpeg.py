@@ -45,7 +45,7 @@ def refilled(source: bytes, hole: Mask, colours: NDArray[np.float32] | None = No
     assert picture.size == hole.shape
     if colours is None:
         colours = np.random.default_rng(3).random((*hole.shape, 3), np.float32)
-    return picture.filled([(Box(0, 0, *hole.shape), hole, colours)], False)
+    return picture.filled([(Box.whole(hole.shape), hole, colours)], False)
 
 
 def coefficients(content: bytes, folder: Path) -> list[NDArray[np.int16]]:
@@ -189,7 +189,7 @@ def test_filling_twice_touches_both_holes(photo: Photo, tmp_path: Path) -> None:
     holes[0, 10:20, 10:20] = holes[1, 70:80, 90:100] = True
     picture = refilled(source, holes[0])
     colours = np.zeros((*photo.shape[:2], 3), np.float32)
-    picture = picture.filled([(Box(0, 0, *photo.shape[:2]), holes[1], colours)], False)
+    picture = picture.filled([(Box.whole(photo.shape[:2]), holes[1], colours)], False)
     content, _ = encode(picture, "JPEG")
     check_untouched(source, content, holes.any(0), tmp_path)
     assert np.asarray(opened(content))[73:77, 93:97].mean() < 40

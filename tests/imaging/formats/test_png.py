@@ -97,7 +97,7 @@ def refilled(picture: Picture) -> tuple[Picture, NDArray[np.bool_]]:
     hole = np.zeros((height, width), bool)
     hole[height // 3 : height // 2, width // 3 : width // 2] = True
     colours = np.random.default_rng(5).random((height, width, 3), np.float32)
-    return picture.filled([(Box(0, 0, height, width), hole, colours)], False), hole
+    return picture.filled([(Box.whole((height, width)), hole, colours)], False), hole
 
 
 samples_of_any_kind = st.builds(

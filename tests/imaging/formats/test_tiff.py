@@ -56,7 +56,7 @@ def refilled(picture: Picture) -> tuple[Picture, NDArray[np.bool_]]:
     hole = np.zeros(picture.size, bool)
     hole[20:31, 10:27] = True
     colours = np.random.default_rng(5).random((*picture.size, 3), np.float32)
-    return picture.filled([(Box(0, 0, *picture.size), hole, colours)], False), hole
+    return picture.filled([(Box.whole(picture.size), hole, colours)], False), hole
 
 
 LAYOUTS: list[dict[str, Any]] = [
@@ -395,7 +395,7 @@ def test_ink_keeps_its_bits(dtype: type) -> None:
     assert after.dtype == dtype
     np.testing.assert_array_equal(after[~hole], before[~hole])
     # The colours that the network sees are those of the same ink at 8 bits.
-    whole = Box(0, 0, *picture.size)
+    whole = Box.whole(picture.size)
     peak = np.iinfo(dtype).max
     ink = 1 - before / peak
     seen = picture.rgb(whole)[~hole]

@@ -77,7 +77,7 @@ def test_each_kind_is_found_where_it_is(
 
 def test_a_box_leaves_everything_outside_it(examples: Path) -> None:
     photo, true = drawn_on(examples, "text")
-    box = Box(50, 280, 110, 600)
+    box = Box(left=280, top=50, right=600, bottom=110)
     hole, kinds = find(read_picture(photo), "text", box)
     assert "text" in kinds
     assert (hole & true).sum() / true.sum() > 0.9
@@ -94,7 +94,7 @@ def test_a_large_photo_is_looked_at_smaller_and_its_mask_is_as_large_as_it(examp
     photo, true = drawn_on(examples, "stamp")
     large = photo.repeat(2, 0).repeat(2, 1)[:-1, :-1]
     picture = read_picture(large)
-    rgb, factor = looked_at(picture, Box(0, 0, *picture.size))
+    rgb, factor = looked_at(picture, Box.whole(picture.size))
     assert (factor, rgb.shape) == (2, (400, 600, 3))
     np.testing.assert_allclose(rgb[:399, :599] * 255, photo[:399, :599], atol=0.01)
     hole, _ = find(picture, "stamp")
@@ -106,9 +106,9 @@ def test_a_large_photo_is_looked_at_smaller_and_its_mask_is_as_large_as_it(examp
 def test_impossible_boxes_and_kinds_are_refused(examples: Path) -> None:
     picture = read_picture(examples / "fruit.jpg")
     with pytest.raises(MaskError, match=r"10,20,300,60 .* not within .* 256x256"):
-        find(picture, "text", Box(20, 10, 60, 300))
+        find(picture, "text", Box(left=10, top=20, right=300, bottom=60))
     with pytest.raises(MaskError, match=r"16x100 pixels are too few .* 32x32"):
-        find(picture, "text", Box(0, 0, 100, 16))
+        find(picture, "text", Box.whole((100, 16)))
     with pytest.raises(MaskError, match="must be one of auto, stamp"):
         find(picture, "logo")  # type: ignore[arg-type]
     for text in ("1,2,3", "a,b,c,d", ""):

@@ -51,6 +51,7 @@ def find(picture: Picture, kind: Kind = "auto", box: Box | None = None) -> tuple
         MaskError: If there is no such kind, or the box is not within the picture or too small.
 
     Examples:
+        >>> from freefill.imaging.io import read_picture
         >>> photo = np.full((128, 128, 3), 90, np.uint8)
         >>> photo[10:100, 60] = 230
         >>> hole, kinds = find(read_picture(photo), "scratches")
@@ -60,7 +61,7 @@ def find(picture: Picture, kind: Kind = "auto", box: Box | None = None) -> tuple
     if kind not in KINDS:
         raise MaskError(f"kind is {kind!r}; it must be one of {', '.join(KINDS)}")
     height, width = picture.size
-    box = checked(Box(0, 0, height, width) if box is None else box, height, width)
+    box = checked(Box.whole((height, width)) if box is None else box, height, width)
     # What is in a box is seen with its surroundings: how large letters are is judged by them.
     view = _widened(box, height, width)
     rgb, factor = looked_at(picture, view)
@@ -88,7 +89,7 @@ def _widened(box: Box, height: int, width: int) -> Box:
         start = min(max((first + last - side) // 2, 0), length - side)
         ends.append((start, start + side))
     (top, bottom), (left, right) = ends
-    return Box(top, left, bottom, right)
+    return Box(left=left, top=top, right=right, bottom=bottom)
 
 
 def _inside(box: Box, view: Box, factor: int, size: tuple[int, ...]) -> Mask:

@@ -82,17 +82,17 @@ def find(
         return _in_box(picture, prompt.box, prompt, prior)
     if prompt.is_subject:
         inset = round(0.04 * min(height, width))
-        box = Box(inset, inset, height - inset, width - inset)
+        box = Box(left=inset, top=inset, right=width - inset, bottom=height - inset)
         return _in_box(picture, box, prompt, prior)
     columns, rows = ([point[axis] for point in prompt.at] for axis in (0, 1))
     tried = []
     for share in reaches:
         reach = max(round(share * max(height, width)), 6)
         box = Box(
-            max(min(rows) - reach, 0),
-            max(min(columns) - reach, 0),
-            min(max(rows) + reach + 1, height),
-            min(max(columns) + reach + 1, width),
+            left=max(min(columns) - reach, 0),
+            top=max(min(rows) - reach, 0),
+            right=min(max(columns) + reach + 1, width),
+            bottom=min(max(rows) + reach + 1, height),
         )
         tried.append(_in_box(picture, box, prompt, prior))
     best = max(tried, key=lambda found: found.score)

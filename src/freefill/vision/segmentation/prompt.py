@@ -65,7 +65,7 @@ def prompt(
         >>> prompt((100, 200), at=[(150, 20)]).at
         ((150, 20),)
         >>> prompt((100, 200), box=(150, 20, 300, 60)).box
-        Box(top=20, left=150, bottom=60, right=200)
+        Box(left=150, top=20, right=200, bottom=60)
     """
     height, width = size
     if min(size) < LEAST:
@@ -116,7 +116,9 @@ def _box(size: tuple[int, int], box: Sequence[int]) -> Box:
             f"the box {told} is empty: it is left,top,right,bottom with right above left and "
             "bottom above top"
         )
-    found = Box(max(top, 0), max(left, 0), min(bottom, height), min(right, width))
+    found = Box(
+        left=max(left, 0), top=max(top, 0), right=min(right, width), bottom=min(bottom, height)
+    )
     if min(found.size) < SMALLEST:
         rows, columns = (max(side, 0) for side in found.size)
         raise MaskError(

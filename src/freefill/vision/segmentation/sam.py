@@ -48,7 +48,7 @@ def find(picture: Picture, prompt: Prompt) -> Found:
     """
     decoder = networks.session("sam2_decoder")
     height, width = picture.size
-    whole = Box(0, 0, height, width)
+    whole = Box.whole((height, width))
     places = [(point, OBJECT) for point in prompt.at] + [(point, BESIDE) for point in prompt.avoid]
     if prompt.box is not None:
         box = prompt.box

@@ -54,7 +54,7 @@ def size_for(box: Box, longest: int) -> tuple[int, int]:
         Height and width, at least 1.
 
     Examples:
-        >>> size_for(Box(0, 0, 1000, 500), 100), size_for(Box(0, 0, 30, 20), 100)
+        >>> size_for(Box.whole((1000, 500)), 100), size_for(Box.whole((30, 20)), 100)
         ((100, 50), (30, 20))
     """
     share = min(1.0, longest / max(box.size))
@@ -74,13 +74,13 @@ def around(box: Box, margin: float, size: tuple[int, int], least: int = 0) -> Bo
         The wider box.
 
     Examples:
-        >>> around(Box(10, 10, 20, 30), 0.5, (100, 35))
-        Box(top=0, left=0, bottom=30, right=35)
+        >>> around(Box(left=10, top=10, right=30, bottom=20), 0.5, (100, 35))
+        Box(left=0, top=0, right=35, bottom=30)
     """
     more = max(round(max(box.size) * margin), least)
     return Box(
-        max(box.top - more, 0),
-        max(box.left - more, 0),
-        min(box.bottom + more, size[0]),
-        min(box.right + more, size[1]),
+        left=max(box.left - more, 0),
+        top=max(box.top - more, 0),
+        right=min(box.right + more, size[1]),
+        bottom=min(box.bottom + more, size[0]),
     )
