@@ -22,6 +22,7 @@ from freefill import Inpainter
 from freefill.imaging.io import read_picture, restore
 from freefill.lab.data.photos import list_photos
 from freefill.lab.evaluation.metrics.lpips import lpips
+from freefill.pipeline.request import FillRequest
 from measured import measured_with
 
 Pixels = np.ndarray
@@ -101,7 +102,7 @@ def without_blocks(inpainter: Inpainter, photo: Pixels, quality: int) -> tuple[P
 
 def filled(inpainter: Inpainter, photo: Pixels, hole: Pixels) -> Pixels:
     """Fill a hole."""
-    return np.asarray(restore(inpainter.fill_hole(read_picture(photo), hole)))
+    return np.asarray(restore(inpainter.run(FillRequest(read_picture(photo), hole)).picture))
 
 
 def largest_within(photo: Pixels, file_format: str, size: int) -> tuple[Pixels, int]:

@@ -75,7 +75,7 @@ def methods() -> dict[str, Fill]:
     inpainter = Inpainter()
 
     def with_detail(photo: np.ndarray, hole: np.ndarray) -> np.ndarray:
-        return np.asarray(inpainter(image=photo, mask_image=hole))
+        return np.asarray(inpainter(image=photo, mask=hole))
 
     def without(photo: np.ndarray, hole: np.ndarray) -> np.ndarray:
         choose = detail_transfer.choose

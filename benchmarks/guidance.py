@@ -40,6 +40,7 @@ from freefill.lab.export.export import load_network
 from freefill.lab.gates.gates import correlations, look
 from freefill.pipeline.guidance import Guidance
 from freefill.pipeline.inpainter import Inpainter
+from freefill.pipeline.request import FillRequest
 from freefill.types import Mask
 from freefill.vision.edges import edges
 from measured import measured_with
@@ -113,7 +114,9 @@ def measure(
     rows: list[dict[str, float | str]] = []
     plain = np.empty(0)
     for condition, guidance in given(pixels, hole, other, rng).items():
-        filled = inpainter.fill_hole(read_picture(pixels), hole, guidance=guidance).samples
+        filled = inpainter.run(
+            FillRequest(read_picture(pixels), hole, guidance=guidance)
+        ).picture.samples
         row: dict[str, float | str] = {"condition": condition, "lpips": lpips(filled, pixels)}
         found = zero_crossings(filled)
         if guidance is None:

@@ -18,6 +18,7 @@ from freefill.imaging.contact_sheet import HOLE, row, sheet
 from freefill.imaging.io import read_picture
 from freefill.pipeline.guidance import Guidance
 from freefill.pipeline.inpainter import Inpainter
+from freefill.pipeline.request import FillRequest
 from freefill.types import Mask, Pixels
 from freefill.vision.edges import edges
 
@@ -89,7 +90,7 @@ def main() -> None:
 
     def filled(pixels: Pixels, lines: Mask | None) -> Image.Image:
         guidance = None if lines is None else Guidance(lines & hole)
-        picture = inpainter.fill_hole(read_picture(pixels), hole, guidance=guidance)
+        picture = inpainter.run(FillRequest(read_picture(pixels), hole, guidance=guidance)).picture
         return small(picture.samples)
 
     panels = []

@@ -38,14 +38,14 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.once:
         image, hole = scene(arguments.once)
-        Inpainter()(image=image, mask_image=hole)
+        Inpainter()(image=image, mask=hole)
         print(peak_memory())
         return
     inpainter = Inpainter()
     migan = rivals.migan(third_party.fetch("migan", lambda _: None))
 
     def ours(image: np.ndarray, hole: np.ndarray) -> None:
-        inpainter(image=image, mask_image=hole)
+        inpainter(image=image, mask=hole)
 
     large, small = scene(4000), (photo(512, 512), free_form(512, 512, np.random.default_rng(0)))
     pairs = [(timed(ours, *large), timed(migan, *small)) for _ in range(arguments.rounds + 1)][1:]

@@ -32,6 +32,7 @@ from freefill.imaging.io import read_picture
 from freefill.imaging.picture import Picture
 from freefill.lab.evaluation.metrics.lpips import lpips
 from freefill.masks.morphology import grow
+from freefill.pipeline.request import FillRequest
 from freefill.vision.segmentation.choosing import available, segment
 from freefill.vision.segmentation.prompt import prompt
 from freefill.weights import third_party
@@ -92,7 +93,7 @@ def main() -> None:
             scene = compose(path, number, shade)
             for name, (mask, hole) in holes(scene, number, shade, names).items():
                 picture = read_picture(scene.seen)
-                filled = inpainter.fill_hole(picture, hole).samples
+                filled = inpainter.run(FillRequest(picture, hole)).picture.samples
                 results[name] = filled
                 measures = found[name]
                 measures["iou"].append((mask & scene.object_).sum() / (mask | scene.object_).sum())

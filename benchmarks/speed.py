@@ -68,7 +68,7 @@ def main() -> None:
     migan = rivals.migan(third_party.fetch("migan", lambda _: None))
 
     def ours(image: np.ndarray, hole: np.ndarray) -> None:
-        inpainter(image=image, mask_image=hole)
+        inpainter(image=image, mask=hole)
 
     ours_times, migan_times = [], []
     for number in range(rounds + 1):

@@ -52,7 +52,7 @@ def main() -> None:
             refused += 1
             print(f"photo {number}: {error}")
             continue
-        place = str(result.found["first at"]).strip("()").split(",")
+        place = str(result.info["first at"]).strip("()").split(",")
         left, top = (int(value) for value in place)
         plain, shown, border = overlaid(first, second, result.image.shape, (left, top))
         # The frame of the result in the photo's pixels, and what of it the photo has.
@@ -70,7 +70,7 @@ def main() -> None:
             found["LPIPS, what a view shows"][name].append(lpips(picture, wanted, known))
             found["difference, what a view shows"][name].append(apart(picture, wanted, known))
             found["gradient where both meet"][name].append(seam(picture, wanted, edge))
-        kept.append(result.hole.mean())
+        kept.append(result.mask.mean())
         if len(rows) < 6:
             shown_all = [*results.values(), wanted]
             canvas = [np.asarray(Image.fromarray(p).resize((400, 300))) for p in shown_all]

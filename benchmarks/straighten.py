@@ -86,7 +86,7 @@ def straightened(
 ) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     """Turn a photo back in each way; give the results and how much of the photo each keeps."""
     result = straighten(tilted, angle=angle, inpainter=inpainter)
-    kept = float(result.found["kept"])
+    kept = float(result.info["kept"])
     height, width = tilted.shape[:2]
     # The edge goes on as far as a corner reaches.
     far = max(height, width) // 2
@@ -109,7 +109,7 @@ def straightened(
 def estimated(photo: np.ndarray, inpainter: Inpainter) -> float | None:
     """Give the angle that is found, or None where there is no evidence."""
     try:
-        return float(straighten(photo, inpainter=inpainter).found["angle"])
+        return float(straighten(photo, inpainter=inpainter).info["angle"])
     except ImageError:
         return None
 

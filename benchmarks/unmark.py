@@ -28,6 +28,7 @@ from freefill.lab.data.photos import list_photos
 from freefill.lab.evaluation.metrics.lpips import lpips
 from freefill.lab.evaluation.rivals import telea
 from freefill.masks.morphology import grow
+from freefill.pipeline.request import FillRequest
 from freefill.tasks.unmark_stack import unmark_stack
 from freefill.vision.overlays.finding import find
 from measured import measured_with
@@ -118,7 +119,7 @@ def one(
 
 def filled(inpainter: Inpainter, photo: Pixels, hole: Pixels) -> Pixels:
     """Fill as unmark does."""
-    return np.asarray(restore(inpainter.fill_hole(read_picture(photo), hole)))
+    return np.asarray(restore(inpainter.run(FillRequest(read_picture(photo), hole)).picture))
 
 
 def quality(picture: Pixels, truth: Pixels) -> list[float]:
@@ -164,7 +165,7 @@ def stacked(inpainter: Inpainter, photos: list[Pixels], opacity: float) -> str:
         results = unmark_stack(damaged, inpainter=inpainter)
     except MaskError:
         return f"| {opacity:.0%} | {len(photos)} | nothing found | | | | | |"
-    hole = results[0].hole
+    hole = results[0].mask
     ways = (
         damaged,
         [telea(picture, hole) for picture in damaged],

@@ -20,6 +20,7 @@ from freefill import Inpainter
 from freefill.imaging.io import read_picture, restore
 from freefill.lab.data.photos import list_photos
 from freefill.lab.evaluation.metrics.lpips import lpips
+from freefill.pipeline.request import FillRequest
 from measured import measured_with
 
 Pixels = np.ndarray
@@ -78,7 +79,7 @@ def enlarged(inpainter: Inpainter, small: Pixels) -> dict[str, Pixels]:
     canvas[::2, ::2] = small
     hole = np.ones(canvas.shape[:2], bool)
     hole[::2, ::2] = False
-    network = np.asarray(restore(inpainter.fill_hole(read_picture(canvas), hole)))
+    network = np.asarray(restore(inpainter.run(FillRequest(read_picture(canvas), hole)).picture))
     padded = Image.fromarray(np.pad(small, ((EDGE, EDGE), (EDGE, EDGE), (0, 0)), "edge"))
     # A quarter of a pixel to the right and down: so that kept pixels are centres of pixels.
     first = EDGE + 0.25

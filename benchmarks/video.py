@@ -152,7 +152,7 @@ def fill(
             lossless=True,
         )
         given, truth = (decoded(folder / f"{name}.mkv") for name in ("clip", "truth"))
-        each = [inpainter(image=f, mask_image=h) for f, h in zip(given, scene.holes, strict=True)]
+        each = [inpainter(image=f, mask=h) for f, h in zip(given, scene.holes, strict=True)]
         results = dict(zip(NAMES, (each, decoded(folder / "out.mkv")), strict=True))
         return results, truth, filled.made
 

@@ -86,7 +86,7 @@ def show(
     holes = [cv2.dilate(h.astype(np.uint8), np.ones((9, 9))) > 0 for _, h in drawn]
     # Every frame of it would take a minute; a stretch in the middle tells as much.
     part = range(50, 75)
-    each = {i: inpainter(image=given[i], mask_image=holes[i]) for i in {*part, *SHOWN}}
+    each = {i: inpainter(image=given[i], mask=holes[i]) for i in {*part, *SHOWN}}
     ours = warping({i: result[i] for i in part}, holes, cameras)
     theirs = warping({i: each[i] for i in part}, holes, cameras)
     print(f"{name}: flicker {ours:.3f} against {theirs:.3f} frame by frame: {ours / theirs:.3f}")

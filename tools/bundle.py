@@ -21,7 +21,7 @@ from bundling.exchange import exchange
 from freefill.errors import ConfigError, FreefillError, WeightsError
 from freefill.lab.evaluation import protocol
 from freefill.lab.export.export import export
-from freefill.pipeline.inpainter import PIPELINE, Inpainter
+from freefill.pipeline.inpainter import PIPELINE_VERSION, Inpainter
 from freefill.weights import third_party
 from freefill.weights.registry import Weights
 from scoring.progress import Progress
@@ -121,8 +121,9 @@ def _again(args: argparse.Namespace, root: Path, command: str) -> int:
     kept = _kept(golden.folder(root / GOLDEN, weights))
     if kept and (lines := golden.differences(kept, {k: v for k, v in fills.items() if k in kept})):
         raise ConfigError(
-            f"{weights.short} fills otherwise than before, and PIPELINE is still {PIPELINE} "
-            f"({lines[0]}): raise it in src/freefill/pipeline/inpainter.py if that is meant"
+            f"{weights.short} fills otherwise than before, and PIPELINE_VERSION is still "
+            f"{PIPELINE_VERSION} ({lines[0]}): raise it in "
+            "src/freefill/pipeline/inpainter.py if that is meant"
         )
     # As they are where they still hold: another processor's roundings are no news.
     fills |= {name: content for name, content in kept.items() if name in fills}

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from freefill.errors import FreefillError, FreefillWarning
-    from freefill.pipeline.inpainter import Inpainter, fill
+    from freefill.pipeline.fill import fill, fill_file
+    from freefill.pipeline.inpainter import Inpainter
     from freefill.weights.registry import list_weights
 
 __version__ = "0.1.0"
@@ -25,11 +26,20 @@ _PLACES = {
     "FreefillError": "freefill.errors",
     "FreefillWarning": "freefill.errors",
     "Inpainter": "freefill.pipeline.inpainter",
-    "fill": "freefill.pipeline.inpainter",
+    "fill": "freefill.pipeline.fill",
+    "fill_file": "freefill.pipeline.fill",
     "list_weights": "freefill.weights.registry",
 }
 
-__all__ = ["FreefillError", "FreefillWarning", "Inpainter", "__version__", "fill", "list_weights"]
+__all__ = [
+    "FreefillError",
+    "FreefillWarning",
+    "Inpainter",
+    "__version__",
+    "fill",
+    "fill_file",
+    "list_weights",
+]
 
 
 def __getattr__(name: str) -> Any:

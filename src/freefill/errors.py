@@ -2,9 +2,40 @@
 
 Each message says what was wrong, with numbers, and what to do. The command line prints it on one
 line and exits with 2; anything else that is raised is a bug and keeps its traceback.
+
+Messages speak of the library's arguments, in backticks: "pass `fit="resize"`". Front ends spell
+them as their own options, by :func:`spell`: ``--fit resize``, a field ``fit=resize``.
 """
 
 from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+_ARGUMENT = re.compile(r"`([a-z][a-z0-9_.]*)(?:=([^`]*))?`")
+
+
+def spell(message: str, option: Callable[[str, str | None], str]) -> str:
+    """Spell the arguments that a message speaks of in another way.
+
+    Args:
+        message: Of an error or a notice.
+        option: Takes an argument's name and the value that is to be given, without quotes, or
+            ``None``; gives how it is called.
+
+    Returns:
+        The message.
+
+    Examples:
+        >>> spell("a.png exists: `overwrite=True` replaces it", lambda name, value: f"--{name}")
+        'a.png exists: --overwrite replaces it'
+    """
+
+    def replaced(found: re.Match[str]) -> str:
+        value = found[2]
+        return option(found[1], None if value is None else value.strip("\"'"))
+
+    return _ARGUMENT.sub(replaced, message)
 
 
 class FreefillWarning(UserWarning):

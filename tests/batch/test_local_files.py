@@ -15,10 +15,11 @@ from PIL import Image
 from freefill.batch import local_files
 from freefill.batch.fill_photo import Options
 from freefill.batch.local_files import Job, collect
-from freefill.batch.mask_pairing import ALPHA
 from freefill.errors import ImageError, MaskError
-from freefill.imaging.picture import Picture
+from freefill.imaging.io import read_picture
+from freefill.masks.convert import ALPHA
 from freefill.pipeline.inpainter import Inpainter
+from freefill.pipeline.request import FillRequest, Result
 from freefill.types import Mask
 
 Photo = NDArray[np.uint8]
@@ -162,7 +163,7 @@ def job(tmp_path: Path, photo: Photo, hole: Mask) -> Job:
 def test_a_job_writes_the_fill(inpainter: Inpainter, job: Job, photo: Photo, hole: Mask) -> None:
     outcome = local_files.run(inpainter, job, Options())
     np.testing.assert_array_equal(
-        np.asarray(Image.open(job.out)), inpainter(image=photo, mask_image=hole)
+        np.asarray(Image.open(job.out)), inpainter(image=photo, mask=hole)
     )
     assert outcome.state == "filled"
     assert (outcome.width, outcome.height) == (photo.shape[1], photo.shape[0])
@@ -173,7 +174,7 @@ def test_a_job_writes_the_fill(inpainter: Inpainter, job: Job, photo: Photo, hol
 def test_options_reach_the_fill(inpainter: Inpainter, job: Job, photo: Photo, hole: Mask) -> None:
     Image.fromarray(~hole[::2, ::2]).save(job.out.with_name("a_mask.png"))
     local_files.run(inpainter, job, Options(invert=True, grow=4, fit="resize"))
-    expected = inpainter(image=photo, mask_image=~hole[::2, ::2], invert=True, grow=4, fit="resize")
+    expected = inpainter(image=photo, mask=~hole[::2, ::2], invert=True, grow=4, fit="resize")
     np.testing.assert_array_equal(np.asarray(Image.open(job.out)), expected)
 
 
@@ -182,7 +183,7 @@ def test_alpha_as_mask(inpainter: Inpainter, tmp_path: Path, photo: Photo, hole:
     Image.fromarray(image).save(tmp_path / "a.png")
     local_files.run(inpainter, Job(tmp_path / "a.png", Path(ALPHA), tmp_path / "b.png"), Options())
     after = np.asarray(Image.open(tmp_path / "b.png"))
-    np.testing.assert_array_equal(after, inpainter(image=image, mask_image="alpha"))
+    np.testing.assert_array_equal(after, inpainter(image=image, mask="alpha"))
     assert after[..., 3].min() == 255
 
 
@@ -190,7 +191,7 @@ def test_a_result_that_exists_is_left_alone_unless_told(inpainter: Inpainter, jo
     job.out.write_bytes(b"an earlier result")
     outcome = local_files.run(inpainter, job, Options())
     assert outcome.state == "skipped"
-    assert any("--overwrite" in line for line in outcome.notices)
+    assert any("overwrite=True" in line for line in outcome.notices)
     assert job.out.read_bytes() == b"an earlier result"
     assert local_files.run(inpainter, job, Options(overwrite=True)).state == "filled"
     assert Image.open(job.out).format == "PNG"
@@ -240,7 +241,7 @@ class Watched:
         self.expected = expected
         self.now = self.most = self.all = 0
 
-    def fill_hole(self, picture: Picture, hole: Mask, **_: object) -> Picture:
+    def run(self, request: FillRequest) -> Result:
         with self.changed:
             self.now += 1
             self.all += 1
@@ -250,7 +251,8 @@ class Watched:
         time.sleep(0.03)  # time for one too many to come in
         with self.changed:
             self.now -= 1
-        return picture
+        picture = read_picture(cast(Path, request.image))
+        return Result(picture, np.ones(picture.size, bool))
 
 
 @pytest.fixture

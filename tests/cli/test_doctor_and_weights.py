@@ -46,8 +46,8 @@ class Broken:
     class engine:  # noqa: N801 the name of the attribute that is stood in for
         name = "broken"
 
-    def __call__(self, *, image: Any, mask_image: Any) -> Any:
-        return type(self).answer(np.array(image), mask_image)
+    def __call__(self, *, image: Any, mask: Any) -> Any:
+        return type(self).answer(np.array(image), mask)
 
 
 @pytest.mark.parametrize(

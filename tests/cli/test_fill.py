@@ -64,7 +64,7 @@ def test_one_photo(cli: Run, place: Path, photo: Photo, hole: Mask, inpainter: I
     assert "filled.png" in ran.stdout
     assert f"{photo.shape[1]}x{photo.shape[0]}" in ran.stdout
     assert f"{hole.mean():.1%}" in ran.stdout
-    expected = inpainter(image=photo, mask_image=hole)
+    expected = inpainter(image=photo, mask=hole)
     # The command uses every core, which sums in another order.
     np.testing.assert_allclose(pixels(place / "filled.png").astype(int), expected, atol=1)
     np.testing.assert_array_equal(pixels(place / "filled.png")[~hole], photo[~hole])

@@ -44,7 +44,7 @@ def test_a_sketch_and_a_dab_guide_a_fill(cli: Run, place: Path, inpainter: Inpai
     assert (ran.returncode, ran.stderr) == (0, "")
     expected = inpainter(
         image=pixels(place / "photo.jpg"),
-        mask_image=place / "mask.png",
+        mask=place / "mask.png",
         sketch=place / "line.png",
         colour=place / "dab.png",
     )

@@ -18,6 +18,7 @@ import pytest
 
 from freefill.imaging.io import encode, read_picture
 from freefill.pipeline.inpainter import Inpainter
+from freefill.pipeline.request import FillRequest
 
 Run = Any
 
@@ -84,7 +85,7 @@ def test_stopping_loses_nothing_that_had_begun(
     assert "stopped" in told
     assert "Traceback" not in told
     assert [answer.status_code for answer in answers] == [200] * 6
-    filled, _ = inpainter.fill(read_picture(files["image"][1]), files["mask"][1])
+    filled = inpainter.run(FillRequest(read_picture(files["image"][1]), files["mask"][1])).picture
     assert {answer.content for answer in answers} == {encode(filled, "JPEG")[0]}
 
 

@@ -16,6 +16,7 @@ from playwright.sync_api import expect
 
 from freefill.imaging.io import encode, read_picture
 from freefill.pipeline.inpainter import Inpainter
+from freefill.pipeline.request import FillRequest
 
 STROKE = ((150.0, 100.0), (260.0, 160.0), (330.0, 120.0))
 
@@ -76,7 +77,7 @@ def test_a_fill_changes_only_what_is_marked_and_is_what_the_library_gives(
     studio.fill()
     after = _photo_part(studio, studio.seen())
     assert (after[~mask] == before[~mask]).all()
-    filled = inpainter.fill_hole(read_picture(_photo(examples)), mask).samples
+    filled = inpainter.run(FillRequest(read_picture(_photo(examples)), mask)).picture.samples
     assert (after[mask][:, :3] == filled[mask]).all()
     # The result is looked at without the mask over it.
     assert not studio.over().any()
@@ -151,7 +152,7 @@ def test_a_second_fill_starts_from_the_original_with_both_marks(
     studio.button("Fill").click()
     expect(studio.button("Fill")).to_be_disabled()
     shown = _photo_part(studio, studio.seen())
-    expected = inpainter.fill_hole(read_picture(_photo(examples)), mask).samples
+    expected = inpainter.run(FillRequest(read_picture(_photo(examples)), mask)).picture.samples
     assert (shown[mask][:, :3] == expected[mask]).all()
 
 
@@ -285,7 +286,7 @@ def test_a_saved_jpeg_keeps_its_format_metadata_size_and_other_pixels(
     studio.fill()
     name, content = studio.saved()
     assert name == "holiday_filled.jpg"
-    expected, _ = encode(inpainter.fill_hole(read_picture(photo), mask), "JPEG")
+    expected, _ = encode(inpainter.run(FillRequest(read_picture(photo), mask)).picture, "JPEG")
     assert content == expected
     assert abs(len(content) - photo.stat().st_size) < 0.05 * photo.stat().st_size
     with Image.open(photo) as before, Image.open(io.BytesIO(content)) as after:

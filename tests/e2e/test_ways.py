@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, BrowserContext, expect
 
 from freefill.imaging.io import encode, read_picture
 from freefill.pipeline.inpainter import Inpainter
+from freefill.pipeline.request import FillRequest
 
 PHONE: dict[str, Any] = {
     "viewport": {"width": 390, "height": 844},
@@ -170,7 +171,9 @@ def test_two_tabs_at_once(context: BrowserContext, server: Server, examples: Pat
     for tab, name in zip(tabs, ("coffee.jpg", "bricks.jpg"), strict=True):
         tab.filled()
         mask = tab.exported()
-        expected, _ = encode(inpainter.fill_hole(read_picture(examples / name), mask), "JPEG")
+        expected, _ = encode(
+            inpainter.run(FillRequest(read_picture(examples / name), mask)).picture, "JPEG"
+        )
         assert tab.saved()[1] == expected
 
 

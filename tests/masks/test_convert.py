@@ -14,7 +14,7 @@ from PIL import Image
 from freefill.errors import MaskError
 from freefill.imaging.io import Source, read_picture
 from freefill.imaging.picture import Picture
-from freefill.masks.convert import to_hole
+from freefill.masks.convert import to_mask
 
 HALF16, HALF32, HALF64 = np.float16(0.5), np.float32(0.5), np.float64(0.5)
 
@@ -46,7 +46,7 @@ def test_threshold_of_arrays_is_half(keep: NDArray[Any], fill: NDArray[Any]) -> 
     # Beside a pixel that settles the range, so that 0 and 1 are not taken for a bad uint8 mask.
     mask = np.concatenate([keep, fill, fill], axis=1)
     for shaped in (mask, mask[..., None]):
-        hole, _ = to_hole(shaped, picture_for(shaped))
+        hole, _ = to_mask(shaped, picture_for(shaped))
         assert hole.dtype == bool
         np.testing.assert_array_equal(hole, [[False, True, True]])
 
@@ -83,7 +83,7 @@ def test_threshold_of_pictures_is_half(tmp_path: Path, kind: str) -> None:
         # A mask painted on a transparent layer: all of it is white, and some of it is there.
         "layer": Image.fromarray(np.dstack([np.full_like(colour, 255), grey])),
     }
-    hole, _ = to_hole(sources[kind], picture_for(grey))
+    hole, _ = to_mask(sources[kind], picture_for(grey))
     np.testing.assert_array_equal(hole, [[False, True]])
 
 
@@ -92,7 +92,7 @@ def test_colours_are_taken_by_their_brightness() -> None:
     mask = Image.new("RGB", (len(colours), 1))
     for x, colour in enumerate(colours):
         mask.paste(colour, (x, 0, x + 1, 1))
-    hole, _ = to_hole(mask, read_picture(np.zeros((1, len(colours), 3), np.uint8)))
+    hole, _ = to_mask(mask, read_picture(np.zeros((1, len(colours), 3), np.uint8)))
     # Of the primaries only green is more than half as bright as white.
     np.testing.assert_array_equal(hole, [[False, False, False, True, True, True]])
 
@@ -101,13 +101,13 @@ def test_invert_swaps_fill_and_keep() -> None:
     mask = np.random.default_rng(0).integers(0, 256, (9, 7)).astype(np.uint8)
     picture = picture_for(mask)
     np.testing.assert_array_equal(
-        to_hole(mask, picture, invert=True)[0], ~to_hole(mask, picture)[0]
+        to_mask(mask, picture, invert=True)[0], ~to_mask(mask, picture)[0]
     )
 
 
 def test_the_mask_is_not_changed() -> None:
     mask = np.array([[True, False, False]])
-    hole, _ = to_hole(mask, picture_for(mask), invert=True)
+    hole, _ = to_mask(mask, picture_for(mask), invert=True)
     np.testing.assert_array_equal(hole, [[False, True, True]])
     np.testing.assert_array_equal(mask, [[True, False, False]])
 
@@ -119,15 +119,15 @@ def test_the_mask_is_not_changed() -> None:
 def test_alpha_marks_what_is_less_than_half_opaque(mode: str) -> None:
     image = Image.new(mode, (4, 1))
     image.putalpha(Image.fromarray(np.array([[0, 127, 128, 255]], np.uint8)))
-    hole, _ = to_hole("alpha", read_picture(image))
+    hole, _ = to_mask("alpha", read_picture(image))
     np.testing.assert_array_equal(hole, [[True, True, False, False]])
-    inverted, _ = to_hole("alpha", read_picture(image), invert=True)
+    inverted, _ = to_mask("alpha", read_picture(image), invert=True)
     np.testing.assert_array_equal(inverted, ~hole)
 
 
 def test_alpha_of_a_picture_without_alpha_is_refused() -> None:
     with pytest.raises(MaskError, match=r"alpha.*mode is RGB"):
-        to_hole("alpha", read_picture(np.zeros((4, 4, 3), np.uint8)))
+        to_mask("alpha", read_picture(np.zeros((4, 4, 3), np.uint8)))
 
 
 # --- size ---------------------------------------------------------------------------------------
@@ -137,12 +137,12 @@ def test_another_size_is_refused_with_both_sizes_as_width_by_height() -> None:
     picture = read_picture(np.zeros((40, 60, 3), np.uint8))
     for mask in (np.zeros((30, 20), bool), Image.new("L", (20, 30))):
         with pytest.raises(MaskError, match=r"60x40.*20x30.*resize"):
-            to_hole(mask, picture)
+            to_mask(mask, picture)
 
 
 def test_the_same_area_turned_is_another_size() -> None:
     with pytest.raises(MaskError, match=r"60x40.*40x60"):
-        to_hole(np.zeros((60, 40), bool), read_picture(np.zeros((40, 60, 3), np.uint8)))
+        to_mask(np.zeros((60, 40), bool), read_picture(np.zeros((40, 60, 3), np.uint8)))
 
 
 @pytest.mark.parametrize("factor", [2, 3, 8])
@@ -150,7 +150,7 @@ def test_resize_brings_a_mask_up_to_the_picture(factor: int) -> None:
     mask = np.zeros((20, 30), bool)
     mask[5:12, 8:20] = True
     picture = read_picture(np.zeros((20 * factor, 30 * factor, 3), np.uint8))
-    hole, _ = to_hole(mask, picture, fit="resize")
+    hole, _ = to_mask(mask, picture, fit="resize")
     exact = mask.repeat(factor, 0).repeat(factor, 1)
     assert hole.shape == exact.shape
     # Straight edges stay where they are; only the four corners can be rounded.
@@ -160,7 +160,7 @@ def test_resize_brings_a_mask_up_to_the_picture(factor: int) -> None:
 def test_resize_brings_a_mask_down_to_the_picture() -> None:
     mask = np.zeros((400, 600), np.uint8)
     mask[100:200, 150:450] = 255
-    hole, _ = to_hole(mask, read_picture(np.zeros((40, 60, 3), np.uint8)), fit="resize")
+    hole, _ = to_mask(mask, read_picture(np.zeros((40, 60, 3), np.uint8)), fit="resize")
     expected = np.zeros((40, 60), bool)
     expected[10:20, 15:45] = True
     np.testing.assert_array_equal(hole, expected)
@@ -169,7 +169,7 @@ def test_resize_brings_a_mask_down_to_the_picture() -> None:
 @pytest.mark.parametrize("density", [0.2, 0.8])
 def test_resize_decides_by_the_share_of_each_pixel_that_is_hole(density: float) -> None:
     mask = np.random.default_rng(0).random((400, 600)) < density
-    hole, _ = to_hole(mask, read_picture(np.zeros((40, 60, 3), np.uint8)), fit="resize")
+    hole, _ = to_mask(mask, read_picture(np.zeros((40, 60, 3), np.uint8)), fit="resize")
     assert hole.all() if density > 0.5 else not hole.any()
 
 
@@ -180,7 +180,7 @@ def test_a_mask_is_turned_upright_as_its_photo_is() -> None:
     upright = np.zeros((4, 6), np.uint8)
     upright[0, 1] = 255
     stored = Image.fromarray(np.ascontiguousarray(upright.T[::-1]))
-    hole, _ = to_hole(png(stored, exif=tags), read_picture(np.zeros((4, 6, 3), np.uint8)))
+    hole, _ = to_mask(png(stored, exif=tags), read_picture(np.zeros((4, 6, 3), np.uint8)))
     np.testing.assert_array_equal(hole, upright > 0)
 
 
@@ -191,7 +191,7 @@ def test_a_mask_is_turned_upright_as_its_photo_is() -> None:
 def test_an_integer_mask_of_zeros_and_ones_is_refused(dtype: type) -> None:
     mask = np.eye(4, dtype=dtype)
     with pytest.raises(MaskError, match=rf"{np.iinfo(dtype).max}.*is 1.*astype\(bool\)"):
-        to_hole(mask, picture_for(mask))
+        to_mask(mask, picture_for(mask))
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_an_integer_mask_of_zeros_and_ones_is_refused(dtype: type) -> None:
 )
 def test_arrays_that_are_no_mask_are_refused(mask: NDArray[Any], words: list[str]) -> None:
     with pytest.raises(MaskError) as refused:
-        to_hole(mask, read_picture(np.zeros((2, 2, 3), np.uint8)))
+        to_mask(mask, read_picture(np.zeros((2, 2, 3), np.uint8)))
     assert all(word in str(refused.value) for word in words)
 
 
@@ -228,19 +228,19 @@ def share(of: int) -> NDArray[np.bool_]:
         (0, ["empty"]),
         (1, []),
         (60, []),
-        (61, ["61%", "--invert"]),
-        (99, ["99%", "--invert"]),
+        (61, ["61%", "invert=True"]),
+        (99, ["99%", "invert=True"]),
         (100, ["whole"]),
     ],
 )
 def test_suspicious_masks_are_told(of: int, words: list[str]) -> None:
-    _, notices = to_hole(share(of), picture_for(share(of)))
+    _, notices = to_mask(share(of), picture_for(share(of)))
     assert len(notices) == bool(words)
     assert all(word in notices[0] for word in words)
 
 
 def test_the_notice_is_about_the_hole_that_results() -> None:
-    _, notices = to_hole(share(100), picture_for(share(100)), invert=True)
+    _, notices = to_mask(share(100), picture_for(share(100)), invert=True)
     assert len(notices) == 1
     assert "empty" in notices[0]
 
@@ -250,7 +250,7 @@ def test_of_an_animated_mask_the_first_frame_is_used_and_it_is_said() -> None:
     frames[0].paste(255, (0, 0, 2, 4))
     buffer = BytesIO()
     frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:])
-    hole, notices = to_hole(buffer.getvalue(), read_picture(np.zeros((4, 4, 3), np.uint8)))
+    hole, notices = to_mask(buffer.getvalue(), read_picture(np.zeros((4, 4, 3), np.uint8)))
     np.testing.assert_array_equal(hole, np.tile([True, True, False, False], (4, 1)))
     assert any("2 frames" in line for line in notices)
 
@@ -258,4 +258,4 @@ def test_of_an_animated_mask_the_first_frame_is_used_and_it_is_said() -> None:
 def test_fit_is_one_of_two_words() -> None:
     grey = np.zeros((2, 2), np.uint8)
     with pytest.raises(MaskError, match=r"'stretch'.*exact, resize"):
-        to_hole(grey, picture_for(grey), fit="stretch")  # type: ignore[arg-type]
+        to_mask(grey, picture_for(grey), fit="stretch")  # type: ignore[arg-type]

@@ -11,12 +11,12 @@ from PIL import Image
 
 from bundling import golden
 from freefill.imaging.box import Box
-from freefill.pipeline.inpainter import PIPELINE, Inpainter
+from freefill.pipeline.inpainter import PIPELINE_VERSION, Inpainter
 from freefill.pipeline.tiling import plan
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 ADVICE = (
-    "If the change is meant, raise PIPELINE in src/freefill/pipeline/inpainter.py and run "
+    "If the change is meant, raise PIPELINE_VERSION in src/freefill/pipeline/inpainter.py and run "
     "`python tools/bundle.py --again --data data/test` (see CONTRIBUTING.md)."
 )
 
@@ -25,7 +25,8 @@ ADVICE = (
 def kept(inpainter: Inpainter) -> dict[str, bytes]:
     folder = golden.folder(GOLDEN, inpainter.weights)
     assert folder.is_dir(), (
-        f"there are no golden fills of {inpainter.weights.short} in pipeline {PIPELINE}. {ADVICE}"
+        f"there are no golden fills of {inpainter.weights.short} in pipeline {PIPELINE_VERSION}. "
+        f"{ADVICE}"
     )
     return {path.name: path.read_bytes() for path in sorted(folder.glob("*.png"))}
 
@@ -39,7 +40,9 @@ def test_there_is_one_small_file_for_each_case_and_none_of_other_weights(
     inpainter: Inpainter, kept: dict[str, bytes]
 ) -> None:
     assert sorted(kept) == sorted(f"{name}.png" for name in golden.names(inpainter))
-    assert [path.name for path in GOLDEN.iterdir()] == [f"{inpainter.weights.short}-{PIPELINE}"]
+    assert [path.name for path in GOLDEN.iterdir()] == [
+        f"{inpainter.weights.short}-{PIPELINE_VERSION}"
+    ]
     assert max(map(len, kept.values())) < 16_000
     for content in kept.values():
         with Image.open(BytesIO(content)) as image:

@@ -24,6 +24,7 @@ from freefill.imaging.io import read_picture
 from freefill.masks.morphology import grow
 from freefill.masks.presets import PRESETS, sample
 from freefill.pipeline.inpainter import Inpainter
+from freefill.pipeline.request import FillRequest
 from freefill.pipeline.tiling import BUDGET, batches, plan
 from freefill.types import Mask
 from freefill.weights.registry import BUNDLED
@@ -35,7 +36,7 @@ def quiet(inpainter: Inpainter, image: Any, mask: Any, **options: Any) -> Any:
     """Fill where notices (an empty mask, a mask of everything) are no news."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", freefill.FreefillWarning)
-        return inpainter(image=image, mask_image=mask, **options)
+        return inpainter(image=image, mask=mask, **options)
 
 
 # --- what may not change ------------------------------------------------------------------------
@@ -114,8 +115,8 @@ def test_what_lies_in_a_hole_that_is_seen_smaller_has_no_influence(inpainter: In
     assert crop.factor > 1
     other = image.copy()
     other[hole] = 255 - other[hole]
-    filled = inpainter(image=image, mask_image=hole)
-    np.testing.assert_array_equal(filled, inpainter(image=other, mask_image=hole))
+    filled = inpainter(image=image, mask=hole)
+    np.testing.assert_array_equal(filled, inpainter(image=other, mask=hole))
     np.testing.assert_array_equal(filled[~hole], image[~hole])
 
 
@@ -127,7 +128,7 @@ def test_what_is_transparent_has_no_influence(inpainter: Inpainter, photo: Photo
     hole[30:60, 45:70] = True
     other = image.copy()
     other[20:50, 20:40, :3] = [255, 0, 255]
-    filled, again = (inpainter(image=each, mask_image=hole) for each in (image, other))
+    filled, again = (inpainter(image=each, mask=hole) for each in (image, other))
     np.testing.assert_array_equal(filled[hole], again[hole])
 
 
@@ -135,8 +136,8 @@ def test_a_hole_is_filled_from_its_surroundings(
     inpainter: Inpainter, photo: Photo, hole: Mask
 ) -> None:
     # The counterpart: what is known does count, so equal results above are no accident.
-    filled = inpainter(image=photo, mask_image=hole)
-    other = inpainter(image=255 - photo, mask_image=hole)
+    filled = inpainter(image=photo, mask=hole)
+    other = inpainter(image=255 - photo, mask=hole)
     assert np.abs(filled[hole].astype(int) - other[hole]).mean() > 20
 
 
@@ -146,7 +147,7 @@ def test_what_is_far_away_has_no_influence(inpainter: Inpainter) -> None:
     hole[100:160, 90:140] = True
     other = image.copy()
     other[600:, 700:] = 0
-    filled, again = (inpainter(image=each, mask_image=hole) for each in (image, other))
+    filled, again = (inpainter(image=each, mask=hole) for each in (image, other))
     np.testing.assert_array_equal(filled[hole], again[hole])
 
 
@@ -155,9 +156,9 @@ def test_holes_that_lie_far_apart_are_filled_as_if_each_were_alone(inpainter: In
     first, second = np.zeros((2, 900, 1000), bool)
     first[100:130, 100:150] = True
     second[700:740, 800:830] = True
-    both = inpainter(image=image, mask_image=first | second)
+    both = inpainter(image=image, mask=first | second)
     for alone in (first, second):
-        filled = inpainter(image=image, mask_image=alone)
+        filled = inpainter(image=image, mask=alone)
         np.testing.assert_array_equal(both[alone], filled[alone])
 
 
@@ -167,9 +168,9 @@ def test_holes_that_lie_far_apart_are_filled_as_if_each_were_alone(inpainter: In
 def test_the_same_input_gives_the_same_output(
     inpainter: Inpainter, photo: Photo, hole: Mask
 ) -> None:
-    filled = inpainter(image=photo, mask_image=hole)
-    np.testing.assert_array_equal(filled, inpainter(image=photo, mask_image=hole))
-    np.testing.assert_array_equal(filled, Inpainter(threads=1)(image=photo, mask_image=hole))
+    filled = inpainter(image=photo, mask=hole)
+    np.testing.assert_array_equal(filled, inpainter(image=photo, mask=hole))
+    np.testing.assert_array_equal(filled, Inpainter(threads=1)(image=photo, mask=hole))
 
 
 def test_threads_that_share_an_inpainter_do_not_disturb_each_other(
@@ -180,7 +181,9 @@ def test_threads_that_share_an_inpainter_do_not_disturb_each_other(
     ]
     alone = [quiet(inpainter, photo, hole) for hole in holes]
     with ThreadPoolExecutor(4) as pool:
-        together = pool.map(lambda hole: inpainter.fill(read_picture(photo), hole)[0], holes)
+        together = pool.map(
+            lambda hole: inpainter.run(FillRequest(read_picture(photo), hole)).picture, holes
+        )
         for expected, picture in zip(alone, together, strict=True):
             np.testing.assert_array_equal(picture.samples, expected)
 
@@ -189,7 +192,7 @@ def test_threads_that_share_an_inpainter_do_not_disturb_each_other(
 def test_a_picture_that_is_all_hole_is_filled(inpainter: Inpainter, shape: tuple[int, int]) -> None:
     image = np.full((*shape, 3), 77, np.uint8)
     with pytest.warns(freefill.FreefillWarning, match="whole image"):
-        filled = inpainter(image=image, mask_image=np.ones(shape, bool))
+        filled = inpainter(image=image, mask=np.ones(shape, bool))
     # Nothing is known, so any picture will do, as long as it does not come from what was covered.
     assert filled.shape == image.shape
     np.testing.assert_array_equal(
@@ -210,7 +213,7 @@ def test_a_scratch_along_a_whole_panorama_is_filled(inpainter: Inpainter) -> Non
     image = np.tile(np.linspace(20, 200, 200).astype(np.uint8)[:, None, None], (1, 20000, 3))
     hole = np.zeros((200, 20000), bool)
     hole[95:101] = True
-    filled = inpainter(image=np.where(hole[..., None], 255, image), mask_image=hole)
+    filled = inpainter(image=np.where(hole[..., None], 255, image), mask=hole)
     np.testing.assert_array_equal(filled[~hole], image[~hole])
     assert np.abs(filled[hole].astype(int) - image[hole]).mean() <= 12
 
@@ -222,17 +225,17 @@ def test_specks_that_share_a_run_are_filled_as_alone(inpainter: Inpainter, photo
     for y, x in places:
         hole[y : y + 5, x : x + 9] = True
     assert [len(batch) for batch in batches(plan(hole))] == [9]
-    filled = inpainter(image=tiled, mask_image=hole)
+    filled = inpainter(image=tiled, mask=hole)
     for y, x in places:
         one = np.zeros_like(hole)
         one[y : y + 5, x : x + 9] = True
-        alone = inpainter(image=tiled, mask_image=one)
+        alone = inpainter(image=tiled, mask=one)
         np.testing.assert_array_equal(filled[one], alone[one])
 
 
 def test_an_empty_hole_gives_the_picture_back(inpainter: Inpainter, photo: Photo) -> None:
     with pytest.warns(freefill.FreefillWarning, match="empty"):
-        filled = inpainter(image=photo, mask_image=np.zeros(photo.shape[:2], bool))
+        filled = inpainter(image=photo, mask=np.zeros(photo.shape[:2], bool))
     np.testing.assert_array_equal(filled, photo)
     assert not np.shares_memory(filled, photo), "the caller may write to what it gets"
 
@@ -247,7 +250,7 @@ def test_a_constant_picture_stays_nearly_constant(
     hole = np.zeros((128, 128), bool)
     hole[40:88, 44:84] = True
     damaged = np.where(hole[..., None], 255 - image, image)
-    filled = inpainter(image=damaged, mask_image=hole)
+    filled = inpainter(image=damaged, mask=hole)
     assert np.abs(filled[hole].astype(int) - image[hole]).mean() <= 12
 
 
@@ -257,7 +260,7 @@ def test_a_gradient_is_continued(inpainter: Inpainter, axis: int) -> None:
     image = np.repeat(ramp[..., None], 3, 2)
     hole = np.zeros((128, 128), bool)
     hole[40:88, 40:88] = True
-    filled = inpainter(image=np.where(hole[..., None], np.uint8(0), image), mask_image=hole)
+    filled = inpainter(image=np.where(hole[..., None], np.uint8(0), image), mask=hole)
     error = np.abs(filled[hole].astype(float) - image[hole]).mean()
     flat = np.abs(image[hole] - image[hole].mean()).mean()
     assert error <= 12
@@ -276,7 +279,7 @@ def test_a_large_hole_is_filled_with_what_surrounds_it_and_without_a_jump(
     hole[200:700, 250:750] = True
     (crop,) = plan(hole)
     assert crop.box.area > BUDGET
-    filled = inpainter(image=np.where(hole[..., None], np.uint8(0), image), mask_image=hole)
+    filled = inpainter(image=np.where(hole[..., None], np.uint8(0), image), mask=hole)
     edge = hole & grow(~hole, 3)
     assert np.abs(filled[edge].astype(int) - image[edge]).mean() < 12
 
@@ -298,25 +301,25 @@ def test_every_kind_of_picture_and_mask_gives_the_same_fill(
         return path if kind == "path" else path.read_bytes()
 
     filled = inpainter(
-        image=of_kind(photo, "photo.png"), mask_image=of_kind(hole.astype(np.uint8) * 255, "m.png")
+        image=of_kind(photo, "photo.png"), mask=of_kind(hole.astype(np.uint8) * 255, "m.png")
     )
 
     expected_type = {"array": np.ndarray, "bytes": bytes}.get(kind, Image.Image)
     assert isinstance(filled, expected_type)
     if isinstance(filled, bytes):
         filled = Image.open(BytesIO(filled))
-    np.testing.assert_array_equal(np.asarray(filled), inpainter(image=photo, mask_image=hole))
+    np.testing.assert_array_equal(np.asarray(filled), inpainter(image=photo, mask=hole))
 
 
 def test_alpha_as_mask_fills_the_transparent_part_and_makes_it_opaque(
     inpainter: Inpainter, photo: Photo, hole: Mask
 ) -> None:
     image = np.dstack([photo, np.where(hole, 0, 200).astype(np.uint8)])
-    filled = inpainter(image=image, mask_image="alpha")
+    filled = inpainter(image=image, mask="alpha")
     np.testing.assert_array_equal(filled[~hole], image[~hole])
     assert (filled[hole][:, 3] == 255).all()
     # The same network, the same hole: the colours are those of a fill without alpha.
-    plain = inpainter(image=photo, mask_image=hole)
+    plain = inpainter(image=photo, mask=hole)
     np.testing.assert_array_equal(filled[hole][:, :3], plain[hole])
 
 
@@ -324,15 +327,15 @@ def test_a_mask_beside_alpha_leaves_alpha_alone(
     inpainter: Inpainter, photo: Photo, hole: Mask
 ) -> None:
     image = np.dstack([photo, np.full(photo.shape[:2], 99, np.uint8)])
-    filled = inpainter(image=image, mask_image=hole)
+    filled = inpainter(image=image, mask=hole)
     assert (filled[..., 3] == 99).all()
     assert (filled[hole][:, :3] != photo[hole]).any()
 
 
 def test_grey_is_filled_with_grey(inpainter: Inpainter, photo: Photo, hole: Mask) -> None:
     grey = np.asarray(Image.fromarray(photo).convert("L"))
-    filled = inpainter(image=grey, mask_image=hole)
-    colour = inpainter(image=np.repeat(grey[..., None], 3, 2), mask_image=hole)
+    filled = inpainter(image=grey, mask=hole)
+    colour = inpainter(image=np.repeat(grey[..., None], 3, 2), mask=hole)
     brightness = np.asarray(Image.fromarray(colour).convert("L"))
     # The one fill, made grey before or after it is rounded.
     np.testing.assert_allclose(filled.astype(int), brightness, atol=1)
@@ -346,15 +349,15 @@ def test_growth_out_of_bounds_is_refused(
     inpainter: Inpainter, photo: Photo, hole: Mask, by: int
 ) -> None:
     with pytest.raises(MaskError, match=rf"{by}\D.*256"):
-        inpainter(image=photo, mask_image=hole, grow=by)
+        inpainter(image=photo, mask=hole, grow=by)
 
 
 def test_growth_widens_the_hole_by_that_many_pixels(
     inpainter: Inpainter, photo: Photo, hole: Mask
 ) -> None:
     wide = grow(hole, 5)
-    filled = inpainter(image=photo, mask_image=hole, grow=5)
-    np.testing.assert_array_equal(filled, inpainter(image=photo, mask_image=wide))
+    filled = inpainter(image=photo, mask=hole, grow=5)
+    np.testing.assert_array_equal(filled, inpainter(image=photo, mask=wide))
     assert (filled[wide & ~hole] != photo[wide & ~hole]).any()
 
 
@@ -370,11 +373,11 @@ def test_invert_and_resize_reach_the_mask(inpainter: Inpainter, photo: Photo) ->
     small = np.ones((48, 60), bool)
     small[10:20, 10:25] = False
     whole = ~small.repeat(2, 0).repeat(2, 1)
-    filled = inpainter(image=photo, mask_image=small, invert=True, fit="resize")
+    filled = inpainter(image=photo, mask=small, invert=True, fit="resize")
     away = ~grow(whole, 2)
     np.testing.assert_array_equal(filled[away], photo[away])
     inside = ~grow(~whole, 2)
-    expected = inpainter(image=photo, mask_image=whole)
+    expected = inpainter(image=photo, mask=whole)
     assert (filled[inside] != photo[inside]).any()
     # The corners of a resized mask are round, so the fills are alike and not the same.
     assert np.abs(filled[inside].astype(int) - expected[inside]).mean() < 12
@@ -382,7 +385,7 @@ def test_invert_and_resize_reach_the_mask(inpainter: Inpainter, photo: Photo) ->
 
 def test_a_mask_of_another_size_is_refused(inpainter: Inpainter, photo: Photo) -> None:
     with pytest.raises(MaskError, match=r"120x96.*60x48"):
-        inpainter(image=photo, mask_image=np.ones((48, 60), bool))
+        inpainter(image=photo, mask=np.ones((48, 60), bool))
 
 
 # --- weights ------------------------------------------------------------------------------------
@@ -393,11 +396,9 @@ def test_a_model_by_path_is_the_model_by_name(
 ) -> None:
     path = tmp_path / "mine.onnx"
     shutil.copy(BUNDLED / "light.onnx", path)
-    expected = inpainter(image=photo, mask_image=hole)
+    expected = inpainter(image=photo, mask=hole)
     for model in (path, str(path)):
-        np.testing.assert_array_equal(
-            Inpainter(model, threads=1)(image=photo, mask_image=hole), expected
-        )
+        np.testing.assert_array_equal(Inpainter(model, threads=1)(image=photo, mask=hole), expected)
 
 
 def test_a_model_that_does_not_exist_is_refused(tmp_path: Path) -> None:
@@ -448,7 +449,7 @@ def test_a_network_with_other_inputs_is_refused(tmp_path: Path) -> None:
 def test_fill_is_the_inpainter_with_its_options(
     inpainter: Inpainter, photo: Photo, hole: Mask
 ) -> None:
-    expected = inpainter(image=photo, mask_image=hole, grow=3)
+    expected = inpainter(image=photo, mask=hole, grow=3)
     filled = freefill.fill(photo, ~hole, invert=True, grow=3)
     # The engine may use more threads here, and sum in another order.
     np.testing.assert_allclose(filled.astype(int), expected, atol=1)
@@ -464,7 +465,7 @@ def test_fill_takes_the_model_that_is_named(photo: Photo, hole: Mask) -> None:
 def test_notices_are_warnings_at_the_callers_line(inpainter: Inpainter, photo: Photo) -> None:
     empty = np.zeros(photo.shape[:2], bool)
     with pytest.warns(freefill.FreefillWarning, match="empty") as told:
-        inpainter(image=photo, mask_image=empty)
+        inpainter(image=photo, mask=empty)
     assert [warning.filename for warning in told] == [__file__]
     with pytest.warns(freefill.FreefillWarning, match="empty") as told:
         freefill.fill(photo, empty)
@@ -490,5 +491,5 @@ def test_an_inpainter_is_sent_to_processes_that_start_afresh(
     again = pickle.loads(pickle.dumps(Inpainter(threads=1)))
     assert again.weights == inpainter.weights
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        found = pool.submit(again, image=photo, mask_image=hole).result(timeout=120)
-    np.testing.assert_array_equal(found, Inpainter(threads=1)(image=photo, mask_image=hole))
+        found = pool.submit(again, image=photo, mask=hole).result(timeout=120)
+    np.testing.assert_array_equal(found, Inpainter(threads=1)(image=photo, mask=hole))

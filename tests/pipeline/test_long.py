@@ -62,7 +62,7 @@ def test_memory_stays_flat() -> None:
         for _ in range(count):
             height, width = rng.integers(100, 500, 2)
             image = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
-            inpainter(image=image, mask_image=free_form(height, width, rng))
+            inpainter(image=image, mask=free_form(height, width, rng))
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
     # Peak memory settles once the largest sizes have been seen.

@@ -14,6 +14,7 @@ from freefill.errors import MaskError
 from freefill.imaging.io import read_picture
 from freefill.masks.convert import softness
 from freefill.pipeline.inpainter import Inpainter
+from freefill.pipeline.request import FillOptions, FillRequest
 
 Photo = NDArray[np.uint8]
 
@@ -32,8 +33,8 @@ def test_the_photo_shows_more_the_darker_the_mask_is(
     source = Image.fromarray(photo)
     image = source.convert("L").convert("I").point(lambda v: v * 257) if mode == "I;16" else source
     picture = read_picture(image.convert(mode))
-    hard, _ = inpainter.fill(picture, ramp)
-    soft, _ = inpainter.fill(picture, ramp, soft=True)
+    hard = inpainter.run(FillRequest(picture, ramp)).picture
+    soft = inpainter.run(FillRequest(picture, ramp, options=FillOptions(soft=True))).picture
     before, full, mixed = (p.samples.astype(float) for p in (picture, hard, soft))
     if before.ndim == 2:
         before, full, mixed = (x[..., None] for x in (before, full, mixed))
@@ -52,11 +53,16 @@ def test_a_mask_without_soft_pixels_gives_the_hard_fill(
     out = io.BytesIO()
     Image.fromarray(hole).save(out, "PNG")
     picture = read_picture(photo)
-    hard, _ = inpainter.fill(picture, out.getvalue())
-    soft, _ = inpainter.fill(picture, out.getvalue(), soft=True)
+    hard = inpainter.run(FillRequest(picture, out.getvalue())).picture
+    soft = inpainter.run(
+        FillRequest(picture, out.getvalue(), options=FillOptions(soft=True))
+    ).picture
     assert (hard.samples == soft.samples).all()
     empty = Image.new("L", (120, 96))
-    assert (inpainter.fill(picture, empty, soft=True)[0].samples == photo).all()
+    assert (
+        inpainter.run(FillRequest(picture, empty, options=FillOptions(soft=True))).picture.samples
+        == photo
+    ).all()
 
 
 def test_inverted_and_resized_like_the_hole(ramp: Image.Image, photo: Photo) -> None:
@@ -76,7 +82,9 @@ def test_what_would_harden_a_soft_mask_is_refused(
 ) -> None:
     mask = options.pop("mask", ramp)
     with pytest.raises(MaskError, match="soft mask"):
-        inpainter.fill(read_picture(photo), mask, soft=True, **options)
+        inpainter.run(
+            FillRequest(read_picture(photo), mask, options=FillOptions(soft=True, **options))
+        )
 
 
 def test_progress_is_told_before_each_run_and_can_stop_it(
@@ -87,7 +95,7 @@ def test_progress_is_told_before_each_run_and_can_stop_it(
     for row, column in [(100, 100), (500, 700), (900, 200), (1000, 1300)]:
         hole[row : row + 40, column : column + 60] = True
     told: list[tuple[int, int]] = []
-    inpainter.fill_hole(picture, hole, progress=lambda *now: told.append(now))
+    inpainter.run(FillRequest(picture, hole), progress=lambda *now: told.append(now))
     assert told[0] == (0, 4)
     assert told[-1] == (4, 4)
     assert told == sorted(told)
@@ -96,4 +104,4 @@ def test_progress_is_told_before_each_run_and_can_stop_it(
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        inpainter.fill_hole(picture, hole, progress=stop)
+        inpainter.run(FillRequest(picture, hole), progress=stop)

@@ -48,7 +48,7 @@ def test_recompose(client: TestClient, image: bytes, mask: bytes, inpainter: Inp
         inpainter=inpainter,
     )
     assert answer.content == encode(expected.picture, "PNG")[0]
-    assert json.loads(answer.headers["fill-details"])["found"] == expected.found
+    assert json.loads(answer.headers["fill-details"])["found"] == expected.info
     masked = client.post(
         "/v1/recompose",
         files={"image": _file(image), "mask": _file(mask)},

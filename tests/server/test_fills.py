@@ -16,8 +16,9 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from freefill.imaging.io import encode, read_picture
-from freefill.imaging.picture import Picture
+from freefill.pipeline import request
 from freefill.pipeline.inpainter import Inpainter
+from freefill.pipeline.request import FillOptions, FillRequest
 
 Answer = Any
 
@@ -25,9 +26,10 @@ Answer = Any
 def _expected(
     inpainter: Inpainter, image: bytes, mask: bytes | str, file_format: str, **options: Any
 ) -> bytes:
+    guides = {name: options.pop(name, None) for name in ("sketch", "colour")}
     strip = options.pop("strip", False)
-    filled, _ = inpainter.fill(read_picture(image), mask, **options)
-    return encode(filled, file_format, strip=strip)[0]
+    request = FillRequest(image, mask, **guides, options=FillOptions(**options))
+    return inpainter.run(request).encode(file_format, strip=strip).content
 
 
 def _jpeg(examples: Path) -> bytes:
@@ -213,12 +215,11 @@ def test_notices_come_through_a_header_whatever_their_letters(
     client: TestClient, image: bytes, mask: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     line = "a notice of größe, \N{SNOWMAN}\r\nand more"
-    encode = Picture.encode
 
-    def noted(self: Picture, *given: Any, **named: Any) -> tuple[bytes, list[str]]:
-        return encode(self, *given, **named)[0], [line]
+    def noted(*given: Any, **named: Any) -> tuple[bytes, list[str]]:
+        return encode(*given, **named)[0], [line]
 
-    monkeypatch.setattr(Picture, "encode", noted)
+    monkeypatch.setattr(request, "encode", noted)
     answer = client.post("/v1/fill", files=form(image, mask))
     assert json.loads(answer.headers["fill-details"])["notices"] == [line]
 

@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 
 from freefill.imaging.io import encode, read_picture
 from freefill.pipeline.inpainter import Inpainter
+from freefill.pipeline.request import FillRequest
 from freefill.server.app import build
 from freefill.server.settings import Settings
 from freefill.weights.registry import find
@@ -68,7 +69,7 @@ def test_an_inpaint_is_a_fill(
     body = {"image": _coded(image, head), "mask": _coded(mask, head), **more}
     answer = client.post("/api/v1/inpaint", json=body)
     assert answer.status_code == 200
-    filled, _ = inpainter.fill(read_picture(image), mask)
+    filled = inpainter.run(FillRequest(read_picture(image), mask)).picture
     assert answer.content == encode(filled, "PNG")[0]
     assert answer.headers["content-type"] == "image/png"
     assert answer.headers["x-seed"] == str(more.get("sd_seed", -1))

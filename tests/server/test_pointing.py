@@ -36,10 +36,10 @@ def test_segment_gives_a_mask_without_loss(client: TestClient, taxi: bytes) -> N
         assert image.mode == "L"
         mask = np.asarray(image)
     expected = segment(taxi, at=[(60, 190)], grow=3)
-    np.testing.assert_array_equal(mask, expected.hole.astype(np.uint8) * 255)
+    np.testing.assert_array_equal(mask, expected.mask.astype(np.uint8) * 255)
     details = json.loads(answer.headers["fill-details"])
-    assert details["found"] == pytest.approx(dict(expected.found))
-    assert details["hole"] == pytest.approx(expected.hole.mean())
+    assert details["found"] == pytest.approx(dict(expected.info))
+    assert details["hole"] == pytest.approx(expected.mask.mean())
 
 
 def test_remove_gives_the_photo_in_its_format(

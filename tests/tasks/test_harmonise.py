@@ -57,7 +57,7 @@ def test_it_tells_by_how_many_stops(examples: Path, inpainter: Inpainter) -> Non
     truth = _photo(examples, "dandelion")
     mask = _blob(truth.shape)
     paste = np.where(mask[..., None], truth // 2, truth)
-    found = harmonise(paste, mask, inpainter=inpainter).found
+    found = harmonise(paste, mask, inpainter=inpainter).info
     assert float(found["stops"]) == pytest.approx(1, abs=0.4)
     assert float(found["agreement"]) > 0.5
 
@@ -82,9 +82,9 @@ def test_a_white_fringe_is_filled_by_the_band(examples: Path, inpainter: Inpaint
     results = {b: harmonise(fringed, mask, band=b, inpainter=inpainter) for b in (0, 1)}
     apart = {b: np.abs(r.image.astype(float) - truth)[edge].mean() for b, r in results.items()}
     assert apart[1] < 0.5 * apart[0]
-    assert not results[0].hole.any()
-    assert results[1].hole[edge].all()
-    assert results[1].hole.sum() < 3 * edge.sum()
+    assert not results[0].mask.any()
+    assert results[1].mask[edge].all()
+    assert results[1].mask.sum() < 3 * edge.sum()
 
 
 def test_an_outline_without_anything_in_common_is_left_alone(inpainter: Inpainter) -> None:
@@ -94,7 +94,7 @@ def test_an_outline_without_anything_in_common_is_left_alone(inpainter: Inpainte
     result = harmonise(
         photo, Box(left=30, top=30, right=66, bottom=66), band=0, inpainter=inpainter
     )
-    assert float(result.found["agreement"]) < 0.2
+    assert float(result.info["agreement"]) < 0.2
     assert "agree" in result.notices[0]
     assert np.abs(result.image.astype(int) - photo).mean() < 4
 

@@ -41,8 +41,8 @@ def test_pixels_that_are_neither_left_nor_covered_are_the_input(
     changed = grow(mask, 2) | landed
     np.testing.assert_array_equal(result.image[~changed], photo[~changed])
     assert (result.image[mask] != photo[mask]).any(-1).mean() > 0.9
-    np.testing.assert_array_equal(result.hole, grow(mask, 2) & ~landed | result.hole & landed)
-    assert result.found["now"] == "44x54 at (43, 165)"
+    np.testing.assert_array_equal(result.mask, grow(mask, 2) & ~landed | result.mask & landed)
+    assert result.info["now"] == "44x54 at (43, 165)"
 
 
 def test_the_inside_of_a_clean_outline_is_moved_bit_for_bit(inpainter: Inpainter) -> None:

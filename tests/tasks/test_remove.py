@@ -15,6 +15,7 @@ from freefill.errors import ImageError, MaskError, ReferenceMissingError
 from freefill.imaging.box import Box
 from freefill.imaging.io import read_picture
 from freefill.pipeline.inpainter import Inpainter
+from freefill.pipeline.request import FillRequest
 from freefill.tasks.remove import remove
 from freefill.tasks.segment import segment
 from freefill.types import Mask
@@ -71,14 +72,14 @@ def test_beats_filling_the_box(examples: Path, inpainter: Inpainter, name: str) 
     gone = remove(seen, box=box, inpainter=inpainter)
     naive = np.zeros_like(object_)
     naive[box[1] : box[3], box[0] : box[2]] = True
-    filled = inpainter.fill_hole(read_picture(seen), naive).samples
+    filled = inpainter.run(FillRequest(read_picture(seen), naive)).picture.samples
     assert off(gone.image, behind) < 0.9 * off(filled, behind)
-    assert overlap(segment(seen, box=box, grow=0).hole, object_) > 0.9
+    assert overlap(segment(seen, box=box, grow=0).mask, object_) > 0.9
     # Its soft edge is in the hole, too, and nothing else was touched.
-    assert gone.hole[object_].all()
-    np.testing.assert_array_equal(gone.image[~gone.hole], seen[~gone.hole])
-    assert gone.found["segmenter"] == "classical"
-    assert gone.found["object"] == pytest.approx(object_.mean(), rel=0.1)
+    assert gone.mask[object_].all()
+    np.testing.assert_array_equal(gone.image[~gone.mask], seen[~gone.mask])
+    assert gone.info["segmenter"] == "classical"
+    assert gone.info["object"] == pytest.approx(object_.mean(), rel=0.1)
 
 
 @pytest.mark.parametrize("name", ["pagoda", "sunset"])
@@ -88,14 +89,14 @@ def test_a_click_finds_what_a_disc_does_not(examples: Path, name: str) -> None:
     click = (left + 30, top + 50)
     rows, columns = np.mgrid[: seen.shape[0], : seen.shape[1]]
     disc = (rows - click[1]) ** 2 + (columns - click[0]) ** 2 < object_.sum() / np.pi
-    found = segment(seen, at=[click], grow=0).hole
+    found = segment(seen, at=[click], grow=0).mask
     assert overlap(found, object_) > 0.9 > overlap(disc, object_)
 
 
 def test_more_points_bring_more(examples: Path) -> None:
     photo = read(examples, "coffee")
-    rim = segment(photo, at=[(290, 80)], grow=0).hole
-    both = segment(photo, at=[(290, 80), (150, 300)], grow=0).hole
+    rim = segment(photo, at=[(290, 80)], grow=0).mask
+    both = segment(photo, at=[(290, 80), (150, 300)], grow=0).mask
     assert not rim[300, 150]
     assert both[300, 150]
     assert both[80, 290]
@@ -105,7 +106,7 @@ def test_the_subject_needs_no_place(examples: Path) -> None:
     photo = read(examples, "dahlia")
     rows, columns = np.mgrid[: photo.shape[0], : photo.shape[1]]
     flower = (rows - 222) ** 2 + (columns - 304) ** 2 < 134**2
-    assert overlap(segment(photo, subject=True, grow=0).hole, flower) > 0.75
+    assert overlap(segment(photo, subject=True, grow=0).mask, flower) > 0.75
 
 
 def test_gaps_in_an_object_are_of_it_unless_somebody_says_not() -> None:
@@ -114,8 +115,8 @@ def test_gaps_in_an_object_are_of_it_unless_somebody_says_not() -> None:
     photo[30:90, 30:90] = 20, 60, 140
     photo[55:65, 55:65] = rng.normal(200, 3, (10, 10, 3)).astype(np.uint8)
     box = (25, 25, 95, 95)
-    assert segment(photo, box=box, grow=0).hole[60, 60]
-    ring = segment(photo, box=box, avoid=[(60, 60)], grow=0).hole
+    assert segment(photo, box=box, grow=0).mask[60, 60]
+    ring = segment(photo, box=box, avoid=[(60, 60)], grow=0).mask
     assert not ring[60, 60]
     assert ring[40, 40]
 
@@ -123,7 +124,7 @@ def test_gaps_in_an_object_are_of_it_unless_somebody_says_not() -> None:
 def test_growth_is_as_told_and_covers_soft_edges_by_itself(examples: Path) -> None:
     _, seen, _ = scene(examples, "sunset")
     areas = [
-        int(segment(seen, box=(86, 16, 178, 108), grow=grow).hole.sum())
+        int(segment(seen, box=(86, 16, 178, 108), grow=grow).mask.sum())
         for grow in (0, 2, None, 12)
     ]
     assert areas == sorted(areas)
@@ -143,8 +144,8 @@ def test_any_samples_stay_what_they_are(examples: Path, inpainter: Inpainter, ki
     gone = remove(made, box=(86, 16, 178, 108), inpainter=inpainter)
     before, after = read_picture(made), gone.picture
     assert (after.mode, after.samples.dtype) == (before.mode, before.samples.dtype)
-    np.testing.assert_array_equal(after.samples[~gone.hole], before.samples[~gone.hole])
-    assert overlap(gone.hole, object_) > 0.75
+    np.testing.assert_array_equal(after.samples[~gone.mask], before.samples[~gone.mask])
+    assert overlap(gone.mask, object_) > 0.75
     if kind == "rgba":
         assert (after.samples[..., 3] == 130).all()
 
@@ -152,14 +153,14 @@ def test_any_samples_stay_what_they_are(examples: Path, inpainter: Inpainter, ki
 def test_a_large_photo_costs_no_more_to_look_at(examples: Path) -> None:
     _, seen, object_ = scene(examples, "sunset")
     large = seen.repeat(8, 0).repeat(8, 1)
-    found = segment(large, at=[(130 * 8, 60 * 8)], grow=0).hole
+    found = segment(large, at=[(130 * 8, 60 * 8)], grow=0).mask
     assert found.shape == (2048, 2048)
     assert overlap(found, object_.repeat(8, 0).repeat(8, 1)) > 0.85
 
 
 def test_the_same_photo_gives_the_same_mask(examples: Path) -> None:
     _, seen, _ = scene(examples, "street")
-    first, second = (segment(seen, box=(66, 96, 160, 190)).hole for _ in range(2))
+    first, second = (segment(seen, box=(66, 96, 160, 190)).mask for _ in range(2))
     np.testing.assert_array_equal(first, second)
 
 
@@ -292,5 +293,5 @@ def test_segmenters_are_listed_and_need_no_lab(command: Any) -> None:
 
 def test_details_of_the_mask_are_json(examples: Path) -> None:
     _, seen, _ = scene(examples, "sunset")
-    told = json.loads(json.dumps(segment(seen, at=[(130, 60)]).found))
+    told = json.loads(json.dumps(segment(seen, at=[(130, 60)]).info))
     assert set(told) == {"segmenter", "object"}

@@ -84,9 +84,9 @@ def test_what_was_not_made_up_is_the_input_in_its_order(
     numbered[..., 2] = np.arange(photo.shape[1])
     result = retarget(numbered, width=width, inpainter=inpainter)
     assert result.image.shape == (photo.shape[0], width, 3)
-    assert (~result.hole).mean() > 0
+    assert (~result.mask).mean() > 0
     for row in range(0, photo.shape[0], 7):
-        known = ~result.hole[row]
+        known = ~result.mask[row]
         kept = result.image[row, known]
         assert (np.diff(kept[:, 2].astype(int)) > 0).all()
         np.testing.assert_array_equal(kept, numbered[row, kept[:, 2]])
@@ -114,7 +114,7 @@ def test_rows_and_an_aspect(examples: Path, inpainter: Inpainter) -> None:
     rows, columns = photo.shape[:2]
     square = retarget(photo, aspect="1:1", inpainter=inpainter)
     assert square.image.shape == (rows, rows, 3)
-    assert square.found == {"columns": rows - columns, "rows": 0}
+    assert square.info == {"columns": rows - columns, "rows": 0}
     photo = photo[:60, :90]
     rows, columns = photo.shape[:2]
     both = retarget(photo, width=columns + 9, height=rows - 12, inpainter=inpainter)
@@ -150,9 +150,9 @@ def test_joints_that_show_are_healed(inpainter: Inpainter) -> None:
     photo[:, ::4] //= 2
     healed = retarget(photo, width=60, inpainter=inpainter)
     plain = retarget(photo, width=60, heal=False, inpainter=inpainter)
-    assert 0 < healed.hole.mean() < 0.3
-    assert not plain.hole.any()
-    np.testing.assert_array_equal(healed.image[~healed.hole], plain.image[~healed.hole])
+    assert 0 < healed.mask.mean() < 0.3
+    assert not plain.mask.any()
+    np.testing.assert_array_equal(healed.image[~healed.mask], plain.image[~healed.mask])
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "1"])

@@ -41,8 +41,8 @@ def test_two_views_are_the_photo_again(whole: Photo, inpainter: Inpainter) -> No
     first = whole[90:330, 80:340].copy()
     second = _view(whole, (350, 205), 3, 0.82)
     result = stitch(first, [second], inpainter=inpainter)
-    left, top = _first_at(result.found)
-    assert float(result.found["matches of photo 2"]) > 50
+    left, top = _first_at(result.info)
+    assert float(result.info["matches of photo 2"]) > 50
     height, width = result.image.shape[:2]
     kept = result.image[top : top + 240, left : left + 260]
     # Only the first shows its left 130 columns; beyond, the seam may lie anywhere.
@@ -51,18 +51,18 @@ def test_two_views_are_the_photo_again(whole: Photo, inpainter: Inpainter) -> No
     truth = whole[90 - top : 90 - top + height, 80 - left : 80 - left + width]
     apart = np.abs(result.image.astype(float) - truth).mean(-1)
     assert width > 380
-    assert apart[~result.hole].mean() < 3
+    assert apart[~result.mask].mean() < 3
     # Laid over as it is, the second view is darker by a fifth.
     assert np.abs(second.astype(float) / 0.82 - second).mean() > 20
-    assert 0 < result.hole.mean() < 0.15
-    assert apart[result.hole].mean() < 0.5 * truth[result.hole].mean()
+    assert 0 < result.mask.mean() < 0.15
+    assert apart[result.mask].mean() < 0.5 * truth[result.mask].mean()
 
 
 def test_three_views_in_any_order(whole: Photo, inpainter: Inpainter) -> None:
     views = [_view(whole, (150, 220), 2), _view(whole, (300, 215), 0), _view(whole, (450, 210), -2)]
     result = stitch(views[0], [views[2], views[1]], inpainter=inpainter)
     assert result.image.shape[1] > 530
-    assert {"matches of photo 2", "matches of photo 3"} <= set(result.found)
+    assert {"matches of photo 2", "matches of photo 3"} <= set(result.info)
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA"])
@@ -81,7 +81,7 @@ def test_sixteen_bits_stay(whole: Photo, inpainter: Inpainter) -> None:
     first = whole[90:330, 80:340].astype(np.uint16) * 257
     second = _view(whole, (350, 205), 2).astype(np.uint16) * 257
     result = stitch(first, [second], inpainter=inpainter)
-    left, top = _first_at(result.found)
+    left, top = _first_at(result.info)
     kept = result.image[top : top + 240, left : left + 130]
     np.testing.assert_array_equal(kept, first[:, :130])
 

@@ -58,10 +58,10 @@ def test_it_comes_closer_to_the_truth_than_cropping_does(
 
     assert error(result.image) < 0.5 * error(crop)
     # Turned twice by interpolation, and still the photo.
-    known = ~result.hole
+    known = ~result.mask
     assert np.abs(result.image.astype(float) - truth)[known].mean() < 6
-    assert 0.9 < float(result.found["kept"]) < 1
-    assert float(result.found["kept"]) == pytest.approx(known.mean())
+    assert 0.9 < float(result.info["kept"]) < 1
+    assert float(result.info["kept"]) == pytest.approx(known.mean())
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P", "1", "deep"])
@@ -73,7 +73,7 @@ def test_an_angle_of_nothing_changes_nothing(
         source = source.convert(mode)
     result = straighten(source, angle=0, inpainter=inpainter)
     assert (np.asarray(result.image) == np.asarray(source)).all()
-    assert not result.hole.any()
+    assert not result.mask.any()
 
 
 @pytest.mark.parametrize("angle", [-4, 2.5, 5])
@@ -82,8 +82,8 @@ def test_the_angle_is_read_from_lines(
     examples: Path, inpainter: Inpainter, name: str, angle: float
 ) -> None:
     level, tilted = _tilted(examples, name, angle)
-    start = float(straighten(level, inpainter=inpainter).found["angle"])
-    found = float(straighten(tilted, inpainter=inpainter).found["angle"])
+    start = float(straighten(level, inpainter=inpainter).info["angle"])
+    found = float(straighten(tilted, inpainter=inpainter).info["angle"])
     assert found == pytest.approx(start - angle, abs=0.7)
 
 
@@ -122,12 +122,12 @@ def test_expanding_keeps_all_of_the_photo(inpainter: Inpainter) -> None:
     wide = straighten(photo, angle=20, expand=True, inpainter=inpainter)
     assert same.image.shape == (60, 100, 3)
     assert wide.image.shape == (91, 115, 3)
-    bright = [(made.image[~made.hole] > 127).all(-1).sum() for made in (same, wide)]
+    bright = [(made.image[~made.mask] > 127).all(-1).sum() for made in (same, wide)]
     # Its four corners are bright: 256 pixels, less the half pixel along the border.
     assert bright[0] < 64
     assert 210 < bright[1] <= 256
-    assert float(same.found["kept"]) < 0.85
-    assert float(wide.found["kept"]) > 0.96
+    assert float(same.info["kept"]) < 0.85
+    assert float(wide.info["kept"]) > 0.96
 
 
 def test_it_turns_anticlockwise(inpainter: Inpainter) -> None:
@@ -142,7 +142,7 @@ def test_every_kind_of_samples_comes_back_as_itself(photo: Pixels, inpainter: In
     deep = photo.astype(np.uint16) * 257
     turned = straighten(deep, angle=3, inpainter=inpainter)
     eight = straighten(photo, angle=3, inpainter=inpainter)
-    known = ~turned.hole
+    known = ~turned.mask
     assert turned.image.dtype == np.uint16
     assert np.abs(turned.image[known] / 257 - eight.image[known]).max() <= 0.51
     assert len(np.unique(turned.image[known] % 257)) > 200
@@ -169,7 +169,7 @@ def test_what_cannot_be_seen_does_not_bleed(inpainter: Inpainter) -> None:
     assert seen.sum() > 1500
     assert result.image[seen][:, 0].max() <= 2
     # Corners of a transparent photo are transparent, and nothing was made up.
-    assert not result.hole.any()
+    assert not result.mask.any()
     assert (result.image[0, 0] == result.image[0, 0] * (1, 1, 1, 0)).all()
 
 

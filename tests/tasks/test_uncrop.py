@@ -39,9 +39,9 @@ def test_the_photo_stays_in_its_place_bit_for_bit(photo: Pixels, inpainter: Inpa
     assert result.image.shape == (height + 5 + 12, width + 17 + 12, 3)
     assert (result.image[5 : 5 + height, 17 : 17 + width] == photo).all()
     assert (photo == before).all()
-    inside = np.zeros(result.hole.shape, bool)
+    inside = np.zeros(result.mask.shape, bool)
     inside[5 : 5 + height, 17 : 17 + width] = True
-    assert (result.hole == ~inside).all()
+    assert (result.mask == ~inside).all()
 
 
 def test_cut_borders_come_back_better_than_repeated_edges(
@@ -103,7 +103,7 @@ def test_an_aspect_adds_on_one_axis_and_cuts_nothing(
 def test_a_photo_of_that_shape_stays_as_it_is(photo: Pixels, inpainter: Inpainter) -> None:
     result = uncrop(photo, aspect="5:4", inpainter=inpainter)
     assert (result.image == photo).all()
-    assert not result.hole.any()
+    assert not result.mask.any()
     assert "120x96" in result.notices[0]
 
 
@@ -128,8 +128,8 @@ def test_beside_transparent_pixels_nothing_is_made_up(photo: Pixels, inpainter: 
     result = uncrop(clear, left=30, inpainter=inpainter)
     assert (result.image[:40, :30, 3] == 0).all()
     assert (result.image[40:, :30, 3] == 255).all()
-    assert not result.hole[:40].any()
-    assert result.hole[40:, :30].all()
+    assert not result.mask[:40].any()
+    assert result.mask[40:, :30].all()
 
 
 @pytest.mark.parametrize(

@@ -71,26 +71,26 @@ def test_a_stamp_goes_and_the_photo_stays(
     inpainter: Inpainter, clean: Photo, stamped: Photo
 ) -> None:
     result = unmark(stamped, kind="stamp", inpainter=inpainter)
-    assert result.found == {"kind": "stamp"}
-    np.testing.assert_array_equal(result.image[~result.hole], stamped[~result.hole])
+    assert result.info == {"kind": "stamp"}
+    np.testing.assert_array_equal(result.image[~result.mask], stamped[~result.mask])
     small = Image.fromarray(stamped).filter(ImageFilter.MedianFilter(5))
     digits = (stamped != clean).any(-1)
     assert psnr(result.image[digits], clean[digits]) > psnr(stamped[digits], clean[digits]) + 5
     assert psnr(result.image, clean) > psnr(stamped, clean)
     assert psnr(result.image, clean) > psnr(np.asarray(small), clean)
-    assert result.hole.mean() < 0.05
+    assert result.mask.mean() < 0.05
 
 
 def test_a_box_and_a_look_without_a_fill(inpainter: Inpainter, stamped: Photo) -> None:
     whole = unmark(
         stamped, kind="text", box=Box(left=240, top=200, right=400, bottom=250), inpainter=inpainter
     )
-    assert whole.hole[215:235, 275:360].any()
-    assert not whole.hole[:200].any()
-    assert not whole.hole[:, :240].any()
+    assert whole.mask[215:235, 275:360].any()
+    assert not whole.mask[:200].any()
+    assert not whole.mask[:, :240].any()
     looked = unmark(stamped, kind="stamp", fill=False, inpainter=inpainter)
     np.testing.assert_array_equal(looked.image, stamped)
-    assert looked.hole.any()
+    assert looked.mask.any()
 
 
 def test_other_kinds_of_samples_keep_theirs(inpainter: Inpainter, stamped: Photo) -> None:
@@ -98,7 +98,7 @@ def test_other_kinds_of_samples_keep_theirs(inpainter: Inpainter, stamped: Photo
     result = unmark(deep, kind="stamp", inpainter=inpainter)
     assert result.image.dtype == np.uint16
     eight = unmark(stamped, kind="stamp", inpainter=inpainter)
-    np.testing.assert_array_equal(result.hole, eight.hole)
+    np.testing.assert_array_equal(result.mask, eight.mask)
     np.testing.assert_allclose(result.image / 257, eight.image, atol=0.51)
 
 
@@ -116,14 +116,14 @@ def test_a_shared_watermark_is_computed_off(
     truths, marked = stack
     results = unmark_stack(marked, inpainter=inpainter)
     assert len(results) == len(marked)
-    hole = results[0].hole
+    hole = results[0].mask
     true = (marked[0] != truths[0]).any(-1)
     assert (hole & true).sum() / true.sum() > 0.9
-    assert results[0].found["opacity"] == pytest.approx(0.5, abs=0.1)
+    assert results[0].info["opacity"] == pytest.approx(0.5, abs=0.1)
     gains = []
     for result, picture, truth in zip(results, marked, truths, strict=True):
         np.testing.assert_array_equal(result.image[~hole], picture[~hole])
-        fill = inpainter(image=picture, mask_image=hole)
+        fill = inpainter(image=picture, mask=hole)
         gains.append(psnr(result.image, truth) - psnr(fill, truth))
     # What comes through is better than any guess, and so is what the fill does not know.
     assert np.mean(gains) > 2
@@ -234,7 +234,7 @@ def test_over_http(inpainter: Inpainter, stamped: Photo) -> None:
         assert json.loads(str(headers["fill-details"]))["found"] == {"kind": "stamp"}
         _, content, _ = ask(file.getvalue(), kind="stamp", mask="true")
         np.testing.assert_array_equal(
-            np.asarray(Image.open(io.BytesIO(content))) > 127, expected.hole
+            np.asarray(Image.open(io.BytesIO(content))) > 127, expected.mask
         )
         plain = io.BytesIO()
         Image.new("RGB", (100, 100)).save(plain, "PNG")

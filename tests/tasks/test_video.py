@@ -90,7 +90,7 @@ def test_a_moving_camera_flickers_half_as_much_as_frame_by_frame(
     for one, other, hole in zip(given, result, moving.holes, strict=True):
         outside = ~in_cells(hole)
         np.testing.assert_array_equal(one[0][outside], other[0][outside])
-    each = [inpainter(image=f, mask_image=h) for f, h in zip(rgb(clip), moving.holes, strict=True)]
+    each = [inpainter(image=f, mask=h) for f, h in zip(rgb(clip), moving.holes, strict=True)]
     frames = rgb(filled.path)
     ratio = warping(frames, moving.holes, 2) / warping(each, moving.holes, 2)
     assert ratio < 0.5, ratio
@@ -113,7 +113,7 @@ def test_what_the_network_makes_up_is_carried_on(
     filled = video(clip, masks, tmp_path / "out.mkv", inpainter=inpainter, lossless=True)
     assert filled.made > 0.8
     given = rgb(clip)
-    each = [inpainter(image=f, mask_image=h) for f, h in zip(given, parked.holes, strict=True)]
+    each = [inpainter(image=f, mask=h) for f, h in zip(given, parked.holes, strict=True)]
     ratio = warping(rgb(filled.path), parked.holes, 2) / warping(each, parked.holes, 2)
     assert ratio < 0.5, ratio
 

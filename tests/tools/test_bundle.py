@@ -316,7 +316,7 @@ def test_again_after_the_pipeline_changed(
     assert repository.run("--again", "--skip-table") == bundle.REFUSED
     assert "raise it in src/freefill/pipeline/inpainter.py" in capsys.readouterr().err
     assert repository.files() == before
-    monkeypatch.setattr(golden, "PIPELINE", 99)
+    monkeypatch.setattr(golden, "PIPELINE_VERSION", 99)
     assert repository.run("--again", "--skip-table") == bundle.DONE
     (folder,) = (root / "tests/golden").iterdir()
     assert folder.name == f"{repository.weights.short}-99"

@@ -19,7 +19,8 @@ from PIL import Image, ImageDraw
 
 from freefill.imaging.io import read_picture, restore
 from freefill.pipeline.guidance import Guidance
-from freefill.pipeline.inpainter import PIPELINE, Inpainter
+from freefill.pipeline.inpainter import PIPELINE_VERSION, Inpainter
+from freefill.pipeline.request import FillRequest
 from freefill.weights.registry import Weights
 
 FURTHEST = 2.0
@@ -75,7 +76,7 @@ def folder(tests: Path, weights: Weights) -> Path:
         tests: The folder `tests/golden`.
         weights: What fills.
     """
-    return tests / f"{weights.short}-{PIPELINE}"
+    return tests / f"{weights.short}-{PIPELINE_VERSION}"
 
 
 def names(inpainter: Inpainter) -> list[str]:
@@ -108,7 +109,9 @@ def fill(case: Case, examples: Path, inpainter: Inpainter) -> Samples:
         # The lower byte is no copy of the upper one: a pipeline that lost it would show.
         samples = samples.astype(np.uint16) * 257 ^ 0x55
     guidance = _guidance(case, image.size) if case.guided else None
-    filled = restore(inpainter.fill_hole(read_picture(samples), hole, guidance=guidance))
+    filled = restore(
+        inpainter.run(FillRequest(read_picture(samples), hole, guidance=guidance)).picture
+    )
     left, top, right, bottom = case.kept
     window = slice(top, bottom), slice(left, right)
     part, inside = np.asarray(filled)[window], hole[window]

@@ -21,7 +21,7 @@ from freefill.lab.evaluation import protocol as protocols
 from freefill.lab.evaluation import results, runner
 from freefill.lab.evaluation.metrics.statistics import paired
 from freefill.lab.evaluation.rivals import Rival, find
-from freefill.pipeline.inpainter import PIPELINE
+from freefill.pipeline.inpainter import PIPELINE_VERSION
 from freefill.weights.registry import Weights
 
 NAMES = ("free-form", "centre")
@@ -169,7 +169,7 @@ def measure(
         tuple(columns),
         paired(both[:, 0], both[:, 1]).p,
         float(np.mean(ratios)) if ratios else None,
-        PIPELINE,
+        PIPELINE_VERSION,
         machine(),
         datetime.now(UTC).date().isoformat(),
     )

@@ -12,7 +12,7 @@ EPILOG = """examples:
   python tools/bundle.py from-the-gpu/ --held data --notes configs/light.notes.json
       the same for a folder of average.safetensors and run.json, written by a run elsewhere
   python tools/bundle.py --again --held data --data data/test
-      the weights that are bundled, measured and filled with again: after PIPELINE was raised
+      the weights that are bundled, measured and filled with again: PIPELINE_VERSION was raised
   python tools/bundle.py --again --skip-table
       their golden fills alone
 

@@ -22,7 +22,8 @@ from freefill.lab.evaluation.metrics.lpips import lpips_of_each
 from freefill.lab.evaluation.metrics.pixel import psnr
 from freefill.lab.evaluation.rivals import Fill, fair
 from freefill.lab.evaluation.runner import MEASURES
-from freefill.pipeline.inpainter import PIPELINE, Inpainter
+from freefill.pipeline.inpainter import PIPELINE_VERSION, Inpainter
+from freefill.pipeline.request import FillRequest
 from freefill.types import Mask, Pixels
 from freefill.weights.registry import Weights
 from scoring.photos import MASKS, Photo
@@ -42,7 +43,7 @@ def filler(weights: Weights, threads: int | None = None) -> Fill:
 
     def fill(photo: Pixels, hole: Mask) -> Pixels:
         # Not a plain call: that warns of large holes, and here they are meant.
-        return np.asarray(restore(inpainter.fill_hole(read_picture(photo), hole)))
+        return np.asarray(restore(inpainter.run(FillRequest(read_picture(photo), hole)).picture))
 
     return fair(fill)
 
@@ -70,7 +71,7 @@ def measure(
     Raises:
         ReferenceMissingError: If the network of LPIPS was not fetched.
     """
-    kept = _Kept(folder / f"{weights.short}-{PIPELINE}.json")
+    kept = _Kept(folder / f"{weights.short}-{PIPELINE_VERSION}.json")
     fill: Fill | None = None
     found = []
     for number, photo in enumerate(photos):
@@ -136,7 +137,7 @@ def time_in_turn(
         spent = []
         for inpainter in inpainters:
             start = time.perf_counter()
-            restore(inpainter.fill_hole(read_picture(photo.pixels), hole))
+            restore(inpainter.run(FillRequest(read_picture(photo.pixels), hole)).picture)
             spent.append(time.perf_counter() - start)
         rounds.append(spent)
     columns = list(zip(*rounds[1:], strict=True))  # the first round plans memory

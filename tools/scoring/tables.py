@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from io import StringIO
 
 from freefill.lab.evaluation.metrics.statistics import Paired
-from freefill.pipeline.inpainter import PIPELINE
+from freefill.pipeline.inpainter import PIPELINE_VERSION
 from scoring.comparing import Score
 from scoring.measuring import METRICS, Values
 from scoring.networks import Network
@@ -96,6 +96,14 @@ def per_photo(photos: Sequence[Photo], values: Mapping[str, tuple[Network, Value
     for name, (network, found) in values.items():
         for photo, of_photo in zip(photos, found, strict=True):
             for (kind, seed), hole, pair in zip(MASKS, photo.holes, of_photo, strict=True):
-                about = [name, network.weights.short, PIPELINE, photo.file, photo.side, kind, seed]
+                about = [
+                    name,
+                    network.weights.short,
+                    PIPELINE_VERSION,
+                    photo.file,
+                    photo.side,
+                    kind,
+                    seed,
+                ]
                 writer.writerow([*about, f"{hole.mean():.4f}", *(f"{v:.6f}" for v in pair)])
     return text.getvalue()

@@ -6,23 +6,20 @@ and a result that is there already is left alone.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from freefill.batch import mask_pairing
-from freefill.batch.fill_photo import Options, fill_photo, hole_of, reason_of
-from freefill.batch.mask_pairing import ALPHA, SUFFIXES
+from freefill.batch.fill_photo import Options, fill_to_file, pixels_of, reason_of
+from freefill.batch.mask_pairing import SUFFIXES
 from freefill.batch.worker_pool import IN_WORK, Bench, in_order
 from freefill.errors import FreefillError, GuidanceError, ImageError, MaskError
-from freefill.imaging.atomic import write_atomically
-from freefill.imaging.formats import limits
-from freefill.imaging.io import format_of
-from freefill.imaging.picture import Picture
+from freefill.masks.convert import ALPHA
 from freefill.pipeline.inpainter import Inpainter
-from freefill.types import Mask
+from freefill.pipeline.request import FillRequest
+from freefill.pipeline.tiling import explain, plan
 
 
 @dataclass(frozen=True)
@@ -43,6 +40,22 @@ class Job:
         """The files that it reads, where they are named by paths."""
         named = (self.photo, self.mask, self.sketch, self.colour)
         return [path for path in named if path is not None]
+
+    def request(self, options: Options) -> FillRequest:
+        """Give what the pipeline is asked for.
+
+        Raises:
+            MaskError: If the photo has no mask.
+        """
+        if self.mask is None:
+            raise MaskError(
+                f"{self.photo} has no mask: {self.photo.stem}_mask.png is looked for beside it, or "
+                "in the folder that `mask` names"
+            )
+        mask = ALPHA if str(self.mask) == ALPHA else self.mask
+        return FillRequest(
+            self.photo, mask, sketch=self.sketch, colour=self.colour, options=options
+        )
 
 
 @dataclass(frozen=True)
@@ -159,47 +172,20 @@ def run(inpainter: Inpainter, job: Job, options: Options) -> Outcome:
     """
     start = time.perf_counter()
     if job.out.is_file() and not options.overwrite:
-        return Outcome(job, "skipped", (f"{job.out} exists: --overwrite replaces it",))
-    if job.mask is None:
-        raise MaskError(
-            f"{job.photo} has no mask: {job.photo.stem}_mask.png is looked for beside it, or in "
-            "the folder that --mask names"
-        )
-    file_format = format_of(job.out)
-    _check_writable(job.out)
-    mask = ALPHA if str(job.mask) == ALPHA else job.mask
-    filled = fill_photo(
-        inpainter, job.photo, mask, options, file_format, sketch=job.sketch, colour=job.colour
-    )
-    write_atomically(job.out, filled.content)
+        line = f"{job.out} exists: `overwrite=True` replaces it"
+        return Outcome(job, "skipped", (line,))
+    made = fill_to_file(inpainter, job.request(options), job.out, strip=options.strip)
+    height, width = made.result.picture.size
     return Outcome(
         job,
         "filled",
-        filled.notices,
-        filled.width,
-        filled.height,
-        filled.hole,
+        made.notices,
+        width,
+        height,
+        made.result.share,
         time.perf_counter() - start,
-        filled.plan,
+        tuple(explain(plan(made.result.mask))) if options.explain else (),
     )
-
-
-def hole_of_job(job: Job, picture: Picture, options: Options) -> tuple[Mask, list[str]]:
-    """Read a job's mask.
-
-    Args:
-        job: Names the mask, which must not be ``None``.
-        picture: The photo.
-        options: Polarity, growth, fit and limit.
-
-    Returns:
-        The hole, ``(H, W)`` bool, and lines that a person should read.
-
-    Raises:
-        FreefillError: If the mask cannot be read or does not fit.
-    """
-    assert job.mask is not None
-    return hole_of(ALPHA if str(job.mask) == ALPHA else job.mask, picture, options)
 
 
 def run_all(
@@ -222,7 +208,7 @@ def run_all(
     bench = Bench(workers, IN_WORK)
 
     def outcome(job: Job) -> Outcome:
-        with bench.place(_pixels(job, options)):
+        with bench.place(pixels_of(job.photo, options.max_pixels)):
             return _outcome(inpainter, job, options)
 
     return in_order(outcome, jobs, workers, 4 * workers)
@@ -238,17 +224,6 @@ def _outcome(inpainter: Inpainter, job: Job, options: Options) -> Outcome:
     except OSError as error:
         reason = f"{job.out.parent}: {error.strerror or error}"
     return Outcome(job, "failed", (reason,))
-
-
-def _pixels(job: Job, options: Options) -> int:
-    """Look up how many pixels a photo has, without decoding it."""
-    try:
-        with job.photo.open("rb") as file:
-            image = limits.opened(file, str(job.photo), options.max_pixels)
-            return image.width * image.height
-    except Exception:
-        # Not for Pillow, or not to be read at all: the fill will say why.
-        return job.photo.stat().st_size if job.photo.exists() else 0
 
 
 def _photos(
@@ -295,14 +270,3 @@ def _first_of(photo: Path, folder: Path, stems: Sequence[str]) -> Path | None:
 
     name = mask_pairing.first(stems, exists)
     return None if name is None else folder / name
-
-
-def _check_writable(out: Path) -> None:
-    """Refuse before the work is done, not after."""
-    folder = out.parent
-    if not folder.is_dir():
-        raise ImageError(f"{out} cannot be written: the folder {folder} does not exist")
-    if out.is_dir():
-        raise ImageError(f"{out} cannot be written: it is a folder")
-    if not os.access(folder, os.W_OK):
-        raise ImageError(f"{out} cannot be written: no permission in {folder}")

@@ -22,8 +22,6 @@ SUFFIXES = (
     ".heic",
     ".heif",
 )
-ALPHA = "alpha"
-"""What ``--mask`` is called where a photo's own transparency is meant."""
 
 
 def is_photo(name: str, endings: Sequence[str] = ("_mask",)) -> bool:

@@ -149,7 +149,7 @@ def batch(
     if cores > 1 and runner is not Runner.ray:
         raise ConfigError(f"--cores {cores} is for --runner ray; here --workers are the cores")
     ending = options.ending_of(suffix)
-    chosen = Options(invert, grow, fit.value, strip=strip, max_pixels=max_pixels)
+    chosen = Options(invert=invert, grow=grow, fit=fit.value, strip=strip, max_pixels=max_pixels)
     made, found = batch_of(
         source,
         to,

@@ -7,6 +7,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from freefill.errors import spell
+
+OPTIONS = {"file_format": "format"}
+"""Arguments whose option has another name."""
+
 
 def print_error(message: str) -> None:
     """Print one line of error."""
@@ -49,6 +54,23 @@ def cleaned(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else _written_out(c) for c in text)
 
 
+def option(name: str, value: str | None) -> str:
+    """Spell an argument of the library as an option.
+
+    Args:
+        name: The argument.
+        value: What it is to be, if that is said.
+
+    Examples:
+        >>> option("overwrite", "True"), option("fit", "resize"), option("max_pixels", None)
+        ('--overwrite', '--fit resize', '--max-pixels')
+    """
+    spelled = "--" + OPTIONS.get(name, name).replace("_", "-")
+    if value == "False":
+        return spelled.replace("--", "--no-", 1)
+    return spelled if value in (None, "True") else f"{spelled} {value}"
+
+
 def _process() -> str:
     """Name this process where it is one of several that train together, and not their first."""
     rank = os.environ.get("RANK", "0")
@@ -60,4 +82,4 @@ def _written_out(character: str) -> str:
 
 
 def _line(message: str) -> str:
-    return cleaned(" ".join(message.split()))
+    return cleaned(" ".join(spell(message, option).split()))

@@ -60,9 +60,9 @@ def doctor() -> None:
     mask = np.zeros((256, 256), bool)
     mask[64:192, 64:192] = True
     damaged = np.where(mask[..., None], np.uint8(0), image)
-    inpainter(image=damaged, mask_image=mask)
+    inpainter(image=damaged, mask=mask)
     start = time.perf_counter()
-    filled = inpainter(image=damaged, mask_image=mask)
+    filled = inpainter(image=damaged, mask=mask)
     elapsed = time.perf_counter() - start
     kept = bool((filled[~mask] == image[~mask]).all())
     error = float(np.abs(filled[mask].astype(float) - image[mask]).mean())

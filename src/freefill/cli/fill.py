@@ -14,7 +14,6 @@ import typer
 from freefill.cli import options
 from freefill.cli.console import print_error, print_notice, quiet_libraries
 from freefill.imaging.formats import MAX_PIXELS
-from freefill.imaging.io import encode, read_picture
 
 if TYPE_CHECKING:
     from freefill.batch.fill_photo import Options
@@ -120,7 +119,13 @@ def fill(
     from freefill.pipeline.inpainter import Inpainter
 
     chosen = Options(
-        invert, grow, fit.value, overwrite, explain=explain, strip=strip, max_pixels=max_pixels
+        invert=invert,
+        grow=grow,
+        fit=fit.value,
+        max_pixels=max_pixels,
+        overwrite=overwrite,
+        explain=explain,
+        strip=strip,
     )
     work = local_files.collect(
         photos, mask, out, options.ending_of(suffix), sketch=sketch, colour=colour
@@ -216,17 +221,17 @@ def _fill_many(
 
 
 def _draw(path: Path, outcomes: Sequence[Outcome], options: Options) -> None:
-    from freefill.batch import local_files
     from freefill.imaging.atomic import write_atomically
     from freefill.imaging.contact_sheet import panel, sheet
-    from freefill.imaging.io import format_of
+    from freefill.imaging.io import encode, format_of, read_picture
 
     file_format = format_of(path)
     panels = []
     for outcome in outcomes:
         if outcome.state != "failed" and outcome.job.mask is not None:
             photo = read_picture(outcome.job.photo, max_pixels=options.max_pixels)
-            hole, _ = local_files.hole_of_job(outcome.job, photo, options)
+            request = outcome.job.request(options)
+            hole, _ = request.hole_in(photo)
             result = read_picture(outcome.job.out, max_pixels=options.max_pixels)
             picture = panel(photo, hole, result)
             panels.append((f"{outcome.job.photo.stem}  {hole.mean():.1%}", picture))

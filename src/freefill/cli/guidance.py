@@ -10,7 +10,6 @@ import typer
 from freefill.cli.console import print_notice
 from freefill.cli.options import FitChoice
 from freefill.imaging.formats import MAX_PIXELS
-from freefill.imaging.io import encode, read_picture
 
 
 def edges(
@@ -52,7 +51,7 @@ def edges(
 
     from freefill.errors import ConfigError, ImageError
     from freefill.imaging.atomic import write_atomically
-    from freefill.imaging.io import format_of
+    from freefill.imaging.io import encode, format_of, read_picture
     from freefill.vision.edges import sketch
 
     if not detail > 0:
@@ -125,17 +124,18 @@ def gates(
 
     from freefill.errors import GuidanceError, ImageError
     from freefill.imaging.box import Box
+    from freefill.imaging.io import read_picture
     from freefill.lab.export.export import load_network
     from freefill.lab.gates import report
     from freefill.lab.gates.gates import filled, look
-    from freefill.masks.convert import to_hole
+    from freefill.masks.convert import to_mask
     from freefill.pipeline.guidance import Guidance
 
     if out.exists() and not out.is_dir():
         raise ImageError(f"--out {out} is a file: name a folder")
     network = load_network(model)
     picture = read_picture(photo, max_pixels=max_pixels)
-    hole, notices = to_hole(mask, picture, fit=fit.value, max_pixels=max_pixels)
+    hole, notices = to_mask(mask, picture, fit=fit.value, max_pixels=max_pixels)
     guidance = None
     if sketch is not None:
         guidance = Guidance.read(picture.size, sketch, fit=fit.value, max_pixels=max_pixels)

@@ -12,7 +12,6 @@ import typer
 
 from freefill.cli.console import print_notice
 from freefill.imaging.formats import MAX_PIXELS
-from freefill.imaging.io import read_picture
 
 if TYPE_CHECKING:
     from freefill.server.settings import Settings
@@ -137,6 +136,7 @@ def studio(
       freefill studio photo.jpg
     """
     _check_extra()
+    from freefill.imaging.io import read_picture
     from freefill.server.settings import Settings
 
     given = None

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import IO, Any, BinaryIO, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from freefill.errors import ImageError
+from freefill.imaging import tensors
 from freefill.imaging.codecs import Samples
 from freefill.imaging.formats import MAX_PIXELS, heif
 from freefill.imaging.formats.high_bit_depth import is_deep
@@ -20,9 +22,13 @@ from freefill.imaging.formats.writer import encode
 from freefill.imaging.picture import Picture
 from freefill.imaging.pillow import to_pillow
 
-__all__ = ["NamedBytes", "Source", "encode", "format_of", "read_picture", "restore"]
+__all__ = ["NamedBytes", "Source", "encode", "format_of", "loaded", "read_picture", "restore"]
 
-Source = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]
+Source = str | os.PathLike[str] | bytes | IO[bytes] | Image.Image | NDArray[Any] | tensors.Tensor
+"""Path, encoded bytes, open file, Pillow image, array, or torch tensor."""
+
+
+T = TypeVar("T")
 
 
 class NamedBytes(bytes):
@@ -46,8 +52,9 @@ def read_picture(source: Source | Picture, *, max_pixels: int = MAX_PIXELS) -> P
     """Read a picture.
 
     Args:
-        source: Path, encoded bytes, Pillow image, or array ``(H, W)``, ``(H, W, 1)``,
-            ``(H, W, 3)`` RGB or ``(H, W, 4)`` RGBA of uint8, uint16 or floats in [0, 1]. A picture
+        source: Path, encoded bytes, a file that is open for reading bytes, Pillow image, or array
+            ``(H, W)``, ``(H, W, 1)``, ``(H, W, 3)`` RGB or ``(H, W, 4)`` RGBA of uint8, uint16 or
+            floats in [0, 1]; or a torch tensor ``(H, W)`` or ``(C, H, W)`` of the same. A picture
             that has been read already is given back as it is.
         max_pixels: The most that width times height of a file may be. Pillow images and
             arrays are in memory already and are not limited.
@@ -79,18 +86,33 @@ def read_picture(source: Source | Picture, *, max_pixels: int = MAX_PIXELS) -> P
             raise ImageError(f"{source} is a folder, not an image") from None
         except OSError as error:
             raise ImageError(f"{source} cannot be read: {error.strerror or error}") from None
+    if tensors.is_tensor(source):
+        picture = _from_array(tensors.to_array(source))
+        metadata = replace(picture.source_metadata, tensor=source)
+        return replace(picture, kind="tensor", source_metadata=metadata)
+    if callable(getattr(source, "read", None)):
+        return _from_file(source, max_pixels)
     raise ImageError(
-        f"an image is a path, bytes, a Pillow image or a NumPy array, not {type(source).__name__}"
+        "an image is a path, bytes, an open file, a Pillow image, an array or a tensor, not "
+        f"{type(source).__name__}"
     )
 
 
-def restore(picture: Picture) -> Any:
-    """Give a picture as what it was read from: array, Pillow image, or encoded bytes.
+def loaded(source: T) -> T | bytes:
+    """Give the bytes of an open file, which can be read once; anything else as it is."""
+    return source.read() if callable(getattr(source, "read", None)) else source  # type: ignore[attr-defined]
 
-    A picture that came from a path is given as a Pillow image.
+
+def restore(picture: Picture) -> Any:
+    """Give a picture as what it was read from: array, tensor, Pillow image, or encoded bytes.
+
+    A picture that came from a path is given as a Pillow image, one from an open file as bytes.
     """
     if picture.kind == "array":
         return picture.samples
+    if picture.kind == "tensor":
+        assert picture.source_metadata.tensor is not None
+        return tensors.from_array(picture.samples, picture.source_metadata.tensor)
     if picture.kind == "bytes":
         return encode(picture, picture.format or "PNG")[0]
     return to_pillow(picture)
@@ -134,6 +156,17 @@ def _open(file: BinaryIO, kind: Literal["path", "bytes"], name: str, max_pixels:
         if "decoder error" in reason or "data stream" in reason:
             reason = f"its pixels are damaged ({reason})"
         raise ImageError(f"{name} cannot be read: {reason}") from None
+
+
+def _from_file(file: Any, max_pixels: int) -> Picture:
+    name = str(getattr(file, "name", "the open file"))
+    try:
+        content = file.read()
+    except (OSError, ValueError) as error:
+        raise ImageError(f"{name} cannot be read: {error}") from None
+    if not isinstance(content, bytes):
+        raise ImageError(f'{name} gives {type(content).__name__}: open it with mode "rb"')
+    return _open(BytesIO(content), "bytes", name, max_pixels)
 
 
 def _from_pillow(image: Image.Image) -> Picture:

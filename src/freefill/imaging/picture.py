@@ -22,9 +22,10 @@ from freefill.types import Mask, Rgb
 if TYPE_CHECKING:
     from freefill.imaging.formats.ifd import Directory
     from freefill.imaging.formats.png import Chunk
+    from freefill.imaging.tensors import Tensor
 
-Kind = Literal["path", "bytes", "pil", "array"]
-"""What a picture was read from: a file, its bytes, a Pillow image, an array."""
+Kind = Literal["path", "bytes", "pil", "array", "tensor"]
+"""What a picture was read from: a file, its bytes, a Pillow image, an array, a torch tensor."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class SourceMetadata:
         jpeg: All of a JPEG, for its segments and coefficients.
         reencode: Whether more of the samples are new than those that were filled: nothing of the
             file's own coding can be kept then.
+        tensor: The torch tensor that it was, for its order, type and device.
     """
 
     orientation: int = 1
@@ -48,6 +50,7 @@ class SourceMetadata:
     tags: Directory | None = None
     jpeg: bytes | None = None
     reencode: bool = False
+    tensor: Tensor | None = None
 
 
 @dataclass

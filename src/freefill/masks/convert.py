@@ -1,4 +1,4 @@
-"""Any mask to a hole: one rule, white = fill, threshold 0.5.
+"""Any mask to the hole of a picture: one rule, white = fill, threshold 0.5.
 
 White, 255, 65535, 1.0 and ``True`` mean *fill*; the value that lies at half of the range or under
 it means *keep*. Colour masks are taken by their brightness.
@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from freefill.errors import ImageError, MaskError
+from freefill.errors import MaskError
+from freefill.imaging import tensors
 from freefill.imaging.box import Box
 from freefill.imaging.codecs import LUMA, Samples
 from freefill.imaging.formats import MAX_PIXELS
@@ -22,14 +23,16 @@ from freefill.types import Mask
 
 Fit = Literal["exact", "resize"]
 
+ALPHA = "alpha"
+"""A mask's word for the picture's own transparency."""
 GREY = ("1", "L", "I;16")
 """Modes of one brightness a pixel."""
 MOSTLY_HOLE = 0.6
 """Share of the picture above which a mask is suspected to be the wrong way round."""
 
 
-def to_hole(
-    mask: Source,
+def to_mask(
+    mask: Source | None,
     picture: Picture,
     *,
     invert: bool = False,
@@ -39,8 +42,9 @@ def to_hole(
     """Make any mask the hole of a picture.
 
     Args:
-        mask: Path, bytes, Pillow image or array (bool, uint8, uint16 or float in [0, 1]); or the
-            word ``"alpha"``, for which the picture's transparent pixels are the hole.
+        mask: Path, bytes, open file, Pillow image, array or tensor (bool, uint8, uint16 or float in
+            [0, 1]). ``None`` or the word ``"alpha"``: the picture's transparent pixels are the
+            hole; without a mask there must be some.
         picture: The picture that it is for.
         invert: Swap fill and keep first.
         fit: ``"exact"`` refuses a mask of another size; ``"resize"`` brings it to the picture's;
@@ -55,17 +59,16 @@ def to_hole(
 
     Examples:
         >>> picture = read_picture(np.zeros((1, 4, 3), np.uint8))
-        >>> to_hole(np.array([[0, 127, 128, 255]], np.uint8), picture)[0]
+        >>> to_mask(np.array([[0, 127, 128, 255]], np.uint8), picture)[0]
         array([[False, False,  True,  True]])
     """
     notices: list[str] = []
     if fit is not None and fit not in get_args(Fit):
         raise MaskError(f"fit is {fit!r}; it must be one of {', '.join(get_args(Fit))}")
-    if isinstance(mask, str) and mask == "alpha":
-        try:
-            hole = picture.alpha() < 0.5
-        except ImageError as error:
-            raise MaskError(f"--mask alpha: {error}") from None
+    if mask is None or (isinstance(mask, str) and mask == ALPHA):
+        hole = _transparent(picture, given=mask is not None)
+    elif tensors.is_tensor(mask):
+        hole = _from_array(tensors.to_array(mask))
     elif isinstance(mask, np.ndarray):
         hole = _from_array(mask)
     else:
@@ -85,9 +88,23 @@ def to_hole(
     elif share > MOSTLY_HOLE:
         notices.append(
             f"the mask marks {share:.0%} of the image for filling (white = fill): if it marks what "
-            "to keep, add --invert"
+            "to keep, pass `invert=True`"
         )
     return hole, notices
+
+
+def _transparent(picture: Picture, *, given: bool) -> Mask:
+    """Give what of a picture is transparent; it has to be something, unless it was asked for."""
+    if not picture.has_alpha:
+        what = '`mask="alpha"`' if given else "no mask is given"
+        raise MaskError(
+            f"{what}: the image has no alpha channel, whose transparent part would be filled; its "
+            f"mode is {picture.mode}"
+        )
+    hole: Mask = picture.alpha() < 0.5
+    if not given and not hole.any():
+        raise MaskError("no mask is given, and nothing of the image is transparent")
+    return hole
 
 
 def _from_array(mask: NDArray[Any]) -> Mask:
@@ -124,8 +141,8 @@ def softness(
         mask: An image file's path or bytes, or a Pillow image.
         picture: The picture that it is for.
         invert: Swap fill and keep first.
-        fit: As for :func:`to_hole`.
-        max_pixels: As for :func:`to_hole`.
+        fit: As for :func:`to_mask`.
+        max_pixels: As for :func:`to_mask`.
 
     Returns:
         ``(H, W)`` float32: 1 where the mask is white, falling to 0 where it is half as bright,
@@ -185,7 +202,7 @@ def _fitted(hole: Mask, size: tuple[int, int], fit: Fit | None) -> Mask:
         return hole
     (height, width), (rows, columns) = size, hole.shape
     if fit != "resize":
-        other = "" if fit is None else ', or pass fit="resize" (--fit resize)'
+        other = "" if fit is None else ', or pass `fit="resize"`'
         raise MaskError(
             f"image is {width}x{height} but mask is {columns}x{rows}: resize the mask{other}"
         )

@@ -11,7 +11,7 @@ from freefill.imaging.box import Box, bounds
 from freefill.imaging.io import Source
 from freefill.imaging.picture import Picture
 from freefill.imaging.pillow import to_pillow
-from freefill.masks.convert import to_hole
+from freefill.masks.convert import to_mask
 from freefill.types import Mask
 
 T = TypeVar("T")
@@ -54,7 +54,7 @@ def to_region(region: Source | Picture | Box, picture: Picture) -> tuple[Mask, B
         mask[region.window] = True
     else:
         source = to_pillow(region) if isinstance(region, Picture) else region
-        mask = to_hole(source, picture, fit=None)[0]
+        mask = to_mask(source, picture, fit=None)[0]
     box = bounds(mask)
     if box is None:
         raise MaskError("the mask is empty: paint white what is meant")

@@ -5,32 +5,38 @@ Never imports torch.
 
 from __future__ import annotations
 
-import threading
+import os
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any, overload
 
 import numpy as np
+from PIL import Image
 
 from freefill.errors import FreefillWarning, GuidanceError, MaskError
 from freefill.imaging.box import Box
 from freefill.imaging.formats import MAX_PIXELS
-from freefill.imaging.io import Source, read_picture, restore
+from freefill.imaging.io import Source, loaded, read_picture
 from freefill.imaging.picture import Picture
-from freefill.masks.convert import Fit, softness, to_hole
-from freefill.masks.morphology import grow as grow_hole
+from freefill.masks.convert import ALPHA, Fit, softness
 from freefill.pipeline import detail_transfer
 from freefill.pipeline.blending import Share, blend
+from freefill.pipeline.calls import Array, CallOptions, Masks, answer
 from freefill.pipeline.engines.base import Engine
 from freefill.pipeline.engines.onnx import Device, OnnxEngine
 from freefill.pipeline.guidance import Guidance
+from freefill.pipeline.request import FillOptions, FillRequest, Result
 from freefill.pipeline.tiling import Crop, batches, plan
 from freefill.types import Mask, Progress, Rgb
 from freefill.weights import registry
 
+if TYPE_CHECKING:
+    from typing import Unpack
+
 LARGEST_GROWTH = 256
-PIPELINE = 4
+PIPELINE_VERSION = 4
 """Counted up when the same weights fill otherwise: an evaluation's pictures depend on it."""
 ROWS = 32
 """Rows of what the network sees that are shrunk at a time."""
@@ -53,7 +59,7 @@ class Inpainter:
         >>> image = np.full((64, 64, 3), 200, np.uint8)
         >>> mask = np.zeros((64, 64), bool)
         >>> mask[20:40, 20:40] = True
-        >>> filled = inpainter(image=image, mask_image=mask)
+        >>> filled = inpainter(image, mask)
         >>> filled.shape, filled.dtype, bool((filled[~mask] == 200).all())
         ((64, 64, 3), dtype('uint8'), True)
     """
@@ -73,155 +79,141 @@ class Inpainter:
         """Pickle what it was made of: another process loads the network for itself."""
         return _made, self._made_of
 
+    @overload
     def __call__(
         self,
+        image: Image.Image | str | os.PathLike[str],
+        mask: Source | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Image.Image: ...
+    @overload
+    def __call__(
+        self,
+        image: bytes | IO[bytes],
+        mask: Source | None = None,
+        **options: Unpack[CallOptions],
+    ) -> bytes: ...
+    @overload
+    def __call__(
+        self, image: Array, mask: Source | None = None, **options: Unpack[CallOptions]
+    ) -> Array: ...
+    @overload
+    def __call__(
+        self,
+        image: list[Image.Image] | list[str] | list[Path],
+        mask: Masks = None,
+        **options: Unpack[CallOptions],
+    ) -> list[Image.Image]: ...
+    @overload
+    def __call__(
+        self, image: list[bytes], mask: Masks = None, **options: Unpack[CallOptions]
+    ) -> list[bytes]: ...
+    @overload
+    def __call__(
+        self, image: list[Array], mask: Masks = None, **options: Unpack[CallOptions]
+    ) -> list[Array]: ...
+    def __call__(
+        self,
+        image: Source | Sequence[Source] | None = None,
+        mask: Masks = None,
         *,
-        image: Source,
-        mask_image: Source,
+        mask_image: Masks = None,
+        sketch: Source | None = None,
+        colour: Source | None = None,
         invert: bool = False,
         grow: int = 0,
         fit: Fit = "exact",
-        sketch: Source | None = None,
-        colour: Source | None = None,
+        soft: bool = False,
+        max_pixels: int = MAX_PIXELS,
     ) -> Any:
         """Fill the masked part of an image.
 
         Args:
-            image: Path, encoded bytes, Pillow image, or array: uint8, uint16, or floats in [0, 1];
-                ``(H, W)``, ``(H, W, 1)``, ``(H, W, 3)`` RGB or ``(H, W, 4)`` RGBA.
-            mask_image: The same kinds, or a bool array; white (255, 1.0, True) = fill, threshold at
-                half. The word ``"alpha"`` takes the transparent pixels of the image.
+            image: As for :func:`freefill.fill`, as is all that follows.
+            mask: White = fill.
+            mask_image: What ``mask`` was called before; it goes with the next minor release.
+            sketch: Lines that the fill is to follow.
+            colour: Strokes of colour that it is to take up.
             invert: The mask marks what to keep.
             grow: Pixels by which the hole is widened, 0 to 256.
-            fit: ``"resize"`` brings a mask of another size to the image's; ``"exact"`` refuses it.
-            sketch: Lines that the fill is to follow, of the same kinds: drawn on a transparent
-                ground, or dark on bright, or bright on dark; see :mod:`freefill.pipeline.guidance`.
-            colour: Strokes of colour that it is to take up, on a transparent ground.
-
-        Returns:
-            The same kind, size and mode as ``image`` (a Pillow image for a path). Every pixel
-            outside the hole is the input's. The input is not changed.
-
-        Raises:
-            ImageError: If the image cannot be read or used.
-            MaskError: If the mask cannot be used, or does not fit.
-            GuidanceError: If sketch or strokes cannot be used, or do not fit.
-        """
-        picture, notices = self.fill(
-            read_picture(image),
-            mask_image,
-            invert=invert,
-            grow=grow,
-            fit=fit,
-            sketch=sketch,
-            colour=colour,
-        )
-        _warn(notices)
-        return restore(picture)
-
-    def fill(
-        self,
-        picture: Picture,
-        mask: Source,
-        *,
-        invert: bool = False,
-        grow: int = 0,
-        fit: Fit = "exact",
-        sketch: Source | None = None,
-        colour: Source | None = None,
-        soft: bool = False,
-        max_pixels: int = MAX_PIXELS,
-        progress: Progress | None = None,
-    ) -> tuple[Picture, list[str]]:
-        """Fill a picture that has been read; the arguments are those of a call, and some more.
-
-        Args:
-            picture: The picture.
-            mask: Of the kinds that a call takes; where ``soft``, an image.
-            invert: As for a call.
-            grow: As for a call.
-            fit: As for a call.
-            sketch: As for a call.
-            colour: As for a call.
-            soft: The hole is the same, but where the mask is not fully white the photo is seen
-                through the fill: not at all where it is white, entirely where it is half bright.
+            fit: ``"resize"`` brings a mask of another size to the image's.
+            soft: The image is seen through the fill where the mask is not fully white.
             max_pixels: The most that width times height of any file may be.
-            progress: As for :meth:`fill_hole`.
 
         Returns:
-            The filled picture, and lines that a person should read.
+            The same kind, size and mode as ``image``.
 
         Raises:
-            FreefillError: As for a call, and if a soft mask is to grow, which would harden it.
+            FreefillError: As for :func:`freefill.fill`.
         """
-        if soft and (grow or isinstance(mask, np.ndarray | str)):
-            raise MaskError(
-                f"a soft mask is an image, and is not grown: this one is a {type(mask).__name__}, "
-                f"to grow by {grow} pixels"
-            )
-        if not 0 <= grow <= LARGEST_GROWTH:
-            raise MaskError(f"grow is {grow} pixels; it must be 0 to {LARGEST_GROWTH}")
-        hole, notices = to_hole(mask, picture, invert=invert, fit=fit, max_pixels=max_pixels)
-        hole = grow_hole(hole, grow)
-        guidance = None
-        if sketch is not None or colour is not None:
-            guidance = Guidance.read(picture.size, sketch, colour, fit=fit, max_pixels=max_pixels)
-            notices += guidance.notices(hole)
-        from_alpha = isinstance(mask, str) and mask == "alpha"
-        filled = self.fill_hole(
-            picture, hole, guidance=guidance, opaque=from_alpha, progress=progress
-        )
-        if soft:
-            share = softness(mask, picture, invert=invert, fit=fit, max_pixels=max_pixels)
-            filled = filled.mixed(picture, share)
-        return filled, picture.notices + notices
+        if mask_image is not None:
+            warnings.warn("mask_image is called mask now", DeprecationWarning, stacklevel=2)
+            mask = mask_image
+        options = FillOptions(invert=invert, grow=grow, fit=fit, soft=soft, max_pixels=max_pixels)
+        filled, notices = answer(self, image, mask, options, sketch, colour)  # type: ignore[arg-type]
+        for line in notices:
+            warnings.warn(line, FreefillWarning, stacklevel=2)
+        return filled
 
-    def fill_hole(
-        self,
-        picture: Picture,
-        hole: Mask,
-        *,
-        guidance: Guidance | None = None,
-        opaque: bool = False,
-        progress: Progress | None = None,
-    ) -> Picture:
-        """Fill a hole that is already a bool array of the picture's size.
+    def run(self, request: FillRequest, progress: Progress | None = None) -> Result:
+        """Fill one photo: whoever fills anything calls this.
 
         Args:
-            picture: The picture.
-            hole: ``(H, W)``, True = fill.
-            guidance: What it is to follow, of the picture's size.
-            opaque: Whether filled pixels become opaque, where there is alpha.
+            request: The photo, its mask, what the fill is to follow, and how.
             progress: Called with the crops that are done and with all there are, before each run
                 of the network and at the end; what it raises stops the fill.
 
         Returns:
-            A new picture.
+            The filled picture, what was filled, and lines that a person should read. Every pixel
+            outside the hole is the photo's own.
 
         Raises:
-            GuidanceError: If there is guidance and the weights cannot follow any.
+            ImageError: If the photo cannot be read or used.
+            MaskError: If the mask cannot be used, or does not fit; if a soft mask is to grow, which
+                would harden it.
+            GuidanceError: If sketch or strokes cannot be used, do not fit, or the weights cannot
+                follow any.
         """
-        if guidance is not None and not self.engine.guided:
-            raise GuidanceError(
-                f"the weights {self.weights.name} cannot follow a sketch or strokes of colour: "
-                f"{registry.DEFAULT} can"
+        request = replace(request, mask=loaded(request.mask))
+        options, mask = request.options, request.mask
+        _check(options, mask)
+        picture = read_picture(request.image, max_pixels=options.max_pixels)
+        hole, notices = request.hole_in(picture)
+        guidance = request.guidance_for(picture)
+        if guidance is not None:
+            notices += guidance.notices(hole)
+            if not self.engine.guided:
+                raise GuidanceError(
+                    f"the weights {self.weights.name} cannot follow a sketch or strokes of colour: "
+                    f"{registry.DEFAULT} can"
+                )
+        # Where the mask is the transparent part, what is filled is to be seen.
+        opaque = mask is None or (isinstance(mask, str) and mask == ALPHA)
+        filled = picture.filled(self._patches(picture, hole, guidance, progress), opaque)
+        if options.soft and mask is not None:
+            share = softness(
+                mask, picture, invert=options.invert, fit=options.fit, max_pixels=options.max_pixels
             )
+            filled = filled.mixed(picture, share)
+        return Result(filled, hole, (*picture.notices, *notices))
+
+    def _patches(
+        self, picture: Picture, hole: Mask, guidance: Guidance | None, progress: Progress | None
+    ) -> Iterator[tuple[Box, Mask, Rgb]]:
+        """Fill a hole crop by crop; give boxes, their holes and colours."""
         unknown = hole
         if picture.has_alpha:
             # What cannot be seen is not known either: editors leave any colour under it.
             unknown = hole | (picture.samples[..., -1] == 0)
 
-        def patches() -> Iterator[tuple[Box, Mask, Rgb]]:
-            crops, done = plan(hole), 0
-            for batch in batches(crops):
-                if progress is not None:
-                    progress(done, len(crops))
-                yield from self._filled(picture, hole, unknown, guidance, batch)
-                done += len(batch)
+        crops, done = plan(hole), 0
+        for batch in batches(crops):
             if progress is not None:
-                progress(done, done)
-
-        return picture.filled(patches(), opaque)
+                progress(done, len(crops))
+            yield from self._filled(picture, hole, unknown, guidance, batch)
+            done += len(batch)
+        if progress is not None:
+            progress(done, done)
 
     def _filled(
         self,
@@ -262,69 +254,16 @@ def _made(model: str | Path, threads: int | None, device: Device) -> Inpainter:
     return Inpainter(model, threads=threads, device=device)
 
 
-_shared: dict[Path, tuple[tuple[int, int], Inpainter]] = {}
-_lock = threading.Lock()
-
-
-def fill(
-    image: Source,
-    mask: Source,
-    *,
-    model: str | Path = registry.DEFAULT,
-    invert: bool = False,
-    grow: int = 0,
-    fit: Fit = "exact",
-    sketch: Source | None = None,
-    colour: Source | None = None,
-) -> Any:
-    """Fill the masked part of an image; the network is loaded once and kept.
-
-    Args:
-        image: As for :meth:`Inpainter.__call__`.
-        mask: As ``mask_image`` there: white = fill.
-        model: Name of bundled weights, or the path of an ONNX file.
-        invert: The mask marks what to keep.
-        grow: Pixels by which the hole is widened.
-        fit: ``"resize"`` brings a mask of another size to the image's.
-        sketch: Lines that the fill is to follow.
-        colour: Strokes of colour that it is to take up.
-
-    Returns:
-        The same kind, size and mode as ``image``.
-
-    Raises:
-        FreefillError: As :class:`Inpainter` raises it.
-
-    Examples:
-        >>> image = np.zeros((32, 32), np.uint16)
-        >>> fill(image, np.eye(32, dtype=bool)).dtype
-        dtype('uint16')
-    """
-    weights = registry.find(model)
-    stat = weights.path.stat()
-    path, state = weights.path.resolve(), (stat.st_mtime_ns, stat.st_size)
-    with _lock:
-        # A file that was exported again is another network, and takes the old one's place.
-        if path not in _shared or _shared[path][0] != state:
-            _shared[path] = (state, Inpainter(model))
-        inpainter = _shared[path][1]
-    picture, notices = inpainter.fill(
-        read_picture(image),
-        mask,
-        invert=invert,
-        grow=grow,
-        fit=fit,
-        sketch=sketch,
-        colour=colour,
-    )
-    _warn(notices)
-    return restore(picture)
-
-
-def _warn(notices: Sequence[str]) -> None:
-    for line in notices:
-        # Three levels up is whoever called the function that called this one.
-        warnings.warn(line, FreefillWarning, stacklevel=3)
+def _check(options: FillOptions, mask: Source | None) -> None:
+    """Refuse what no mask can be read with."""
+    grow = options.grow
+    if not isinstance(grow, int | np.integer) or not 0 <= grow <= LARGEST_GROWTH:
+        raise MaskError(f"`grow={grow!r}`: it must be 0 to {LARGEST_GROWTH} whole pixels")
+    if options.soft and (grow or mask is None or isinstance(mask, np.ndarray | str)):
+        raise MaskError(
+            f"a soft mask is an image, and is not grown: this one is a {type(mask).__name__}, "
+            f"to grow by {grow} pixels"
+        )
 
 
 def _seen(picture: Picture, unknown: Mask, crop: Crop) -> tuple[Rgb, Share]:

@@ -11,13 +11,13 @@ from uuid import UUID
 
 from starlette.requests import Request
 
-from freefill.errors import FreefillError
+from freefill.errors import FreefillError, spell
 from freefill.pipeline.engines.cpu_count import available_cores
 from freefill.server import fills, schemas
 from freefill.server.guard import drain
 from freefill.server.metrics import Metrics
 from freefill.server.models import Served
-from freefill.server.problems import ProblemError
+from freefill.server.problems import ProblemError, field
 from freefill.server.settings import Settings
 from freefill.server.work import StoppedError, Ticket, Work
 
@@ -139,7 +139,7 @@ class Server:
             result = await self.work.run(ticket, in_room, gone)
         except FreefillError as error:
             self.metrics.count("refused")
-            raise ProblemError(422, kind_of(error), str(error)) from None
+            raise ProblemError(422, kind_of(error), spell(str(error), field)) from None
         except (ProblemError, StoppedError):
             raise
         except Exception:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from io import BytesIO
+from typing import Any, TypeVar
 
 from PIL import Image
 
-from freefill.errors import ImageError, MaskError
+from freefill.errors import ImageError, MaskError, spell
 from freefill.imaging.formats import limits
-from freefill.imaging.io import encode, read_picture
+from freefill.imaging.io import read_picture
 from freefill.imaging.preview import patch, preview
 from freefill.pipeline.inpainter import Inpainter
+from freefill.pipeline.request import Encoded, FillRequest
+from freefill.server.problems import field
 from freefill.server.schemas import Details, FillOptions
 from freefill.server.work import Ticket
+
+D = TypeVar("D", bound=Details)
 
 LARGEST_UNKNOWN = 2**24
 """Pixels that are counted for a file that tells them to nobody but its own reader."""
@@ -68,44 +73,53 @@ def fill(
     start = time.perf_counter()
     picture = read_picture(files.image, max_pixels=max_pixels)
     ticket.enter("filling")
+    request = FillRequest(
+        picture,
+        files.mask,
+        sketch=files.sketch,
+        colour=files.colour,
+        options=options.pipeline(max_pixels),
+    )
     try:
-        filled, notices = inpainter.fill(
-            picture,
-            "alpha" if files.mask is None else files.mask,
-            invert=options.invert,
-            grow=options.grow,
-            fit=options.fit,
-            sketch=files.sketch,
-            colour=files.colour,
-            soft=options.soft,
-            max_pixels=max_pixels,
-            progress=ticket.progress,
-        )
+        result = inpainter.run(request, ticket.progress)
     except ImageError as error:
         # The image has been read, and guidance has errors of its own.
         raise MaskError(f"mask: {error}") from None
     ticket.enter("writing")
     left = top = 0
     if options.patch:
-        content, (left, top) = patch(filled)
-        file_format = "PNG"
+        content, (left, top) = patch(result.picture)
+        made = Encoded(result, content, "PNG", result.notices)
     else:
-        file_format = (options.format or picture.format or "PNG").upper()
-        content, more = encode(filled, file_format, strip=options.strip)
-        notices += more
-    height, width = picture.size
-    details = Details(
+        made = result.encode(options.format and options.format.upper(), strip=options.strip)
+    details = details_of(made, inpainter, start, Details, left=left, top=top)
+    return made.content, media_type(made.file_format), details
+
+
+def details_of(made: Encoded, inpainter: Inpainter, start: float, kind: type[D], **more: Any) -> D:
+    """Say what became of a fill or a task.
+
+    Args:
+        made: Its result.
+        inpainter: The pipeline.
+        start: When work on it began, by :func:`time.perf_counter`.
+        kind: Of details.
+        more: What else they hold.
+
+    Returns:
+        The details.
+    """
+    height, width = made.result.picture.size
+    return kind(
         width=width,
         height=height,
-        left=left,
-        top=top,
-        hole=0.0 if filled.changed_mask is None else float(filled.changed_mask.mean()),
+        hole=made.result.share,
         seconds=round(time.perf_counter() - start, 4),
         model=inpainter.weights.name,
-        format=file_format.lower(),
-        notices=notices,
+        format=made.file_format.lower(),
+        notices=[spell(line, field) for line in made.notices],
+        **more,
     )
-    return content, media_type(file_format), details
 
 
 def view(

@@ -11,6 +11,27 @@ from fastapi.responses import JSONResponse
 MEDIA_TYPE = "application/problem+json"
 
 
+FIELDS = {"file_format": "format"}
+"""Arguments whose field has another name."""
+
+
+def field(name: str, value: str | None) -> str:
+    """Spell an argument of the library as a field of a form.
+
+    Args:
+        name: The argument.
+        value: What it is to be, if that is said.
+
+    Examples:
+        >>> field("invert", "True"), field("file_format", "png")
+        ('`invert=true`', '`format=png`')
+    """
+    spelled = FIELDS.get(name, name)
+    if value is None:
+        return f"`{spelled}`"
+    return f"`{spelled}={value.lower() if value in ('True', 'False') else value}`"
+
+
 class ProblemError(Exception):
     """An answer that is an error.
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from freefill.pipeline import request
 from freefill.pipeline.inpainter import LARGEST_GROWTH
 
 Format = Literal["png", "jpeg", "webp", "tiff", "avif", "bmp", "gif"]
@@ -49,6 +50,16 @@ class FillOptions(OutputOptions):
             "outside the hole; `left` and `top` of the details say where it belongs."
         ),
     ] = False
+
+    def pipeline(self, max_pixels: int) -> request.FillOptions:
+        """Give what of them the pipeline takes."""
+        return request.FillOptions(
+            invert=self.invert,
+            grow=self.grow,
+            fit=self.fit,
+            soft=self.soft,
+            max_pixels=max_pixels,
+        )
 
 
 class FillBody(FillOptions):

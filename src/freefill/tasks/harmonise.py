@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from freefill.errors import ConfigError
 from freefill.imaging.box import Box
-from freefill.imaging.io import Source
+from freefill.imaging.io import Source, read_picture
 from freefill.imaging.picture import Picture
 from freefill.masks.morphology import grow
 from freefill.masks.region import to_region
 from freefill.pipeline.inpainter import Inpainter
-from freefill.tasks.result import Result, picture_of
+from freefill.pipeline.request import FillRequest, Result
 from freefill.types import Mask, Progress, Rgb
 from freefill.vision.compositing import local_means, rim
 
@@ -63,7 +63,7 @@ def harmonise(
         progress: Called with the crops that are done and all there are.
 
     Returns:
-        The photo; outside the part and the band it is the input, bit for bit. ``found`` tells by
+        The photo; outside the part and the band it is the input, bit for bit. ``info`` tells by
         how many stops the part became brighter, and how far the steps along the edge agreed.
 
     Raises:
@@ -82,7 +82,7 @@ def harmonise(
         raise ConfigError(f"strength is {strength:g}; it must be 0 to 1")
     if not 0 <= band <= LARGEST_BAND:
         raise ConfigError(f"band is {band} pixels; it must be 0 to {LARGEST_BAND}")
-    picture = picture_of(image)
+    picture = read_picture(image)
     mask, box = to_region(foreground, picture)
     hole = np.zeros(picture.size, bool)
     if band:
@@ -104,7 +104,7 @@ def harmonise(
     after = to_rgb(to_opponent(before) + np.float32(strength) * shift)
     matched = picture.filled([(near, local, np.clip(after, 0, 1))], False)
     if band:
-        matched = inpainter.fill_hole(matched, hole, progress=progress)
+        matched = inpainter.run(FillRequest(matched, hole), progress=progress).picture
     stops = float(shift[0]) * strength * 3**-0.5 / float(np.log(2))
     found: dict[str, float | str] = {"stops": stops, "agreement": agreement}
     return Result(matched, hole, _notices(agreement), found)

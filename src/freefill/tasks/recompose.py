@@ -18,13 +18,13 @@ from PIL import Image
 from freefill.errors import ConfigError
 from freefill.imaging.box import Box
 from freefill.imaging.codecs import Samples
-from freefill.imaging.io import Source
+from freefill.imaging.io import Source, read_picture
 from freefill.imaging.picture import Picture
 from freefill.masks.morphology import grow as grow_hole
 from freefill.masks.region import to_region
 from freefill.pipeline.blending import spread
 from freefill.pipeline.inpainter import Inpainter
-from freefill.tasks.result import Result, picture_of
+from freefill.pipeline.request import FillRequest, Result
 from freefill.types import Mask, Progress, Rgb
 from freefill.vision.compositing import (
     Share,
@@ -73,7 +73,7 @@ def recompose(
         progress: Called with the crops that are done and all there are.
 
     Returns:
-        The photo, of the same size; ``found`` tells the box where the part lies now and the share
+        The photo, of the same size; ``info`` tells the box where the part lies now and the share
         of it whose colours were changed.
 
     Raises:
@@ -88,7 +88,7 @@ def recompose(
         >>> moved.image[15, [15, 45]].tolist()
         [[200, 200, 200], [20, 20, 20]]
     """
-    picture = picture_of(image)
+    picture = read_picture(image)
     mask, box = to_region(region, picture)
     target = _target(picture.size, box, by, to, scale)
     if grow is None:
@@ -99,7 +99,7 @@ def recompose(
             f"the part and {grow} pixels around it are the whole image: nothing is left to fill "
             "from; move a smaller part"
         )
-    ground = inpainter.fill_hole(picture, vacated, progress=progress)
+    ground = inpainter.run(FillRequest(picture, vacated), progress=progress).picture
     if ground.has_alpha:
         ground = _with_alpha(ground, vacated)
     part = _cut(picture, mask, box, target)

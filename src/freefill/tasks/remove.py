@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from freefill.imaging.io import Source
+from freefill.imaging.io import Source, read_picture
 from freefill.imaging.picture import Picture
 from freefill.pipeline.inpainter import Inpainter
-from freefill.tasks.result import Result, picture_of
+from freefill.pipeline.request import FillRequest, Result
 from freefill.tasks.segment import segment
 from freefill.types import Progress
 from freefill.vision.segmentation.choosing import Name
@@ -39,7 +39,7 @@ def remove(
         progress: As for :meth:`freefill.pipeline.inpainter.Inpainter.fill_hole`.
 
     Returns:
-        The photo without it; every pixel outside ``hole`` is the photo's own. ``found`` is that of
+        The photo without it; every pixel outside ``mask`` is the photo's own. ``info`` is that of
         :func:`~freefill.tasks.segment.segment`.
 
     Raises:
@@ -55,7 +55,7 @@ def remove(
         >>> int(np.abs(gone.image.astype(int) - 200).max()) < 16
         True
     """
-    picture = picture_of(image)
+    picture = read_picture(image)
     mask = segment(
         picture,
         at=at,
@@ -65,5 +65,5 @@ def remove(
         segmenter=segmenter,
         grow=grow,
     )
-    filled = inpainter.fill_hole(picture, mask.hole, progress=progress)
-    return Result(filled, mask.hole, mask.notices, mask.found)
+    filled = inpainter.run(FillRequest(picture, mask.mask), progress=progress).picture
+    return Result(filled, mask.mask, mask.notices, mask.info)

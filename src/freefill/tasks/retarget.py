@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from freefill.errors import ConfigError
 from freefill.imaging.box import Box
 from freefill.imaging.codecs import Samples
-from freefill.imaging.io import Source
+from freefill.imaging.io import Source, read_picture
 from freefill.imaging.picture import Picture
 from freefill.imaging.pillow import to_pillow
-from freefill.masks.convert import to_hole
+from freefill.masks.convert import to_mask
 from freefill.masks.morphology import grow
 from freefill.pipeline.inpainter import Inpainter
-from freefill.tasks.result import Result, picture_of
+from freefill.pipeline.request import FillRequest, Result
 from freefill.types import Mask, Progress, Rgb
 from freefill.vision.seam_carving import KEPT, factor_of, seams
 
@@ -63,8 +63,8 @@ def retarget(
         progress: Called with the crops that are done and all there are, of each filling.
 
     Returns:
-        The photo in its new size. Pixels that are not in the result's ``hole`` are the input's,
-        moved. ``found`` tells how many columns and rows were gained, less than 0 if lost.
+        The photo in its new size. Pixels that are not in the result's ``mask`` are the input's,
+        moved. ``info`` tells how many columns and rows were gained, less than 0 if lost.
 
     Raises:
         ConfigError: If nothing would change, or too much would.
@@ -77,13 +77,13 @@ def retarget(
         >>> result.image.shape, int((result.image[20] == 255).all(-1).sum())
         ((40, 48, 3), 10)
     """
-    picture = picture_of(image)
+    picture = read_picture(image)
     rows, columns = picture.size
     height, width = _size(picture.size, height, width, aspect)
     kept = np.zeros(picture.size, bool)
     if keep is not None:
         mask = to_pillow(keep) if isinstance(keep, Picture) else keep
-        kept = to_hole(mask, picture)[0]
+        kept = to_mask(mask, picture)[0]
     state = _State(picture, np.zeros(picture.size, bool), kept)
     for more, upright in ((width - columns, True), (height - rows, False)):
         left = more
@@ -93,7 +93,9 @@ def retarget(
             state = _changed(state if upright else state.turned(), step, heal)
             state = state if upright else state.turned()
             assert state.fresh is not None
-            filled = inpainter.fill_hole(state.picture, state.fresh, progress=progress)
+            filled = inpainter.run(
+                FillRequest(state.picture, state.fresh), progress=progress
+            ).picture
             state = _State(state.picture.reframed(filled.samples), state.hole, state.keep)
             left -= step
     found: dict[str, float | str] = {"columns": width - columns, "rows": height - rows}

@@ -11,7 +11,7 @@ from freefill.imaging.io import Source, read_picture
 from freefill.imaging.picture import Picture
 from freefill.masks.morphology import grow as grow_hole
 from freefill.pipeline.inpainter import LARGEST_GROWTH
-from freefill.tasks.result import Result, picture_of
+from freefill.pipeline.request import Result
 from freefill.vision.segmentation.choosing import Name
 from freefill.vision.segmentation.choosing import segment as find
 from freefill.vision.segmentation.prompt import prompt
@@ -41,8 +41,8 @@ def segment(
             the segmenter may be off, which is 3 to 5 in a photo of 512 pixels.
 
     Returns:
-        The mask as a picture (8 bits, white = the object), with ``found["segmenter"]`` and
-        ``found["object"]``, the share of the photo that is the object itself.
+        The mask as a picture (8 bits, white = the object), with ``info["segmenter"]`` and
+        ``info["object"]``, the share of the photo that is the object itself.
 
     Raises:
         MaskError: If nothing is pointed at, the place is not in the photo, or no object is there.
@@ -53,10 +53,10 @@ def segment(
         >>> photo = np.full((64, 64, 3), 200, np.uint8)
         >>> photo[20:40, 24:44] = 30, 90, 160
         >>> mask = segment(photo, at=[(30, 30)], segmenter="classical", grow=0)
-        >>> int(mask.hole.sum()), bool(mask.hole[20:40, 24:44].all())
+        >>> int(mask.mask.sum()), bool(mask.mask[20:40, 24:44].all())
         (400, True)
     """
-    picture = picture_of(image)
+    picture = read_picture(image)
     if grow is not None and not 0 <= grow <= LARGEST_GROWTH:
         raise MaskError(f"grow is {grow} pixels; it must be 0 to {LARGEST_GROWTH}")
     found = find(picture, prompt(picture.size, at, avoid, box, subject), segmenter)

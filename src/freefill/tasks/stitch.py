@@ -19,11 +19,11 @@ from freefill.errors import ImageError
 from freefill.imaging.box import Box
 from freefill.imaging.codecs import Samples
 from freefill.imaging.formats import MAX_PIXELS
-from freefill.imaging.io import Source
+from freefill.imaging.io import Source, read_picture
 from freefill.imaging.picture import Picture
 from freefill.masks.morphology import grow
 from freefill.pipeline.inpainter import Inpainter
-from freefill.tasks.result import Result, picture_of
+from freefill.pipeline.request import FillRequest, Result
 from freefill.types import Mask, Progress, Rgb
 from freefill.vision.alignment import Homography, align, corners, opencv
 from freefill.vision.compositing import local_means, membrane
@@ -64,7 +64,7 @@ def stitch(
 
     Returns:
         The joined photo. Up to the seams, pixels of the first are its own, bit for bit; the others
-        are resampled. ``found`` tells the place of the first and how many matches agreed for each
+        are resampled. ``info`` tells the place of the first and how many matches agreed for each
         of the others.
 
     Raises:
@@ -72,7 +72,7 @@ def stitch(
         ExtraMissingError: Without OpenCV (``pip install 'freefill[stitch]'``).
     """
     opencv()
-    pictures = [picture_of(source) for source in (image, *others)]
+    pictures = [read_picture(source) for source in (image, *others)]
     _check_alike(pictures)
     placed = align(pictures)
     places = [corners(one.to_first, pictures[one.number].size) for one in placed]
@@ -82,7 +82,7 @@ def stitch(
     for one in placed[1:]:
         _lay(canvas, pictures[one.number], _shift(-frame.left, -frame.top) @ one.to_first)
     hole = ~canvas.known
-    filled = inpainter.fill_hole(canvas.picture, hole, progress=progress)
+    filled = inpainter.run(FillRequest(canvas.picture, hole), progress=progress).picture
     found: dict[str, float | str] = {"first at": f"({-frame.left}, {-frame.top})"}
     for one in sorted(placed[1:], key=lambda one: one.number):
         found[f"matches of photo {one.number + 1}"] = one.matches

@@ -16,11 +16,11 @@ from PIL import Image
 from freefill.errors import ImageError
 from freefill.imaging.formats import MAX_PIXELS
 from freefill.imaging.formats.limits import check_size
-from freefill.imaging.io import Source
+from freefill.imaging.io import Source, read_picture
 from freefill.imaging.picture import Picture
 from freefill.imaging.rotate import expanded, turned
 from freefill.pipeline.inpainter import Inpainter
-from freefill.tasks.result import Result, picture_of
+from freefill.pipeline.request import FillRequest, Result
 from freefill.types import Mask, Progress, Rgb
 from freefill.vision.edges import shrunk
 from freefill.vision.horizon import LARGEST, tilt
@@ -60,7 +60,7 @@ def straighten(
         max_pixels: The most that width times height of an enlarged canvas may be.
 
     Returns:
-        The level photo, and which of its pixels were filled. ``found`` has the ``angle`` and which
+        The level photo, and which of its pixels were filled. ``info`` has the ``angle`` and which
         share of the photo was ``kept``. Turned pixels are interpolated (bicubic, in the photo's
         own depth); with an angle of 0, or below 0.1 where it is read from the lines, every pixel
         is the input's.
@@ -72,7 +72,7 @@ def straighten(
     Examples:
         >>> photo = np.full((96, 128, 3), 180, np.uint8)
         >>> result = straighten(photo, angle=3, inpainter=Inpainter())
-        >>> result.image.shape, f"{result.hole.mean():.2f}", f"{result.found['kept']:.2f}"
+        >>> result.image.shape, f"{result.mask.mean():.2f}", f"{result.info['kept']:.2f}"
         ((96, 128, 3), '0.04', '0.96')
     """
     if angle is not None and not -MOST <= angle <= MOST:
@@ -80,7 +80,7 @@ def straighten(
             f"the angle is {angle:g} degrees; it must be {-MOST:g} to {MOST:g}: turn the photo by "
             "quarters first"
         )
-    picture = picture_of(image)
+    picture = read_picture(image)
     notices: list[str] = []
     if angle is None:
         angle = _estimated(picture)
@@ -105,7 +105,7 @@ def straighten(
         )
     kept = min(float(np.count_nonzero(~hole)) / math.prod(picture.size), 1.0)
     hole = _seen(level, hole)
-    filled = inpainter.fill_hole(level, hole, progress=progress)
+    filled = inpainter.run(FillRequest(level, hole), progress=progress).picture
     return Result(filled, hole, tuple(notices), found | {"kept": kept})
 
 

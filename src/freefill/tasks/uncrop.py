@@ -20,10 +20,10 @@ from freefill.errors import ImageError
 from freefill.imaging.codecs import Samples
 from freefill.imaging.formats import MAX_PIXELS
 from freefill.imaging.formats.limits import check_size
-from freefill.imaging.io import Source
+from freefill.imaging.io import Source, read_picture
 from freefill.imaging.picture import Picture
 from freefill.pipeline.inpainter import Inpainter
-from freefill.tasks.result import Result, picture_of
+from freefill.pipeline.request import FillRequest, Result
 from freefill.types import Mask, Progress
 
 Anchor = Literal["centre", "left", "right", "top", "bottom"]
@@ -89,7 +89,7 @@ def uncrop(
         >>> result.image.shape, bool((result.image[24:, 32:] == photo).all())
         ((120, 160, 3), True)
     """
-    picture = picture_of(image)
+    picture = read_picture(image)
     sides = {"left": left, "right": right, "top": top, "bottom": bottom}
     border = _border(picture.size, sides, aspect, anchor)
     height, width = picture.size
@@ -107,7 +107,9 @@ def uncrop(
         if wider.has_alpha:
             # Where the photo's border is transparent, nothing of a fill would be seen.
             new &= wider.samples[..., -1] > 0
-        picture = inpainter.fill_hole(wider, new, progress=_part(progress, number, len(steps)))
+        picture = inpainter.run(
+            FillRequest(wider, new), progress=_part(progress, number, len(steps))
+        ).picture
     return Result(picture, hole if alpha is None else hole & (alpha > 0))
 
 

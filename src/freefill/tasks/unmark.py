@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from freefill.errors import MaskError
 from freefill.imaging.box import Box
-from freefill.imaging.io import Source
+from freefill.imaging.io import Source, read_picture
 from freefill.imaging.picture import Picture
 from freefill.pipeline.inpainter import Inpainter
-from freefill.tasks.result import Result, picture_of
+from freefill.pipeline.request import FillRequest, Result
 from freefill.types import Progress
 from freefill.vision.overlays.finding import Kind, find
 
@@ -41,7 +41,7 @@ def unmark(
         progress: Called with the crops that are done and with all there are.
 
     Returns:
-        The photo without them; ``found`` tells of what kinds they were. Every pixel outside the
+        The photo without them; ``info`` tells of what kinds they were. Every pixel outside the
         hole is the input's.
 
     Raises:
@@ -53,10 +53,10 @@ def unmark(
         >>> photo = np.full((128, 128, 3), 90, np.uint8)
         >>> photo[10:100, 60] = 230
         >>> result = unmark(photo, kind="scratches", inpainter=Inpainter())
-        >>> result.found, bool((abs(result.image[20:90, 60].astype(int) - 90) < 10).all())
+        >>> result.info, bool((abs(result.image[20:90, 60].astype(int) - 90) < 10).all())
         ({'kind': 'scratches'}, True)
     """
-    picture = picture_of(image)
+    picture = read_picture(image)
     hole, kinds = find(picture, kind, box)
     if not kinds:
         what = "no stamp, text, scratches or dust were" if kind == "auto" else f"no {kind} was"
@@ -70,5 +70,7 @@ def unmark(
             f"{hole.mean():.0%} of the photo was taken for {' and '.join(kinds)}: look at the "
             "mask, and name one kind or a box if it is wrong"
         )
-    filled = inpainter.fill_hole(picture, hole, progress=progress) if fill else picture
+    filled = (
+        inpainter.run(FillRequest(picture, hole), progress=progress).picture if fill else picture
+    )
     return Result(filled, hole, tuple(notices), {"kind": ", ".join(kinds)})

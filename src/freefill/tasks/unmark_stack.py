@@ -14,11 +14,11 @@ import numpy as np
 from freefill.errors import ImageError, MaskError
 from freefill.imaging.box import Box, bounds
 from freefill.imaging.codecs import LUMA
-from freefill.imaging.io import Source
+from freefill.imaging.io import Source, read_picture
 from freefill.imaging.picture import Picture
 from freefill.masks.morphology import grow
 from freefill.pipeline.inpainter import Inpainter
-from freefill.tasks.result import Result, picture_of
+from freefill.pipeline.request import FillRequest, Result
 from freefill.types import Mask, Progress, Rgb
 from freefill.vision.overlays import stack
 from freefill.vision.overlays.finding import checked, looked_at
@@ -47,14 +47,14 @@ def unmark_stack(
         progress: Called with the photos that are done and with all there are.
 
     Returns:
-        A result for each photo, in order, all with the same hole; ``found`` tells the median
+        A result for each photo, in order, all with the same hole; ``info`` tells the median
         ``opacity`` of the watermark. Every pixel outside the hole is the input's.
 
     Raises:
         ImageError: If a photo cannot be read, there are too few, or sizes differ.
         MaskError: If they share nothing, or the box is impossible.
     """
-    pictures = [picture_of(image) for image in images]
+    pictures = [read_picture(image) for image in images]
     _check(pictures)
     hole = _shared(pictures, box)
     notices = []
@@ -69,7 +69,7 @@ def unmark_stack(
     for number, picture in enumerate(pictures):
         if progress is not None:
             progress(number, len(pictures))
-        guesses.append(inpainter.fill_hole(picture, hole))
+        guesses.append(inpainter.run(FillRequest(picture, hole)).picture)
     seen = np.stack([_colours(picture, hole) for picture in pictures])
     guess = np.stack([_colours(picture, hole) for picture in guesses])
     matte = stack.matte(seen, guess, hole)

@@ -22,7 +22,7 @@ from freefill.imaging.box import Box
 from freefill.imaging.formats import MAX_PIXELS
 from freefill.imaging.io import Source
 from freefill.masks.convert import Fit
-from freefill.pipeline.inpainter import LARGEST_GROWTH, PIPELINE, Inpainter
+from freefill.pipeline.inpainter import LARGEST_GROWTH, PIPELINE_VERSION, Inpainter
 from freefill.types import Mask
 from freefill.video import load_av, load_cv2
 from freefill.video.frames import Frame
@@ -126,7 +126,7 @@ def video(
         "box": None if box is None else box.corners,
         "option": [invert, grow, fit, lossless, window, target.name],
         "weights": [inpainter.weights.name, _stamp(inpainter.weights.path)],
-        "version": [__version__, METHOD, PIPELINE],
+        "version": [__version__, METHOD, PIPELINE_VERSION],
     }
     if mask is not None:
         holes, more = holes_of(

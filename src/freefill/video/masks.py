@@ -16,7 +16,7 @@ from freefill.errors import ImageError, MaskError, VideoError
 from freefill.imaging.box import Box
 from freefill.imaging.formats import MAX_PIXELS
 from freefill.imaging.io import Source, read_picture
-from freefill.masks.convert import Fit, to_hole
+from freefill.masks.convert import Fit, to_mask
 from freefill.masks.morphology import grow as grow_hole
 from freefill.types import Mask
 from freefill.video.frames import to_cells
@@ -72,7 +72,7 @@ def holes_of(
 
     def cells(one: Source, name: str) -> tuple[Mask, list[str]]:
         try:
-            hole, notices = to_hole(one, stand_in, invert=invert, fit=fit, max_pixels=max_pixels)
+            hole, notices = to_mask(one, stand_in, invert=invert, fit=fit, max_pixels=max_pixels)
         except MaskError as error:
             raise MaskError(f"{name}: {error}") from None
         return to_cells(grow_hole(hole, grow)), notices

@@ -7,6 +7,7 @@ import numpy as np
 from freefill.imaging.box import Box, bounds
 from freefill.imaging.io import read_picture
 from freefill.pipeline.inpainter import Inpainter
+from freefill.pipeline.request import FillRequest
 from freefill.types import Mask
 from freefill.video.frames import CELL, Coding, Plane
 
@@ -26,7 +27,7 @@ def paint(planes: list[Plane], cells: Mask, coding: Coding, inpainter: Inpainter
     peak = np.float32(65535 if deep else 255)
     samples = np.rint(rgb * peak).astype(np.uint16 if deep else np.uint8)
     hole = cells.repeat(CELL, 0).repeat(CELL, 1)[:height, :width]
-    filled = inpainter.fill_hole(read_picture(samples), hole)
+    filled = inpainter.run(FillRequest(read_picture(samples), hole)).picture
     box = bounds(cells)
     assert box is not None
     pixels = Box.of([side * CELL for side in box.corners])

@@ -24,7 +24,7 @@ from freefill.errors import FreefillWarning, ImageError
 from freefill.imaging.formats.png import chunk
 from freefill.imaging.io import encode, format_of, read_picture
 from freefill.imaging.pillow import to_pillow
-from freefill.masks.convert import to_hole
+from freefill.masks.convert import to_mask
 from freefill.pipeline.inpainter import Inpainter
 from freefill.types import Mask
 
@@ -450,9 +450,9 @@ def test_a_path_of_16_bit_colour_warns_that_pillow_images_have_8(
     path = tmp_path / "a.png"
     path.write_bytes(deep_png(deep(photo, 3)))
     with pytest.warns(FreefillWarning, match="8 bits"):
-        image = inpainter(image=path, mask_image=hole)
+        image = inpainter(image=path, mask=hole)
     assert image.mode == "RGB"
-    content = inpainter(image=path.read_bytes(), mask_image=hole)
+    content = inpainter(image=path.read_bytes(), mask=hole)
     after = read_picture(content).samples
     assert after.dtype == np.uint16
     np.testing.assert_array_equal(after[~hole], deep(photo, 3)[~hole])
@@ -467,7 +467,7 @@ def test_a_mask_of_16_bit_colour_or_floats_is_a_mask(photo: Photo, hole: Mask) -
         tiff(hole.astype(np.float32)),
         tiff(np.float32(1) - hole, photometric="miniswhite"),
     ):
-        np.testing.assert_array_equal(to_hole(mask, picture)[0], hole)
+        np.testing.assert_array_equal(to_mask(mask, picture)[0], hole)
 
 
 def test_a_pipe_is_read(tmp_path: Path, photo: Photo) -> None:

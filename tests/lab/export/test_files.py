@@ -138,9 +138,9 @@ def test_guided_weights_follow_a_sketch_in_onnx(tmp_path: Path) -> None:
     photo = rng.integers(0, 256, (64, 64, 3), np.uint8)
     hole, drawn = np.zeros((2, 64, 64), bool)
     hole[16:48, 16:48] = drawn[30, 8:60] = True
-    plain = inpainter(image=photo, mask_image=hole)
+    plain = inpainter(image=photo, mask=hole)
     with pytest.warns(FreefillWarning, match="no line in the hole"):
-        beside = inpainter(image=photo, mask_image=hole, sketch=drawn & ~hole)
+        beside = inpainter(image=photo, mask=hole, sketch=drawn & ~hole)
     np.testing.assert_array_equal(beside, plain)
-    guided = inpainter(image=photo, mask_image=hole, sketch=drawn)
+    guided = inpainter(image=photo, mask=hole, sketch=drawn)
     assert (guided != plain).any()

@@ -213,7 +213,7 @@ def test_it_fills_photos_of_any_size_like_other_weights(
     image = rng.integers(0, 256, (203, 317, 3), dtype=np.uint8)
     hole = np.zeros((203, 317), bool)
     hole[40:90, 100:180] = True
-    filled = inpainter(image=image, mask_image=hole)
+    filled = inpainter(image=image, mask=hole)
     np.testing.assert_array_equal(filled[~hole], image[~hole])
     assert (filled[hole] != image[hole]).any()
 

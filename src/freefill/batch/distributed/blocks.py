@@ -45,7 +45,8 @@ class Batch:
     def definition(self) -> dict[str, Any]:
         """Give what the results depend on."""
         options = asdict(self.options)
-        for name in ("overwrite", "explain"):
+        # Masks of a batch are never soft.
+        for name in ("overwrite", "explain", "soft"):
             del options[name]
         columns = {"image-column": self.image_column, "mask-column": self.mask_column}
         return {

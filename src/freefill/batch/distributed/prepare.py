@@ -11,8 +11,8 @@ from typing import Any
 from freefill import __version__
 from freefill.batch.distributed import files, lock, manifest, sources
 from freefill.batch.distributed.blocks import Batch, Block
-from freefill.batch.mask_pairing import ALPHA
 from freefill.errors import ConfigError
+from freefill.masks.convert import ALPHA
 from freefill.weights import registry
 
 

@@ -10,7 +10,8 @@ from typing import Any, Self
 
 from freefill.batch.distributed import files
 from freefill.batch.distributed.blocks import Batch, Block, Item
-from freefill.batch.mask_pairing import ALPHA, SUFFIXES
+from freefill.batch.mask_pairing import SUFFIXES
+from freefill.masks.convert import ALPHA
 
 DAMAGED = (tarfile.TarError, EOFError, zlib.error)
 MOST = 2**30

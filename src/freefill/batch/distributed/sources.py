@@ -10,8 +10,8 @@ from pathlib import PurePosixPath
 from freefill.batch import mask_pairing
 from freefill.batch.distributed import files, shards, tables
 from freefill.batch.distributed.blocks import Batch, Block, Item, Kind, part_of
-from freefill.batch.mask_pairing import ALPHA
 from freefill.errors import ConfigError, ImageError, MaskError, StorageError
+from freefill.masks.convert import ALPHA
 
 MAGIC = "*?["
 ENDINGS: dict[Kind, tuple[str, ...]] = {

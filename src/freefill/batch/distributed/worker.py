@@ -12,13 +12,14 @@ from pathlib import Path
 from freefill.batch.distributed import files, lock, manifest
 from freefill.batch.distributed.blocks import Batch, Block, Done, Item, Row
 from freefill.batch.distributed.sources import items_of
-from freefill.batch.fill_photo import fill_photo, pixels_of, reason_of
-from freefill.batch.mask_pairing import ALPHA
+from freefill.batch.fill_photo import pixels_of, reason_of
 from freefill.batch.worker_pool import IN_WORK, Bench, in_order
 from freefill.errors import FreefillError, MaskError, StorageError
 from freefill.imaging.io import NamedBytes, format_of
+from freefill.masks.convert import ALPHA
 from freefill.pipeline.engines.blas_threads import use_one_thread
 from freefill.pipeline.inpainter import Inpainter
+from freefill.pipeline.request import FillRequest
 
 WAITING = 3
 """Threads for each core, besides the one that computes, that read, write and wait for a server."""
@@ -116,8 +117,10 @@ class Filler:
             with self.bench.place(pixels_of(photo, self.batch.options.max_pixels)):
                 start = time.perf_counter()
                 file_format = format_of(Path(item.out)) if Path(item.out).suffix else None
-                filled = fill_photo(self.inpainter, photo, mask, self.batch.options, file_format)
-                digest = hashlib.sha256(filled.content).hexdigest()
+                options = self.batch.options
+                result = self.inpainter.run(FillRequest(photo, mask, options=options))
+                made = result.encode(file_format, strip=options.strip)
+                digest = hashlib.sha256(made.content).hexdigest()
                 spent = time.perf_counter() - start
         except FreefillError as error:
             return Row(item.name, error=reason_of(error, item.name))
@@ -131,24 +134,25 @@ class Filler:
             return Row(item.name, error=f"{item.name} cannot be read: {files.reason(error)}")
         except Exception as error:  # one photo must not stop millions of others
             return Row(item.name, error=f"{item.name}: {type(error).__name__}: {error}")
-        out = item.out if Path(item.out).suffix else item.out + filled.ending
+        out = item.out if Path(item.out).suffix else item.out + made.ending
         try:
-            files.write(self.batch.to, out, filled.content)
+            files.write(self.batch.to, out, made.content)
         except OSError as error:
             if error.errno in files.UNFIT:
                 why = f"{item.name}: {out} cannot be written: {files.reason(error)}"
                 return Row(item.name, error=why)
             raise self._unwritten(out, error) from None
+        height, width = result.picture.size
         return Row(
             item.name,
             out,
             digest,
-            len(filled.content),
+            len(made.content),
             round(spent * 1e3, 1),
-            width=filled.width,
-            height=filled.height,
-            hole=filled.hole,
-            notices="; ".join(filled.notices) or None,
+            width=width,
+            height=height,
+            hole=result.share,
+            notices="; ".join(made.notices) or None,
         )
 
     def _read(self, item: Item) -> tuple[bytes, str | bytes]:
@@ -157,7 +161,7 @@ class Filler:
         if item.mask is None:
             raise MaskError(
                 f"{item.name} has no mask: {Path(item.name).stem}_mask.png is looked for beside "
-                "it, or in the folder that --mask names"
+                "it, or in the folder that `mask` names"
             )
         if isinstance(item.mask, bytes):
             return photo, NamedBytes(item.mask, f"the mask of {item.name}")

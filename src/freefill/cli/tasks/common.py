@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from freefill.cli.console import print_notice
-from freefill.imaging.io import encode, read_picture
 
 if TYPE_CHECKING:
     from freefill.imaging.picture import Picture
-    from freefill.tasks.result import Result
+    from freefill.pipeline.request import Result
 
 PHOTO = typer.Argument(help="The photo.", show_default=False)
 Photo = Annotated[Path, PHOTO]
@@ -68,6 +67,8 @@ def check_outs(inputs: list[Path], outs: list[Path | None], overwrite: bool) -> 
 
 def read(path: Path, max_pixels: int) -> Picture:
     """Read a photo, with what is to be known about it as notices."""
+    from freefill.imaging.io import read_picture
+
     picture = read_picture(path, max_pixels=max_pixels)
     for line in picture.notices:
         print_notice(line)
@@ -92,18 +93,18 @@ def write(
     import numpy as np
 
     from freefill.imaging.atomic import write_atomically
-    from freefill.imaging.io import format_of
+    from freefill.imaging.io import encode, format_of, read_picture
 
-    content, more = encode(result.picture, format_of(out), strip=strip)
-    for line in (*result.notices, *more):
+    made = result.encode(format_of(out), strip=strip)
+    for line in made.notices:
         print_notice(line)
     if mask_out is not None:
-        mask = read_picture(result.hole.astype(np.uint8) * np.uint8(255))
+        mask = read_picture(result.mask.astype(np.uint8) * np.uint8(255))
         write_atomically(mask_out, encode(mask, format_of(mask_out))[0])
-    write_atomically(out, content)
+    write_atomically(out, made.content)
     height, width = result.picture.size
-    found = "".join(f", {name} {_number(value)}" for name, value in result.found.items())
-    typer.echo(f"{out}: {width}x{height}, {result.hole.mean():.1%} filled{found}, {seconds:.2f} s")
+    info = "".join(f", {name} {_number(value)}" for name, value in result.info.items())
+    typer.echo(f"{out}: {width}x{height}, {result.share:.1%} filled{info}, {seconds:.2f} s")
 
 
 def _number(value: float | str) -> str:

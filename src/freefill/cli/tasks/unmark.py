@@ -13,12 +13,11 @@ from freefill.cli import options
 from freefill.cli.console import print_notice, quiet_libraries
 from freefill.cli.tasks import common
 from freefill.imaging.formats import MAX_PIXELS
-from freefill.imaging.io import encode, read_picture
 
 if TYPE_CHECKING:
     from freefill.imaging.box import Box
     from freefill.imaging.picture import Picture
-    from freefill.tasks.result import Result
+    from freefill.pipeline.request import Result
 
 
 class KindChoice(StrEnum):
@@ -197,12 +196,12 @@ def _write_mask(result: Result, path: Path, seconds: float) -> None:
     import numpy as np
 
     from freefill.imaging.atomic import write_atomically
-    from freefill.imaging.io import format_of
+    from freefill.imaging.io import encode, format_of, read_picture
 
     for line in result.notices:
         print_notice(line)
-    mask = read_picture(result.hole.astype(np.uint8) * np.uint8(255))
+    mask = read_picture(result.mask.astype(np.uint8) * np.uint8(255))
     write_atomically(path, encode(mask, format_of(path))[0])
     height, width = result.picture.size
-    what = result.found.get("kind", "what the photos share")
-    typer.echo(f"{path}: {width}x{height}, {result.hole.mean():.1%} white, {what}, {seconds:.2f} s")
+    what = result.info.get("kind", "what the photos share")
+    typer.echo(f"{path}: {width}x{height}, {result.mask.mean():.1%} white, {what}, {seconds:.2f} s")

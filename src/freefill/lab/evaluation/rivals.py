@@ -23,7 +23,8 @@ from PIL import Image
 
 from freefill.errors import ConfigError, ExtraMissingError, ImageError, MaskError
 from freefill.imaging.io import read_picture, restore
-from freefill.pipeline.inpainter import PIPELINE
+from freefill.pipeline.inpainter import PIPELINE_VERSION
+from freefill.pipeline.request import FillRequest
 from freefill.types import Mask, Pixels
 from freefill.weights import registry, third_party
 
@@ -160,7 +161,7 @@ def trained(model: str) -> Fill:
 
     def fill(photo: Pixels, hole: Mask) -> Pixels:
         # Not a plain call: that warns of large holes, and here they are meant.
-        return np.asarray(restore(inpainter.fill_hole(read_picture(photo), hole)))
+        return np.asarray(restore(inpainter.run(FillRequest(read_picture(photo), hole)).picture))
 
     return fill
 
@@ -268,7 +269,7 @@ def find(spec: str) -> Rival:
     # A path may hold an equals sign.
     if spec in bundled or (spec.endswith(".onnx") and ("=" not in spec or Path(spec).is_file())):
         weights = registry.find(spec)
-        identity = f"{_sha256(weights.path)} pipeline {PIPELINE}"
+        identity = f"{_sha256(weights.path)} pipeline {PIPELINE_VERSION}"
         return Rival(weights.name, fair(trained(spec)), identity)
     name, equals, template = spec.partition("=")
     if not equals:

@@ -10,9 +10,9 @@ from pydantic import Field
 from freefill.imaging.picture import Picture
 from freefill.masks.region import mask_or_box
 from freefill.pipeline.inpainter import Inpainter
+from freefill.pipeline.request import Result
 from freefill.server.tasks.verb import Verb, VerbOptions
 from freefill.tasks.harmonise import LARGEST_BAND, harmonise
-from freefill.tasks.result import Result
 from freefill.types import Progress
 
 

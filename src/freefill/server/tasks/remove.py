@@ -10,9 +10,9 @@ from pydantic import Field
 from freefill.imaging.picture import Picture
 from freefill.masks.region import numbers
 from freefill.pipeline.inpainter import LARGEST_GROWTH, Inpainter
+from freefill.pipeline.request import Result
 from freefill.server.tasks.verb import Verb, VerbOptions
 from freefill.tasks.remove import remove
-from freefill.tasks.result import Result
 from freefill.tasks.segment import segment
 from freefill.types import Progress
 from freefill.vision.segmentation.choosing import Name

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from freefill.errors import ImageError
 from freefill.imaging.picture import Picture
 from freefill.pipeline.inpainter import Inpainter
+from freefill.pipeline.request import Result
 from freefill.server.tasks.verb import Verb, VerbOptions
-from freefill.tasks.result import Result
 from freefill.tasks.stitch import stitch
 from freefill.types import Progress
 

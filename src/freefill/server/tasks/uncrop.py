@@ -9,8 +9,8 @@ from pydantic import Field
 
 from freefill.imaging.picture import Picture
 from freefill.pipeline.inpainter import Inpainter
+from freefill.pipeline.request import Result
 from freefill.server.tasks.verb import Verb, VerbOptions
-from freefill.tasks.result import Result
 from freefill.tasks.uncrop import uncrop
 from freefill.types import Progress
 

@@ -13,8 +13,8 @@ from freefill.imaging.io import read_picture
 from freefill.imaging.picture import Picture
 from freefill.masks.region import parse_box
 from freefill.pipeline.inpainter import Inpainter
+from freefill.pipeline.request import Result
 from freefill.server.tasks.verb import Verb, VerbOptions
-from freefill.tasks.result import Result
 from freefill.tasks.unmark import unmark
 from freefill.types import Progress
 from freefill.vision.overlays.finding import Kind
@@ -50,7 +50,7 @@ def _run(
         progress=progress,
     )
     if options.mask:
-        white = read_picture(result.hole.astype(np.uint8) * np.uint8(255))
+        white = read_picture(result.mask.astype(np.uint8) * np.uint8(255))
         return replace(result, picture=white)
     return result
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from pydantic import Field
 
-from freefill.imaging.io import encode, read_picture
+from freefill.imaging.io import read_picture
 from freefill.imaging.picture import Picture
 from freefill.pipeline.inpainter import Inpainter
-from freefill.server.fills import media_type
+from freefill.pipeline.request import Result
+from freefill.server.fills import details_of, media_type
 from freefill.server.schemas import Details, OutputOptions
 from freefill.server.work import Ticket
-from freefill.tasks.result import Result
 from freefill.types import Progress
 
 
@@ -94,18 +94,7 @@ def perform(
     ticket.enter("filling")
     result = verb.run(inpainter, pictures, options, ticket.progress, max_pixels)
     ticket.enter("writing")
-    image = pictures["image"]
-    file_format = (options.format or result.picture.format or "PNG").upper()
-    content, more = encode(result.picture, file_format, strip=options.strip)
-    height, width = result.picture.size
-    details = VerbDetails(
-        width=width,
-        height=height,
-        hole=float(result.hole.mean()),
-        seconds=round(time.perf_counter() - start, 4),
-        model=inpainter.weights.name,
-        format=file_format.lower(),
-        notices=[*image.notices, *result.notices, *more],
-        found=result.found,
-    )
-    return content, media_type(file_format), details
+    made = result.encode(options.format and options.format.upper(), strip=options.strip)
+    made = replace(made, notices=(*pictures["image"].notices, *made.notices))
+    details = details_of(made, inpainter, start, VerbDetails, found=result.info)
+    return made.content, media_type(made.file_format), details
