@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import TypeVar
 from uuid import UUID
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from freefill.errors import FreefillError, spell
 from freefill.pipeline.engines.cpu_count import available_cores
@@ -85,11 +85,16 @@ class Server:
 
         Raises:
             ProblemError: 408 after that, else what the reading raises.
+            ClientDisconnect: If the client goes.
         """
         seconds = self.settings.body_seconds
         try:
             async with asyncio.timeout(seconds):
                 return await reading
+        except ClientDisconnect:
+            # One that goes before its body is whole has gone as one that goes later.
+            self.metrics.count("cancelled")
+            raise
         except TimeoutError:
             raise ProblemError(408, "slow", f"the body did not come within {seconds:g} s") from None
 
@@ -127,7 +132,7 @@ class Server:
 
         def in_room() -> T:
             # Large ones wait for each other, as in a batch.
-            with self.work.room.taken(fills.pixels_of(image, self.settings.max_pixels)):
+            with self.work.budget.taken(fills.pixels_of(image, self.settings.max_pixels)):
                 ticket.check()
                 return task()
 

@@ -21,7 +21,7 @@ from freefill.batch.distributed.blocks import Batch
 from freefill.batch.distributed.on_ray import Blocks
 from freefill.batch.distributed.prepare import batch_of, prepared
 from freefill.batch.distributed.quiet import quiet
-from freefill.batch.distributed.worker import Filler
+from freefill.batch.distributed.worker import BatchWorker
 from freefill.pipeline.engines.blas_threads import use_one_thread
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -43,7 +43,7 @@ def expected(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     to = tmp_path_factory.mktemp("local") / "out"
     batch, found = batch_of(str(folder), str(to), None)
     with prepared(batch, found, 8) as work:
-        done = list(Filler(batch, 2).run(work.blocks))
+        done = list(BatchWorker(batch, 2).run(work.blocks))
     assert sum(block.filled for block in done) == COUNT - 1
     return content(str(to))
 

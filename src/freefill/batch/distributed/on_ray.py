@@ -17,7 +17,7 @@ from freefill import __version__
 from freefill.batch.distributed.blocks import Batch, Block, Done
 from freefill.batch.distributed.files import is_remote
 from freefill.batch.distributed.quiet import quiet
-from freefill.batch.distributed.worker import Filler
+from freefill.batch.distributed.worker import BatchWorker
 from freefill.errors import ConfigError, FreefillError
 from freefill.pipeline.engines.cpu_count import available_cores
 
@@ -43,23 +43,23 @@ class Blocks:
     def __init__(self, batch: Batch, cores: int, environment: dict[str, str]) -> None:
         os.environ.update(environment)
         self.batch, self.cores = batch, cores
-        self.filler: Filler | None = None
+        self.worker: BatchWorker | None = None
         self.trouble: str | None = None
         # What is wrong on a node is told by its first answer: Ray would start a process that
         # cannot be made again and again.
         try:
             _check_node(batch)
-            self.filler = Filler(batch, cores)
+            self.worker = BatchWorker(batch, cores)
         except FreefillError as error:
             self.trouble = str(error)
 
     def __call__(self, table: Any) -> Any:
         """Fill the blocks of a table, and tell what became of them."""
-        if self.filler is None:
+        if self.worker is None:
             return _table([{"trouble": self.trouble}])
         blocks = [pickle.loads(cell.as_py()) for cell in table["block"]]  # noqa: S301
         try:
-            done = list(self.filler.run(blocks))
+            done = list(self.worker.run(blocks))
         except FreefillError as error:
             return _table([{"trouble": str(error)}])
         return _table([{"done": pickle.dumps(found)} for found in done])

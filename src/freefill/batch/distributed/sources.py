@@ -241,7 +241,11 @@ def _photos(batch: Batch, found: Found, apart: bool) -> Iterator[Item]:
         trouble = files.unsafe(name)
         its: str | None = mask
         if mask is None or apart:
-            stems = mask_pairing.apart(path.stem) if apart else mask_pairing.beside(path.stem)
+            stems = (
+                mask_pairing.stems_in_folder(path.stem)
+                if apart
+                else mask_pairing.stems_beside(path.stem)
+            )
             folder = f"{path.parent}/" if path.parent.name else ""
             photo = name if root == found.root else None
             there = mask_pairing.first([folder + stem for stem in stems], _among(pool, photo))

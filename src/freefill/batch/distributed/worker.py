@@ -13,7 +13,7 @@ from freefill.batch.distributed import files, lock, manifest
 from freefill.batch.distributed.blocks import Batch, Block, Done, Item, Row
 from freefill.batch.distributed.sources import items_of
 from freefill.batch.fill_photo import pixels_of, reason_of
-from freefill.batch.worker_pool import IN_WORK, Bench, in_order
+from freefill.batch.worker_pool import IN_WORK, WorkerSlots, in_order
 from freefill.errors import FreefillError, MaskError, StorageError
 from freefill.imaging.io import NamedBytes, format_of
 from freefill.masks.convert import ALPHA
@@ -30,7 +30,7 @@ TOLD = 3
 Step = tuple[Block, Item | None]
 
 
-class Filler:
+class BatchWorker:
     """Holds a session, and fills photos on some cores.
 
     Args:
@@ -47,7 +47,7 @@ class Filler:
         self.batch = batch
         use_one_thread()
         self.inpainter = Inpainter(batch.model, threads=1, device=batch.device)
-        self.bench = Bench(cores, IN_WORK)
+        self.slots = WorkerSlots(cores, IN_WORK)
         self.threads = cores + min(WAITING * cores, MOST_WAITING)
 
     def run(
@@ -114,7 +114,7 @@ class Filler:
             return Row(item.name, error=item.trouble)
         try:
             photo, mask = self._read(item)
-            with self.bench.place(pixels_of(photo, self.batch.options.max_pixels)):
+            with self.slots.taken(pixels_of(photo, self.batch.options.max_pixels)):
                 start = time.perf_counter()
                 file_format = format_of(Path(item.out)) if Path(item.out).suffix else None
                 options = self.batch.options
