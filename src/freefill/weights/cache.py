@@ -85,19 +85,19 @@ def fetch(entry: Entry, progress: Progress = lambda done, size: None) -> Path:
     Raises:
         WeightsError: If it cannot be had, is not what the registry says, or cannot be written.
     """
-    from freefill.weights.lock import alone
+    from freefill.weights.lock import file_lock
 
     if entry.url is None:
         raise WeightsError(f"{entry.name} is bundled with freefill: there is nothing to fetch")
     target, partial = path_of(entry.name), partial_of(entry.name)
 
-    def waiting() -> None:
+    def show_progress() -> None:
         # Another process fetches the same: what it has got is what there is to show.
         progress(partial.stat().st_size if partial.exists() else 0, entry.bytes)
 
     with explain_unwritable(target, WeightsError):
         target.parent.mkdir(parents=True, exist_ok=True)
-        with alone(folder() / f".{entry.name}.lock", waiting):
+        with file_lock(folder() / f".{entry.name}.lock", show_progress):
             if target.is_file():
                 _check_kept(entry, target)
                 if not target.with_suffix(".json").is_file():
@@ -120,11 +120,11 @@ def remove(name: str) -> int:
         WeightsError: If there are none, or another process is fetching them.
     """
     from freefill.weights.download import state_of
-    from freefill.weights.lock import alone
+    from freefill.weights.lock import file_lock
 
     target, partial = path_of(name), partial_of(name)
 
-    def waiting() -> None:
+    def refuse() -> None:
         raise WeightsError(f"{name} is being fetched by another process: stop that one first")
 
     def found() -> list[Path]:
@@ -136,7 +136,7 @@ def remove(name: str) -> int:
         raise WeightsError(f"no weights {name!r} in {folder()}; there are {there}")
     freed = 0
     try:
-        with alone(folder() / f".{name}.lock", waiting):
+        with file_lock(folder() / f".{name}.lock", refuse):
             for path in found():
                 size = path.stat().st_size
                 path.unlink()
