@@ -22,7 +22,6 @@ from freefill.batch.distributed.on_ray import Blocks
 from freefill.batch.distributed.prepare import batch_of, prepared
 from freefill.batch.distributed.quiet import quiet
 from freefill.batch.distributed.worker import Filler
-from freefill.pipeline.engines.blas_threads import use_one_thread
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 COUNT = 30
@@ -160,10 +159,6 @@ def test_a_node_that_would_fill_otherwise_refuses(folder: Path, tmp_path: Path) 
     ):
         answer = Blocks(other, 1, given)(pa.table({"block": pa.array([], pa.binary())}))
         assert words in answer["trouble"][0].as_py()
-
-
-def test_matrix_products_can_be_held_to_one_thread() -> None:
-    assert use_one_thread(), "NumPy's wheels come with OpenBLAS"
 
 
 def test_no_cluster_is_said_in_a_line(command: Run, folder: Path, tmp_path: Path) -> None:

@@ -64,8 +64,8 @@ class Filler:
         Raises:
             StorageError: If sources cannot be read at all, or results or the manifest not written.
         """
-        rows: list[Row] = []
-        steps = in_order(self._step, self._steps(blocks), self.threads, 2 * self.threads)
+        rows, threads = list[Row](), self.threads
+        steps = in_order(self._step, self._steps(blocks), threads, 2 * threads, use_one_thread)
         with closing(steps):
             for block, row in steps:
                 if row is not None:
