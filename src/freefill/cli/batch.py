@@ -202,7 +202,6 @@ def _run(work: Work, runner: Runner, workers: int | None, cores: int, address: s
 
             with closing(_blocks(work, runner, workers, cores, address, advance)) as coming:
                 for done in coming:
-                    work.check()
                     for line in done.errors[: max(0, SHOWN - failed)]:
                         print_error(line)
                     filled, failed = filled + done.filled, failed + done.failed

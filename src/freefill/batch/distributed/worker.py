@@ -9,7 +9,7 @@ from contextlib import closing
 from functools import cached_property
 from pathlib import Path
 
-from freefill.batch.distributed import files, lock, manifest
+from freefill.batch.distributed import files, manifest, ownership
 from freefill.batch.distributed.blocks import Batch, Block, Done, Item, Row
 from freefill.batch.distributed.sources import items_of
 from freefill.batch.fill_photo import fill_photo, pixels_of, reason_of
@@ -88,7 +88,7 @@ class Filler:
 
     def _commit(self, block: Block, rows: list[Row]) -> Done:
         if self.batch.token:
-            lock.check(self.batch.to, self.batch.token)
+            ownership.check(self.batch.to, self.batch.token)
         try:
             manifest.commit(self.batch.to, block, rows)
         except OSError as error:
