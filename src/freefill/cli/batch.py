@@ -239,16 +239,16 @@ def _blocks(
             cores=cores,
             workers=workers,
             address=address,
-            told=print_notice,
+            on_message=print_notice,
         ):
             advance(done.filled + done.failed)
             yield done
         return
-    from freefill.batch.distributed.worker import Filler
+    from freefill.batch.distributed.worker import BatchWorker
     from freefill.pipeline.engines.cpu_count import available_cores
 
-    filler = Filler(work.batch, workers or available_cores())
-    yield from filler.run(work.blocks, lambda row: advance(1))
+    worker = BatchWorker(work.batch, workers or available_cores())
+    yield from worker.run(work.blocks, lambda row: advance(1))
 
 
 def _check_extra(runner: Runner) -> None:

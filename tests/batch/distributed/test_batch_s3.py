@@ -115,7 +115,7 @@ def test_the_last_run_into_s3_takes_it_over(
     monkeypatch.setattr(ownership, "SETTLING", 0.0)
     batch, found = small_batch(s3, folder, tmp_path)
     with prepare.prepared(batch, found, 1) as first:
-        earlier = worker.Filler(first.batch, 1)
+        earlier = worker.BatchWorker(first.batch, 1)
         assert len(list(earlier.run(first.blocks[:1]))) == 1
         with prepare.prepared(batch, found, 2) as second:
             assert second.before == 1
@@ -123,7 +123,7 @@ def test_the_last_run_into_s3_takes_it_over(
             with pytest.raises(StorageError, match=r"another run has begun.*this one stops"):
                 list(earlier.run(first.blocks[1:]))
             assert len(parts(f"{s3}/to")) == 1
-            list(worker.Filler(second.batch, 1).run(second.blocks))
+            list(worker.BatchWorker(second.batch, 1).run(second.blocks))
     check_whole(f"{s3}/to", NAMES[:4])
 
 
@@ -135,9 +135,9 @@ def test_runs_that_slip_through_make_the_same_bytes(
     batch, found = small_batch(s3, folder, tmp_path)
     with prepare.prepared(batch, found, 1) as first, prepare.prepared(batch, found, 2) as second:
         monkeypatch.setattr(ownership, "check", lambda to, token: None)
-        list(worker.Filler(first.batch, 1).run(first.blocks[:1]))
+        list(worker.BatchWorker(first.batch, 1).run(first.blocks[:1]))
         before = content(f"{s3}/to")
-        list(worker.Filler(second.batch, 1).run(second.blocks))
+        list(worker.BatchWorker(second.batch, 1).run(second.blocks))
     rows = manifest.rows(f"{s3}/to")
     assert sorted(row["input"] for row in rows) == [NAMES[0], *NAMES[:4]]
     assert len({(row["input"], row["sha256"]) for row in rows}) == 4
@@ -163,7 +163,7 @@ def test_another_batch_is_refused_while_one_runs_in_s3(
     def late(batch: Any, driver: Any = None) -> None:
         monkeypatch.setattr(manifest, "begin", begin)
         with prepare.prepared(other, found, 4) as work:
-            list(worker.Filler(work.batch, 1).run(work.blocks))
+            list(worker.BatchWorker(work.batch, 1).run(work.blocks))
         begin(batch, driver)
 
     monkeypatch.setattr(manifest, "begin", late)

@@ -22,7 +22,7 @@ from pyarrow import parquet
 
 from freefill.batch.distributed import manifest
 from freefill.batch.distributed.blocks import Row
-from freefill.batch.distributed.worker import Filler
+from freefill.batch.distributed.worker import BatchWorker
 from freefill.errors import WeightsError
 from freefill.pipeline.inpainter import Inpainter
 
@@ -57,13 +57,13 @@ def expected(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 def fills(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The photos that are looked at, by name."""
     seen: list[str] = []
-    row = Filler.row
+    row = BatchWorker.row
 
-    def watched(self: Filler, item: Any) -> Row:
+    def watched(self: BatchWorker, item: Any) -> Row:
         seen.append(item.name)
         return row(self, item)
 
-    monkeypatch.setattr(Filler, "row", watched)
+    monkeypatch.setattr(BatchWorker, "row", watched)
     return seen
 
 

@@ -174,7 +174,7 @@ def test_workers_of_a_dead_driver_commit_nothing_after_the_next_has_come(
     batch, found = prepare.batch_of(str(folder), str(tmp_path / "out"), None, model="light")
     with prepare.prepared(batch, found, 2) as first:
         assert first.batch.token
-        old = worker.Filler(first.batch, 1)
+        old = worker.BatchWorker(first.batch, 1)
         assert len(list(old.run(first.blocks[:1]))) == 1
         with pytest.raises(StorageError, match=rf"another run fills .*: process {os.getpid()} on"):
             prepare.prepared(batch, found, 3).__enter__()
@@ -183,7 +183,7 @@ def test_workers_of_a_dead_driver_commit_nothing_after_the_next_has_come(
         with prepare.prepared(batch, found, 3) as second:
             with pytest.raises(StorageError, match="another run has begun"):
                 list(old.run(first.blocks[1:]))
-            list(worker.Filler(second.batch, 1).run(second.blocks))
+            list(worker.BatchWorker(second.batch, 1).run(second.blocks))
     check_whole(str(tmp_path / "out"), [f"{n:03}.jpg" for n in range(4)])
     assert isinstance(batch, Batch)
 

@@ -13,7 +13,7 @@ from freefill.batch.distributed.blocks import Batch, Block, Item
 from freefill.batch.mask_pairing import ALPHA, SUFFIXES
 
 DAMAGED = (tarfile.TarError, EOFError, zlib.error)
-MOST = 2**30
+MAX_MEMBER = 2**30
 """Bytes of a member: what is longer is no photo."""
 
 
@@ -66,7 +66,7 @@ def samples(batch: Batch, block: Block) -> Iterator[Item]:
                 key, members = whole, {}
             ending = ending.lower()
             if f".{ending.removeprefix('mask.')}" in SUFFIXES:
-                file = archive.extractfile(member) if member.size <= MOST else None
+                file = archive.extractfile(member) if member.size <= MAX_MEMBER else None
                 members[ending] = b"" if file is None else file.read()
         if not getattr(archive, "ended", False):
             # Its last sample may lack a member, which would look like a missing mask.

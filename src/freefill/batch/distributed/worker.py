@@ -22,14 +22,14 @@ from freefill.pipeline.inpainter import Inpainter
 
 WAITING = 3
 """Threads for each core, besides the one that computes, that read, write and wait for a server."""
-MOST_WAITING = 32
-TOLD = 3
-"""Errors that a block tells of; the manifest has all of them."""
+MAX_WAITING = 32
+SHOWN = 3
+"""Errors of a block that are passed on; the manifest has all of them."""
 
 Step = tuple[Block, Item | None]
 
 
-class Filler:
+class BatchWorker:
     """Holds a session, and fills photos on some cores.
 
     Args:
@@ -47,16 +47,16 @@ class Filler:
         use_one_thread()
         self.inpainter = Inpainter(batch.model, threads=1, device=batch.device)
         self.bench = Bench(cores, IN_WORK)
-        self.threads = cores + min(WAITING * cores, MOST_WAITING)
+        self.threads = cores + min(WAITING * cores, MAX_WAITING)
 
     def run(
-        self, blocks: Iterable[Block], told: Callable[[Row], None] = lambda row: None
+        self, blocks: Iterable[Block], on_row: Callable[[Row], None] = lambda row: None
     ) -> Generator[Done]:
         """Fill blocks, one after the other, and commit each when its last photo is done.
 
         Args:
             blocks: The blocks. The next is begun before one is done: no core waits for its end.
-            told: Called with each photo's row, in their order.
+            on_row: Called with each photo's row, in their order.
 
         Yields:
             What became of each block.
@@ -70,7 +70,7 @@ class Filler:
             for block, row in steps:
                 if row is not None:
                     rows.append(row)
-                    told(row)
+                    on_row(row)
                     continue
                 yield self._commit(block, rows)
                 rows = []
@@ -95,7 +95,7 @@ class Filler:
             raise self._unwritten("the manifest", error) from None
         errors = [row.error for row in rows if row.error]
         filled = len(rows) - len(errors)
-        return Done(block.part, filled, len(errors), tuple(errors[:TOLD]))
+        return Done(block.part, filled, len(errors), tuple(errors[:SHOWN]))
 
     def row(self, item: Item) -> Row:
         """Fill one photo and write its result.
