@@ -13,6 +13,7 @@ from freefill import paths
 from freefill.errors import ConfigError, DataError, ReferenceMissingError
 from freefill.lab.data import fetching, photos
 from freefill.weights import cache, third_party
+from freefill.weights.entries import list_entries
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +51,8 @@ def test_relative_home_and_empty(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     assert paths.cache_folder("weights") == tmp_path / "here/weights"
     monkeypatch.setenv("FREEFILL_CACHE", "~/there")
     assert paths.cache_folder("weights") == tmp_path / "there/weights"
+    monkeypatch.setenv("FREEFILL_REFERENCES", "~/shared")
+    assert third_party.folder() == tmp_path / "shared"
     for empty in ("", " "):
         monkeypatch.setenv("FREEFILL_CACHE", empty)
         unset = paths.cache_folder("weights")
@@ -59,8 +62,11 @@ def test_relative_home_and_empty(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 def test_a_home_that_there_is_not_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FREEFILL_CACHE", "~no-such-user/there")
-    with pytest.raises(ConfigError, match="FREEFILL_CACHE is ~no-such-user"):
+    with pytest.raises(ConfigError, match="FREEFILL_CACHE is ~no-such-user/there: there is no"):
         paths.cache_folder("weights")
+    monkeypatch.setenv("FREEFILL_REGISTRY", "~no-such-user/own.toml")
+    with pytest.raises(ConfigError, match="FREEFILL_REGISTRY is ~no-such-user"):
+        list_entries()
     # As for a user without an entry in /etc/passwd.
     monkeypatch.setenv("FREEFILL_CACHE", "")
     monkeypatch.delenv("HOME")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from freefill.errors import ConfigError, FreefillError
@@ -27,18 +27,30 @@ def cache_folder(name: str) -> Path:
         An absolute path. It is looked up in each call, so that it follows the environment.
 
     Raises:
-        ConfigError: If the user has no home folder, or ``FREEFILL_CACHE`` names the home folder of
-            somebody who does not exist.
+        ConfigError: If the user has no home folder, or the variable names one that there is not.
     """
-    named = os.environ.get(CACHE_VARIABLE, "")
+    return (path_from(CACHE_VARIABLE) or _system_cache()) / name
+
+
+def path_from(variable: str) -> Path | None:
+    """Give the path that an environment variable names.
+
+    Args:
+        variable: Its name.
+
+    Returns:
+        An absolute path, with ``~`` written out; ``None`` if the variable is not set, or is blank.
+
+    Raises:
+        ConfigError: If it names the home folder of somebody who does not exist.
+    """
+    named = os.environ.get(variable, "")
+    if not named.strip():
+        return None
     try:
-        folder = Path(named).expanduser() if named.strip() else _system_cache()
+        return Path(named).expanduser().absolute()
     except RuntimeError:
-        where = f"{CACHE_VARIABLE} is {named}" if named.strip() else "there is no home folder"
-        raise ConfigError(
-            f"{where}, so that there is no place for a cache: set {CACHE_VARIABLE} to a folder"
-        ) from None
-    return folder.absolute() / name
+        raise ConfigError(f"{variable} is {named}: there is no such home folder") from None
 
 
 @contextmanager
@@ -67,7 +79,10 @@ def explain_unwritable(
 def _system_cache() -> Path:
     from platformdirs import user_cache_path
 
-    folder = user_cache_path("freefill", appauthor=False)
-    if not folder.is_absolute():  # older versions of platformdirs leave a ~ without a home
-        raise RuntimeError(f"{folder} is not absolute")
-    return folder
+    with suppress(RuntimeError):
+        folder = user_cache_path("freefill", appauthor=False)
+        if folder.is_absolute():  # older versions of platformdirs leave a ~ without a home
+            return folder
+    raise ConfigError(
+        f"there is no home folder, and so no place for a cache: set {CACHE_VARIABLE} to a folder"
+    )

@@ -7,13 +7,13 @@ checked is not fetched.
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from freefill.errors import WeightsError
+from freefill.paths import path_from
 from freefill.weights.addresses import check_address
 
 REGISTRY_VARIABLE = "FREEFILL_REGISTRY"
@@ -98,14 +98,14 @@ def list_entries() -> list[Entry]:
     Raises:
         WeightsError: If a file cannot be read, an entry lacks something or has a field that is not
             known, or a name is taken twice.
+        ConfigError: If ``FREEFILL_REGISTRY`` names a home folder that there is not.
 
     Examples:
         >>> list_entries()[0].name
         'light'
     """
-    files = [BUILT_IN]
-    if os.environ.get(REGISTRY_VARIABLE):
-        files.append(Path(os.environ[REGISTRY_VARIABLE]).expanduser())
+    own = path_from(REGISTRY_VARIABLE)
+    files = [BUILT_IN] if own is None else [BUILT_IN, own]
     entries: list[Entry] = []
     places: dict[str, Path] = {}
     for file in files:

