@@ -55,17 +55,12 @@ def owned(batch: Batch) -> Iterator[tuple[Batch, bool]]:
         token = token_hex(8)
         driver = {"token": token, "host": socket.gethostname(), "pid": os.getpid()}
         manifest.begin(batch, driver)
-        if before is not None:
-            time.sleep(SETTLING)
-        check(batch.to, token)
-        if not begun and manifest.parts(batch.to):
-            # Of a run that began and committed since the check above. What those parts depend on
-            # is overwritten, so that nobody may go on with them.
-            files.remove(files.join(batch.to, manifest.JOB))
-            raise StorageError(
-                f"another run began to fill {batch.to} at the same moment: name another destination"
-            )
         try:
+            if before is not None:
+                time.sleep(SETTLING)
+            check(batch.to, token)
+            if not begun:
+                _check_empty(batch.to)
             yield replace(batch, token=token), begun
         finally:
             with suppress(OSError, StorageError):
@@ -84,6 +79,16 @@ def check(to: str, token: str) -> None:
         raise StorageError(
             f"another run has begun to fill {to}{_described(driver)}; this one stops, and what it "
             "has committed stays"
+        )
+
+
+def _check_empty(to: str) -> None:
+    """Make sure that nobody has committed anything since a destination was found empty."""
+    if manifest.parts(to):
+        # What those parts depend on is overwritten: nobody may go on with them.
+        files.remove(files.join(to, manifest.JOB))
+        raise StorageError(
+            f"another run began to fill {to} at the same moment: name another destination"
         )
 
 
