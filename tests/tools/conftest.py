@@ -85,7 +85,7 @@ def _reference_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tensors[f"features.{place}.bias"] = torch.zeros(shape[0])
         tensors[f"lin{number}"] = torch.rand(1, shape[0], 1, 1, generator=generator)
     folder = tmp_path_factory.mktemp("networks")
-    save_file(tensors, folder / third_party.REFERENCES["lpips_alex"].file)
+    save_file(tensors, folder / third_party.MODELS["lpips_alex"].file)
     return folder
 
 

@@ -70,7 +70,13 @@ class WorkerSlots:
             yield
 
 
-def in_order(work: Callable[[T], R], items: Iterable[T], threads: int, ahead: int) -> Generator[R]:
+def in_order(
+    work: Callable[[T], R],
+    items: Iterable[T],
+    threads: int,
+    ahead: int,
+    start: Callable[[], object] | None = None,
+) -> Generator[R]:
     """Work on several items at a time.
 
     Args:
@@ -79,12 +85,13 @@ def in_order(work: Callable[[T], R], items: Iterable[T], threads: int, ahead: in
         threads: Items in work at a time.
         ahead: Items that may have been begun before the oldest result is taken: enough that one
             that takes long leaves no thread idle.
+        start: Called in each thread before it works on anything.
 
     Yields:
         The results, in the order of the items. Whoever stops early waits for the items that are
         being worked on, and for no others.
     """
-    pool = ThreadPoolExecutor(threads, "fill")
+    pool = ThreadPoolExecutor(threads, "fill", start)
     started: deque[Future[R]] = deque()
     try:
         for item in items:

@@ -229,7 +229,6 @@ def _run(work: Work, running: Running) -> int:
 
             with closing(_blocks(work, running, advance)) as coming:
                 for done in coming:
-                    work.check()
                     for line in done.errors[: max(0, SHOWN - failed)]:
                         print_error(line)
                     filled, failed = filled + done.filled, failed + done.failed
@@ -260,7 +259,7 @@ def _blocks(work: Work, running: Running, advance: Callable[[int], None]) -> Gen
             cores=running.cores,
             workers=running.workers,
             address=running.address,
-            told=print_notice,
+            on_message=print_notice,
         ):
             advance(done.filled + done.failed)
             yield done

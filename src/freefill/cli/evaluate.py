@@ -252,7 +252,7 @@ def _fetch(name: str) -> None:
     """Bring a reference that is not there yet; what is there is used without a word."""
     from freefill.weights import third_party
 
-    if not (third_party.folder() / third_party.REFERENCES[name].file).exists():
+    if not (third_party.folder() / third_party.MODELS[name].file).exists():
         third_party.fetch(name, print_notice)
 
 

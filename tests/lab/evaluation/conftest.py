@@ -59,8 +59,8 @@ def network_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tensors[f"features.{place}.weight"] = torch.randn(shape, generator=generator) / scale
         tensors[f"features.{place}.bias"] = torch.randn(shape[0], generator=generator) / 10
         tensors[f"lin{number}"] = torch.rand(1, shape[0], 1, 1, generator=generator)
-    save_file(tensors, folder / third_party.REFERENCES["lpips_alex"].file)
-    torch.jit.script(Pooled()).save(str(folder / third_party.REFERENCES["inception"].file))
+    save_file(tensors, folder / third_party.MODELS["lpips_alex"].file)
+    torch.jit.script(Pooled()).save(str(folder / third_party.MODELS["inception"].file))
     return folder
 
 

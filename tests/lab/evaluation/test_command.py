@@ -109,7 +109,7 @@ def test_missing_networks_are_fetched(
 
     def fetch(name: str, say: object) -> None:
         fetched.append(name)
-        file = third_party.REFERENCES[name].file
+        file = third_party.MODELS[name].file
         shutil.copy(networks / file, tmp_path / file)
 
     monkeypatch.setenv(third_party.FOLDER_VARIABLE, str(tmp_path))

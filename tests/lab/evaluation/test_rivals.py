@@ -70,7 +70,7 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     graph = helper.make_graph(nodes, "stand-in", [image, mask], [result], [colour, limit])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     monkeypatch.setenv(third_party.FOLDER_VARIABLE, str(tmp_path))
-    path = tmp_path / third_party.REFERENCES["migan"].file
+    path = tmp_path / third_party.MODELS["migan"].file
     onnx.save(model, path)
     return path
 

@@ -475,7 +475,7 @@ def test_missing_network_is_found_before_anything_is_filled(
     folder = tmp_path / "networks"
     folder.mkdir()
     if kid:
-        file = third_party.REFERENCES["lpips_alex"].file
+        file = third_party.MODELS["lpips_alex"].file
         (folder / file).write_bytes((networks / file).read_bytes())
     monkeypatch.setenv(third_party.FOLDER_VARIABLE, str(folder))
     fake = Fake("a", 1)

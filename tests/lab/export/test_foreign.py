@@ -17,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import google_crc32c
 import numpy as np
 import onnx
 import pytest
@@ -30,7 +31,6 @@ from freefill.lab.export.export import initial_weights
 from freefill.lab.export.foreign import Foreign, read
 from freefill.lab.export.importing import build, import_weights
 from freefill.lab.export.onnx import read_weights
-from freefill.lab.export.tf_bundle.crc32c import crc32c
 from freefill.lab.models.deepfill import DeepFill, Variant
 from freefill.lab.models.deepfill_names import Layout, names, swap_colours
 from freefill.lab.training import checkpoint
@@ -81,7 +81,7 @@ def save_bundle(folder: Path, weights: Weights) -> Path:
     arrays |= {f"inpaint_net/conv1/bias/{slot}": bias * 7 for slot in ("Adam", "Adam_1")}
     arrays |= {"beta1_power": np.float32(0.5), "global_step": np.int64(9)}
     arrays = {name: np.asarray(values) for name, values in arrays.items()}
-    load_writer().write_bundle(folder / "snap-0", arrays, per_block=40, crc=crc32c)
+    load_writer().write_bundle(folder / "snap-0", arrays, per_block=40, crc=google_crc32c.value)
     (folder / "checkpoint").write_text('model_checkpoint_path: "snap-0"\n')
     return folder
 

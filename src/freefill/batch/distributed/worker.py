@@ -9,7 +9,7 @@ from contextlib import closing
 from functools import cached_property
 from pathlib import Path
 
-from freefill.batch.distributed import files, lock, manifest
+from freefill.batch.distributed import files, manifest, ownership
 from freefill.batch.distributed.blocks import Batch, Block, Done, Item, Row
 from freefill.batch.distributed.sources import items_of
 from freefill.batch.fill_photo import pixels_of, reason_of
@@ -23,9 +23,9 @@ from freefill.pipeline.request import FillRequest
 
 WAITING = 3
 """Threads for each core, besides the one that computes, that read, write and wait for a server."""
-MOST_WAITING = 32
-TOLD = 3
-"""Errors that a block tells of; the manifest has all of them."""
+MAX_WAITING = 32
+SHOWN = 3
+"""Errors of a block that are passed on; the manifest has all of them."""
 
 Step = tuple[Block, Item | None]
 
@@ -48,16 +48,16 @@ class BatchWorker:
         use_one_thread()
         self.inpainter = Inpainter(batch.model, threads=1, device=batch.device)
         self.slots = WorkerSlots(cores, IN_WORK)
-        self.threads = cores + min(WAITING * cores, MOST_WAITING)
+        self.threads = cores + min(WAITING * cores, MAX_WAITING)
 
     def run(
-        self, blocks: Iterable[Block], told: Callable[[Row], None] = lambda row: None
+        self, blocks: Iterable[Block], on_row: Callable[[Row], None] = lambda row: None
     ) -> Generator[Done]:
         """Fill blocks, one after the other, and commit each when its last photo is done.
 
         Args:
             blocks: The blocks. The next is begun before one is done: no core waits for its end.
-            told: Called with each photo's row, in their order.
+            on_row: Called with each photo's row, in their order.
 
         Yields:
             What became of each block.
@@ -65,13 +65,13 @@ class BatchWorker:
         Raises:
             StorageError: If sources cannot be read at all, or results or the manifest not written.
         """
-        rows: list[Row] = []
-        steps = in_order(self._step, self._steps(blocks), self.threads, 2 * self.threads)
+        rows, threads = list[Row](), self.threads
+        steps = in_order(self._step, self._steps(blocks), threads, 2 * threads, use_one_thread)
         with closing(steps):
             for block, row in steps:
                 if row is not None:
                     rows.append(row)
-                    told(row)
+                    on_row(row)
                     continue
                 yield self._commit(block, rows)
                 rows = []
@@ -89,14 +89,14 @@ class BatchWorker:
 
     def _commit(self, block: Block, rows: list[Row]) -> Done:
         if self.batch.token:
-            lock.check(self.batch.to, self.batch.token)
+            ownership.check(self.batch.to, self.batch.token)
         try:
             manifest.commit(self.batch.to, block, rows)
         except OSError as error:
             raise self._unwritten("the manifest", error) from None
         errors = [row.error for row in rows if row.error]
         filled = len(rows) - len(errors)
-        return Done(block.part, filled, len(errors), tuple(errors[:TOLD]))
+        return Done(block.part, filled, len(errors), tuple(errors[:SHOWN]))
 
     def row(self, item: Item) -> Row:
         """Fill one photo and write its result.

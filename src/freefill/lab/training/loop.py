@@ -125,7 +125,7 @@ def train(
     photos = processes.once_a_machine(
         fabric, lambda: open_source(str(data), config.data, settings.seed, say, warn)
     )
-    processes.on_first(fabric, lambda: lock.enter_context(start.held(run)))
+    processes.on_first(fabric, lambda: lock.enter_context(start.run_lock(run)))
     if alone:
         (run / "config.toml").write_text(config.to_toml())
     say(f"{photos.photos} photos to train on, {len(photos.held)} to look at")

@@ -15,14 +15,14 @@ from freefill.lab.config import Config, TrainConfig
 from freefill.lab.models.lpips import Lpips
 from freefill.lab.training import checkpoint, losses
 from freefill.weights import third_party
-from freefill.weights.lock import alone
+from freefill.weights.lock import file_lock
 
 Say = Callable[[str], None]
 LOCK = ".lock"
 
 
 @contextmanager
-def held(run: Path) -> Iterator[None]:
+def run_lock(run: Path) -> Iterator[None]:
     """Keep other runs out of a run's folder.
 
     Raises:
@@ -35,7 +35,7 @@ def held(run: Path) -> Iterator[None]:
             f"another run is writing to {run}: wait for its end, or choose another --out"
         )
 
-    with alone(run / LOCK, refuse):
+    with file_lock(run / LOCK, refuse):
         yield
 
 

@@ -22,7 +22,7 @@ from freefill.errors import DataError
 from freefill.lab.data.packing.disk import append, tar_of, write
 from freefill.lab.data.packing.workers import Ready
 from freefill.lab.data.shards import FORMAT, INDEX
-from freefill.weights.lock import alone
+from freefill.weights.lock import file_lock
 
 REPORT, SETTINGS, PROGRESS = "report.csv", "pack.json", "progress.jsonl"
 LOCK = ".pack.lock"
@@ -256,7 +256,7 @@ def opened(folder: Path, settings: dict[str, Any], *, overwrite: bool) -> Iterat
     with ExitStack() as stack:
         with _told(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(alone(folder / LOCK, taken))
+            stack.enter_context(file_lock(folder / LOCK, taken))
             path = folder / SETTINGS
             names = [entry.name for entry in folder.iterdir() if not entry.name.startswith(".")]
             if names and not path.exists():

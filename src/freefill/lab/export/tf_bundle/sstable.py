@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import google_crc32c
+
 from freefill.errors import WeightsError
-from freefill.lab.export.tf_bundle.crc32c import crc32c, masked
 
 MAGIC = 0xDB4775248B80FB57
 FOOTER = 48
@@ -24,6 +25,7 @@ MAX_KEY = 1024
 """Bytes. Keys share their beginnings in the file, but not in memory."""
 MAX_VALUE = 4096
 """Bytes; what an index says about one variable takes fewer than 200."""
+MASK = 0xA282EAD8
 COMPRESSIONS = {1: "snappy", 2: "zlib", 4: "zstd"}
 
 
@@ -131,6 +133,16 @@ def read_varint(data: bytes, place: int) -> tuple[int, int]:
     raise WeightsError(f"a number at byte {place} of {len(data)} does not end within 64 bits")
 
 
+def masked(crc: int) -> int:
+    """Give a CRC-32C as it is stored: turned and offset, so that it can itself be checksummed.
+
+    Examples:
+        >>> hex(masked(0))
+        '0xa282ead8'
+    """
+    return ((crc >> 15 | crc << 17) + MASK) & 0xFFFFFFFF
+
+
 def _handle(data: bytes, place: int) -> tuple[Handle, int]:
     offset, place = read_varint(data, place)
     size, place = read_varint(data, place)
@@ -145,7 +157,7 @@ def _block(content: bytes, handle: Handle, limit: int) -> bytes:
         )
     end = handle.offset + handle.size
     stored = int.from_bytes(content[end + 1 : end + TRAILER], "little")
-    found = masked(crc32c(memoryview(content)[handle.offset : end + 1]))
+    found = masked(google_crc32c.value(content[handle.offset : end + 1]))
     if found != stored:
         raise WeightsError(
             f"the block at byte {handle.offset} is damaged: its checksum is {found:#010x}, the "
