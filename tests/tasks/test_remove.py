@@ -232,7 +232,7 @@ def test_a_box_beyond_the_border_ends_there() -> None:
     assert prompt((96, 120), box=(-10, -10, 60, 50)).box == Box.whole((50, 60))
 
 
-# --- its doors ----------------------------------------------------------------------------------
+# --- front ends -----------------------------------------------------------------------------------
 
 
 def test_the_command(command: Any, examples: Path, tmp_path: Path) -> None:

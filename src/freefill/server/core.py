@@ -130,7 +130,7 @@ class Server:
             StoppedError: If the client has gone.
         """
 
-        def in_room() -> T:
+        def within_budget() -> T:
             # Large ones wait for each other, as in a batch.
             with self.work.budget.taken(fills.pixels_of(image, self.settings.max_pixels)):
                 ticket.check()
@@ -141,7 +141,7 @@ class Server:
                 pass
 
         try:
-            result = await self.work.run(ticket, in_room, gone)
+            result = await self.work.run(ticket, within_budget, gone)
         except FreefillError as error:
             self.metrics.count("refused")
             raise ProblemError(422, kind_of(error), spell(str(error), field)) from None
