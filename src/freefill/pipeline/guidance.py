@@ -182,7 +182,7 @@ def _fitted(lines: Mask, size: tuple[int, int], fit: Fit, name: str) -> Mask:
     if fit != "resize":
         raise GuidanceError(
             f"image is {width}x{height} but the {name} is {columns}x{rows}: resize it, or pass "
-            'fit="resize" (--fit resize)'
+            '`fit="resize"`'
         )
     image = Image.fromarray(lines.astype(np.uint8) * 255)
     return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR)) > LEFT

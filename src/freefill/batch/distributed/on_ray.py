@@ -169,7 +169,7 @@ def _connect(ray: Any, address: str | None, cores: int) -> None:
         ray.init(address=address, **silent)
     except (OSError, RuntimeError, ValueError) as error:
         raise ConfigError(
-            f"--address {address}: no Ray answers there ({str(error).splitlines()[0]}); start one "
+            f"`address={address}`: no Ray answers there ({str(error).splitlines()[0]}); start one "
             "with: ray start --head"
         ) from None
 

@@ -166,8 +166,8 @@ def blocks(batch: Batch, found: Found, size: int) -> list[Block]:
         return [_of_files(part) for part in parts]
     if mask_is == "folder":
         raise MaskError(
-            f"--mask {batch.mask} is a folder: samples of shards and tables carry their masks, or "
-            "have one file for all, or --mask alpha"
+            f"`mask={batch.mask}` is a folder: samples of shards and tables carry their masks, or "
+            "have one file for all, or `mask=alpha`"
         )
     if batch.kind == "shards":
         _check_folders(found.chosen)

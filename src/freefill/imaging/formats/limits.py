@@ -98,7 +98,7 @@ def check_size(size: tuple[int, int], name: str, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise ImageError(
             f"{name} is {width}x{height}, {_mega(width * height)} megapixels; the limit is "
-            f"{_mega(max_pixels)}: --max-pixels {width * height} lets it in"
+            f"{_mega(max_pixels)}: `max_pixels={width * height}` lets it in"
         )
 
 

@@ -256,13 +256,14 @@ def opened(folder: Path, settings: dict[str, Any], *, overwrite: bool) -> Iterat
     with ExitStack() as stack:
         with _told(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(file_lock(folder / LOCK, taken))
             path = folder / SETTINGS
             names = [entry.name for entry in folder.iterdir() if not entry.name.startswith(".")]
+            # Before the lock, whose file stays: nothing is to be left in the folder of another.
             if names and not path.exists():
                 raise DataError(
                     f"{folder} holds other files ({min(names)}): name a new folder for the shards"
                 )
+            stack.enter_context(file_lock(folder / LOCK, taken))
             if overwrite and path.exists():
                 _clear(folder)
             if path.exists():
