@@ -21,8 +21,9 @@ from freefill.masks.convert import Fit, softness, to_hole
 from freefill.masks.morphology import grow as grow_hole
 from freefill.pipeline import detail_transfer
 from freefill.pipeline.blending import Share, blend
+from freefill.pipeline.engines import open_engine
 from freefill.pipeline.engines.base import Engine
-from freefill.pipeline.engines.onnx import Device, OnnxEngine
+from freefill.pipeline.engines.onnx import Device
 from freefill.pipeline.guidance import Guidance
 from freefill.pipeline.tiling import Crop, batches, plan
 from freefill.types import Mask, Progress, Rgb
@@ -65,7 +66,7 @@ class Inpainter:
         device: Device = "cpu",
     ) -> None:
         self.weights = registry.find(model)
-        self.engine: Engine = OnnxEngine(self.weights.path, threads, device)
+        self.engine: Engine = open_engine(self.weights.path, threads, device)
         self._made_of = (model, threads, device)
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -15,6 +15,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from freefill.errors import ExtraMissingError, WeightsError
+from freefill.pipeline.engines import register_engine
 from freefill.pipeline.engines.cpu_count import available_cores
 from freefill.types import GUIDANCE_CHANNELS
 
@@ -25,6 +26,7 @@ NONE = np.zeros((1, GUIDANCE_CHANNELS, 2, 2), np.float32)
 """Stands for no guidance at any size, so that none costs nothing."""
 
 
+@register_engine(".onnx")
 class OnnxEngine:
     """One network in ONNX Runtime.
 
@@ -32,7 +34,7 @@ class OnnxEngine:
         path: An ONNX file with inputs ``image``, ``hole`` and perhaps ``guidance``, and output
             ``filled``.
         threads: Threads within one run; by default one for each core this process may use.
-        device: What computes. Another gives other roundings, and so other bytes here and there.
+        device: What computes. On another device single values are rounded differently.
 
     Raises:
         WeightsError: If the file cannot be loaded or has other inputs.
