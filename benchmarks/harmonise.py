@@ -8,7 +8,7 @@ segmented by GrabCut, whose edge is their outline. Changes: exposure by 0.3 to 0
 balance by 8 to 25 %, gamma by 15 to 50 %, all of them, or none. In the region: mean difference per
 channel, and LPIPS. Beside the plain paste: the transfer of mean and spread (Reinhard et al., 2001)
 from all that is around. A last row cuts regions with a white fringe of a pixel, which the band is
-for. Fetches LPIPS (`freefill references lpips_alex`); needs `freefill[lab,rivals]`.
+for. Fetches LPIPS (`freefill references lpips_alex`); needs `freefill[lab,baselines]`.
 """
 
 from __future__ import annotations

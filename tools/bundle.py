@@ -132,7 +132,7 @@ def _again(args: argparse.Namespace, root: Path, command: str) -> int:
         figures = documents.Figures(choice, _measured(args, root, weights, weights))
         entry = figures.entry()
         del entry["before"]
-        # What the card has of rivals, and of other measures, is still of these weights.
+        # What the card has of baselines, and of other measures, is still of these weights.
         kept_metrics = card.get("metrics", {})
         for title, values in kept_metrics.get("lpips_alex", {}).items():
             entry["lpips_alex"][title] = values | entry["lpips_alex"].get(title, {})

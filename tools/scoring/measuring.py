@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freefill.imaging.picture import Picture, write_atomically
+from freefill.lab.evaluation.baselines import Fill, hide_hole_and_composite
 from freefill.lab.evaluation.metrics.lpips import lpips_of_each
 from freefill.lab.evaluation.metrics.pixel import psnr
-from freefill.lab.evaluation.rivals import Fill, fair
 from freefill.lab.evaluation.runner import MEASURES
 from freefill.pipeline.inpainter import PIPELINE, Inpainter
 from freefill.types import Mask, Pixels
@@ -43,7 +43,7 @@ def filler(weights: Weights, threads: int | None = None) -> Fill:
         # Not a plain call: that warns of large holes, and here they are meant.
         return np.asarray(inpainter.fill_hole(Picture.read(photo), hole).result())
 
-    return fair(fill)
+    return hide_hole_and_composite(fill)
 
 
 def measure(
