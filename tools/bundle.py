@@ -74,7 +74,7 @@ def _bundle(args: argparse.Namespace, root: Path, command: str) -> int:
     held = _held(args, root)
     with tempfile.TemporaryDirectory(prefix="bundle-") as folder:
         out = Path(folder) / f"{args.name}.onnx"
-        card = export(args.run, out, notes=notes, say=_say)
+        card = export(args.run, out, notes=notes, on_message=_say)
         new = Weights(args.name, out)
         if new.short == old.short:
             raise ConfigError(f"{args.run} is {old.short}, which is bundled already: use --again")

@@ -118,7 +118,7 @@ def train(
             command=shlex.join(["freefill", *sys.argv[1:]]),
             seconds_at_most=seconds,
             average_every=average_every,
-            say=print_notice,
+            on_message=print_notice,
             report=report_training,
         )
     except KeyboardInterrupt:
@@ -177,7 +177,7 @@ def export(
             raise ConfigError(f"--notes {notes}: {error}") from None
         if not isinstance(more, dict):
             raise ConfigError(f"--notes {notes}: it must hold a JSON object")
-    run_export(run, out, notes=more, say=typer.echo)
+    run_export(run, out, notes=more, on_message=typer.echo)
 
 
 def need_lab() -> None:

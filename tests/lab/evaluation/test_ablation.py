@@ -48,7 +48,7 @@ class Fakes:
         config: Config,
         *,
         resume: bool = False,
-        say: Callable[[str], None] = print,
+        on_message: Callable[[str], None] = print,
         report: Callable[..., None] = silent,
     ) -> None:
         self.trained.append((run.name, config, resume))
@@ -69,7 +69,7 @@ class Fakes:
         if stopped:
             raise KeyboardInterrupt
 
-    def export(self, run: Path, out: Path, *, say: Callable[[str], None] = print) -> None:
+    def export(self, run: Path, out: Path, *, on_message: Callable[[str], None] = print) -> None:
         assert checkpoint.load(run)["step"] == self.trained[-1][1].train.steps
         self.exported.append(run.name)
         out.write_bytes(b"weights")
@@ -338,7 +338,7 @@ def test_a_run_goes_on_from_wherever_it_was(
     checkpoint.save(cells / "gated-0", {"step": PLAN.steps["gated"]})
     resumed = {}
 
-    def note(run: Path, out: Path, *, say: Callable[[str], None]) -> None:
+    def note(run: Path, out: Path, *, on_message: Callable[[str], None]) -> None:
         resumed[run.name] = [r for name, _, r in fakes.trained if name == run.name]
         out.write_bytes(b"")
 

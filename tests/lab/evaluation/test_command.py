@@ -108,7 +108,7 @@ def test_missing_networks_are_fetched(
 ) -> None:
     fetched: list[str] = []
 
-    def fetch(name: str, say: object) -> None:
+    def fetch(name: str, on_message: object) -> None:
         fetched.append(name)
         file = third_party.REFERENCES[name].file
         shutil.copy(networks / file, tmp_path / file)

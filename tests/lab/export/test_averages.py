@@ -44,7 +44,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_is_exported_with_what_the_run_says(folder: Path, tmp_path: Path) -> None:
-    card = export(folder, tmp_path / "w.onnx", say=lambda _: None)
+    card = export(folder, tmp_path / "w.onnx", on_message=lambda _: None)
     assert card["training"]["hardware"] == "a GPU elsewhere"
     assert (card["training"]["steps"], card["training"]["started_from"]) == (3, "light")
     assert card["base"] == {"name": "light", "licence": "Apache-2.0"}

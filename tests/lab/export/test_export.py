@@ -56,7 +56,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_files_agree_with_each_other(run: Path, tmp_path: Path) -> None:
     lines: list[str] = []
     out = tmp_path / "weights.onnx"
-    card = export(run, out, notes={"licence": "CC0"}, say=lines.append)
+    card = export(run, out, notes={"licence": "CC0"}, on_message=lines.append)
     assert json.loads(out.with_suffix(".json").read_text()) == card
     assert card["sha256"] == hashlib.sha256(out.read_bytes()).hexdigest()
     assert card["licence"] == "CC0"
@@ -82,7 +82,7 @@ def test_guided_weights_follow_and_take_none_at_no_cost(run: Path, tmp_path: Pat
     config = {"model": MODEL, "guidance": {"sketch": 0.5}}
     checkpoint.save(tmp_path, state | {"config": from_dict(config).to_dict()})
     out = tmp_path / "weights.onnx"
-    card = export(tmp_path, out, say=lambda _: None)
+    card = export(tmp_path, out, on_message=lambda _: None)
     assert card["sketch"] is True
     engine = OnnxEngine(out, 1)
     assert engine.guided
@@ -99,12 +99,12 @@ def test_guided_weights_follow_and_take_none_at_no_cost(run: Path, tmp_path: Pat
         np.testing.assert_allclose(found, expected, atol=1e-4)
     assert "guide.weight" in initial_weights(str(out))
     # The run that was not guided made a file without the input.
-    export(run, tmp_path / "plain.onnx", say=lambda _: None)
+    export(run, tmp_path / "plain.onnx", on_message=lambda _: None)
     assert not OnnxEngine(tmp_path / "plain.onnx", 1).guided
 
 
 def test_weights_are_stored_as_half(run: Path, tmp_path: Path) -> None:
-    export(run, tmp_path / "w.onnx", say=lambda _: None)
+    export(run, tmp_path / "w.onnx", on_message=lambda _: None)
     model = onnx.load(tmp_path / "w.onnx")
     kinds = {t.data_type for t in model.graph.initializer if np.prod(t.dims) >= 16}
     assert onnx.TensorProto.FLOAT16 in kinds
@@ -112,7 +112,7 @@ def test_weights_are_stored_as_half(run: Path, tmp_path: Path) -> None:
 
 
 def test_exported_weights_can_be_started_from(run: Path, tmp_path: Path) -> None:
-    export(run, tmp_path / "w.onnx", say=lambda _: None)
+    export(run, tmp_path / "w.onnx", on_message=lambda _: None)
     tensors = load_file(tmp_path / "w.safetensors")
     read = initial_weights(str(tmp_path / "w.onnx"))
     assert set(tensors) - set(read) == {"guide.weight"}
@@ -123,7 +123,7 @@ def test_exported_weights_can_be_started_from(run: Path, tmp_path: Path) -> None
 
 
 def test_what_a_run_starts_from_keeps_its_licence(run: Path, tmp_path: Path) -> None:
-    export(run, tmp_path / "w.onnx", notes={"licence": "CC BY-NC 4.0"}, say=lambda _: None)
+    export(run, tmp_path / "w.onnx", notes={"licence": "CC BY-NC 4.0"}, on_message=lambda _: None)
     (tmp_path / "w.json").unlink()
     for name in ("w.onnx", "w.safetensors"):
         card = source_card(str(tmp_path / name))
@@ -153,7 +153,7 @@ def test_refuses_when_torch_and_onnx_differ(
 
     monkeypatch.setattr("freefill.lab.export.export.to_onnx", wrong)
     with pytest.raises(WeightsError, match=r"differ by 0\.01"):
-        export(run, tmp_path / "w.onnx", say=lambda _: None)
+        export(run, tmp_path / "w.onnx", on_message=lambda _: None)
     assert not list(tmp_path.iterdir())
 
 

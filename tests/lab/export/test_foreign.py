@@ -97,7 +97,7 @@ def imported(
 ) -> tuple[Path, dict[str, Any], list[str]]:
     out = tmp_path_factory.mktemp("imported") / "new" / "places2.onnx"
     lines: list[str] = []
-    return out, import_weights(bundle, out, say=lines.append), lines
+    return out, import_weights(bundle, out, on_message=lines.append), lines
 
 
 FUSE = {"stage2.contextual_attention.fuse_weight": torch.eye(3)[None, None]}

@@ -56,7 +56,7 @@ def photo(path: Path, side: int, seed: int = 0) -> None:
 
 
 def packed(data: Path, out: Path, config: Config, **options: object) -> Packed:
-    options = {"network": None, "say": lambda _: None, **options}
+    options = {"network": None, "on_message": lambda _: None, **options}
     return pack(data, out, config, **options)  # type: ignore[arg-type]
 
 
@@ -373,7 +373,7 @@ def test_it_trains_there_and_comes_back(
 
     # Brought back: weights are made of it, and a run goes on from it.
     brought = Path(shutil.copytree(average, tmp_path / "average"))
-    card = export(brought, tmp_path / "weights.onnx", say=lambda _: None)
+    card = export(brought, tmp_path / "weights.onnx", on_message=lambda _: None)
     assert card["training"]["steps"] == 3
     assert (tmp_path / "weights.onnx").stat().st_size > 10_000
 

@@ -34,7 +34,7 @@ def export(
     out: Path,
     *,
     notes: dict[str, Any] | None = None,
-    say: Callable[[str], None] = print,
+    on_message: Callable[[str], None] = print,
 ) -> dict[str, Any]:
     """Write the moving average of a run as ONNX, safetensors and a card.
 
@@ -43,7 +43,7 @@ def export(
             :mod:`freefill.lab.export.averages` has them.
         out: The ONNX file; the others are written beside it with their own endings.
         notes: More entries for the card: data, licences, metrics.
-        say: Called with lines for people.
+        on_message: Called with lines for people.
 
     Returns:
         The card.
@@ -95,8 +95,8 @@ def export(
     }
     tensors = {k: v.half().contiguous() for k, v in network.state_dict().items()}
     if replaced := write_together(out, content, save(tensors, metadata=copy_of(card)), card):
-        say(f"replaced: {', '.join(map(str, replaced))}")
-    say(
+        on_message(f"replaced: {', '.join(map(str, replaced))}")
+    on_message(
         f"{out}: {len(content) / 1e6:.2f} MB, {card['parameters']:,} parameters, "
         f"{card['gmac_512']} GMAC at 512x512, differs from torch by at most {worst:.1e}"
     )

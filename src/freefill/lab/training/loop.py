@@ -63,7 +63,7 @@ def train(
     stop_at: int | None = None,
     seconds_at_most: float | None = None,
     average_every: float | None = None,
-    say: Callable[[str], None] = print,
+    on_message: Callable[[str], None] = print,
     report: Callable[[Progress], None] = lambda _: None,
 ) -> Path:
     """Train a generator on photos.
@@ -88,7 +88,7 @@ def train(
             last step.
         average_every: Seconds after which the average weights are written each time, in fp16: see
             :func:`freefill.lab.training.checkpoint.save_average`.
-        say: Called with lines for people, in the first process alone.
+        on_message: Called with lines for people, in the first process alone.
         report: Called with the progress of each logged step, in the first process alone.
 
     Returns:
@@ -105,9 +105,9 @@ def train(
     fabric = processes.launch("32-true")
     parent, lock = os.getppid(), ExitStack()
     alone = fabric.global_rank == 0
-    warn = say
+    warn = on_message
     if not alone:
-        say, report = (lambda _: None), (lambda _: None)
+        on_message, report = (lambda _: None), (lambda _: None)
     state = processes.on_first(
         fabric, lambda: start.prepare(run, resume or processes.restarted(run))
     )
@@ -115,7 +115,7 @@ def train(
         config = from_dict(state["config"])
         origin, command = state["started_from"], state["command"]
         source_card = state.get("source_card")
-        say(f"resuming {run} at step {state['step']} of {config.train.steps}")
+        on_message(f"resuming {run} at step {state['step']} of {config.train.steps}")
     settings = config.train
     start.fast_math()
     fabric = processes.launch(start.precision_of(settings))
@@ -123,19 +123,19 @@ def train(
     # Photos first: a file that cannot be read is named before anything is made or computed. One
     # process a machine decodes them.
     photos = processes.once_a_machine(
-        fabric, lambda: open_source(str(data), config.data, settings.seed, say, warn)
+        fabric, lambda: open_source(str(data), config.data, settings.seed, on_message, warn)
     )
     processes.on_first(fabric, lambda: lock.enter_context(start.held(run)))
     if alone:
         (run / "config.toml").write_text(config.to_toml())
-    say(f"{photos.photos} photos to train on, {len(photos.held)} to look at")
+    on_message(f"{photos.photos} photos to train on, {len(photos.held)} to look at")
     if state and state["photos"] != photos.photos:
-        say(
+        on_message(
             f"the checkpoint was trained on {state['photos']} photos: from here on the run differs "
             "from an uninterrupted one"
         )
     check_shares(settings, fabric.world_size)
-    say(_shares(settings, fabric.world_size))
+    on_message(_shares(settings, fabric.world_size))
     preview = previews.Preview(photos.held, settings.stages[-1].crop)
 
     torch.manual_seed(settings.seed)
@@ -143,17 +143,19 @@ def train(
     guided = config.model.guidance if config.guidance.on else 0
     discriminator = build_discriminator(config.model, settings.stages[-1].crop, guided)
     if init is not None:
-        start.start_from(generator, init, say)
+        start.start_from(generator, init, on_message)
     if init_discriminator is not None:
-        start.discriminator_from(discriminator, init_discriminator, say)
+        start.discriminator_from(discriminator, init_discriminator, on_message)
     if settings.channels_last:
         start.channels_last(generator)
         start.channels_last(discriminator)
     ema = Ema(generator, settings.ema)
     ema.network.to(fabric.device)
-    say(f"generator {_millions(generator)}, discriminator {_millions(discriminator)} parameters")
+    on_message(
+        f"generator {_millions(generator)}, discriminator {_millions(discriminator)} parameters"
+    )
     perceptual = processes.once_a_machine(
-        fabric, lambda: start.perceptual_loss(config, fabric.device, say)
+        fabric, lambda: start.perceptual_loss(config, fabric.device, on_message)
     )
 
     g_optimizer = torch.optim.Adam(generator.parameters(), settings.lr, settings.betas)
@@ -218,7 +220,7 @@ def train(
     path = run / checkpoint.NAME
     source: Iterator[list[Batch]] = iter(())
     try:
-        source = _source(str(data), photos, config, fabric, say).ahead(first)
+        source = _source(str(data), photos, config, fabric, on_message).ahead(first)
         for step in range(first, last):
             if processes.orphaned(parent):
                 raise TrainingError(
@@ -262,14 +264,14 @@ def train(
             if done % settings.save_every == 0 or done == last or share >= 1:
                 path = keep(done) if alone else path
             if share >= 1:
-                say(f"stopped after step {done}, as the time is up")
+                on_message(f"stopped after step {done}, as the time is up")
                 break
         if average_every and alone:
             checkpoint.save_average(run, facts(step + 1), ema.network, bare_discriminator)
     except KeyboardInterrupt:
         # The step that was cut off is not counted; the weights are those of the last whole one only
         # at a checkpoint, so nothing is written here.
-        say(f"stopped in step {step + 1}; go on with --resume from {path}")
+        on_message(f"stopped in step {step + 1}; go on with --resume from {path}")
         raise
     finally:
         if hasattr(source, "close"):
@@ -281,7 +283,7 @@ def train(
 
 
 def _source(
-    data: str, photos: Source, config: Config, fabric: Fabric, say: Callable[[str], None]
+    data: str, photos: Source, config: Config, fabric: Fabric, on_message: Callable[[str], None]
 ) -> Batches | ResidentBatches | Steps:
     """Choose what makes the batches: a thread, processes, or the device itself."""
     if config.data.resident:
@@ -289,7 +291,7 @@ def _source(
             raise ConfigError("data.resident is set: --data names a folder of photos then")
         if fabric.world_size > 1:
             raise ConfigError("data.resident is set, which is for one process alone")
-        return ResidentBatches(photos, config, fabric.device, say)
+        return ResidentBatches(photos, config, fabric.device, on_message)
     if config.data.workers:
         return Steps(data, config, fabric.global_rank, fabric.world_size)
     return Batches(photos, config, fabric.global_rank, fabric.world_size)
