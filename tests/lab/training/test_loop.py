@@ -23,9 +23,10 @@ from freefill.lab.data.packing.run import Options, pack
 from freefill.lab.export import averages
 from freefill.lab.models import build_discriminator, build_generator
 from freefill.lab.models.lpips import Lpips
-from freefill.lab.training import checkpoint, loop, losses, start
+from freefill.lab.training import checkpoint, loop, losses, networks, start
 from freefill.lab.training.ema import Ema
 from freefill.lab.training.loop import Progress, train
+from freefill.lab.training.schedule import rate_at
 
 SMALL = (
     "model.channels=[8,8,16]",
@@ -326,7 +327,10 @@ def test_who_steps_first_and_on_what(
     """Record what each network sees in one step, and in which order the optimizers move."""
     order: list[str] = []
     seen: dict[str, list[torch.Tensor]] = {"generator": [], "discriminator": []}
-    build = {"generator": loop.build_generator, "discriminator": loop.build_discriminator}
+    build = {
+        "generator": networks.build_generator,
+        "discriminator": networks.build_discriminator,
+    }
 
     def watched(kind: str) -> Callable[..., torch.nn.Module]:
         def make(*arguments: Any) -> torch.nn.Module:
@@ -339,7 +343,7 @@ def test_who_steps_first_and_on_what(
         return make
 
     for kind in build:
-        monkeypatch.setattr(loop, f"build_{kind}", watched(kind))
+        monkeypatch.setattr(networks, f"build_{kind}", watched(kind))
     for name in ("hinge_generator", "hinge_discriminator"):
         original = getattr(losses, name)
         monkeypatch.setattr(
@@ -386,18 +390,18 @@ def test_the_rate_falls_at_the_end_alone_where_there_is_a_cooldown() -> None:
         load(None, ["train.warmup=10", "train.stages=[{steps=110}]", f"train.cooldown={share}"])
         for share in (1.0, 0.2)
     )
-    rates = [loop._rate(step, late.train) for step in range(110)]
+    rates = [rate_at(step, late.train) for step in range(110)]
     assert rates[4] == 0.5
     assert set(rates[10:90]) == {1.0}
     assert rates[90:] == sorted(rates[90:], reverse=True)
     assert rates[100] == pytest.approx(0.505, abs=0.01)
     assert rates[-1] < 0.03
-    assert loop._rate(60, whole.train) == pytest.approx(0.505, abs=1e-6)
+    assert rate_at(60, whole.train) == pytest.approx(0.505, abs=1e-6)
     # Where time is limited, the share of it that has passed counts if it is more.
-    assert loop._rate(20, late.train, 0.9) == pytest.approx(rates[100], abs=1e-6)
-    assert loop._rate(20, late.train, 1.5) == pytest.approx(0.01)
-    assert loop._rate(4, late.train, 1.0) == pytest.approx(0.01)  # in the warm-up as well
-    assert loop._rate(100, late.train, 0.1) == rates[100]
+    assert rate_at(20, late.train, 0.9) == pytest.approx(rates[100], abs=1e-6)
+    assert rate_at(20, late.train, 1.5) == pytest.approx(0.01)
+    assert rate_at(4, late.train, 1.0) == pytest.approx(0.01)  # in the warm-up as well
+    assert rate_at(100, late.train, 0.1) == rates[100]
 
 
 def test_a_run_stops_when_its_time_is_up_and_leaves_average_weights(

@@ -116,7 +116,8 @@ class ResidentBatches:
 
     def _banks(self, side: int) -> tuple[Tensor, Tensor, Tensor]:
         seed = self.config.train.seed
-        made = [banks.holes(HOLES, side, self.config.data.masks, seed)]
+        masks, modules = self.config.data.masks, self.config.plugins
+        made = [banks.holes(HOLES, side, masks, seed, modules)]
         if self.config.guidance.on:
             made += [banks.shapes(side, seed), banks.strokes(side, seed)]
         else:

@@ -138,6 +138,10 @@ def _settings(config: Config, network: Path | None) -> Iterator[Member]:
     values = config.to_dict()
     values["data"] |= {"list": start.LIST if config.data.list else "", "resident": True}
     values["loss"]["perceptual_network"] = start.NETWORK if network else ""
+    for number, name in enumerate(config.plugins):
+        if name.endswith(".py"):
+            values["plugins"][number] = f"{start.PLUGINS}/{number}/{Path(name).name}"
+            yield values["plugins"][number], Path(name).read_bytes()
     yield start.SETTINGS, from_dict(values).to_toml().encode()
     if config.data.list:
         try:

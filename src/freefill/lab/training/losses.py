@@ -178,7 +178,7 @@ def r1(scores: Tensor, views: Sequence[Tensor]) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Look:
+class PerceptualOutput:
     """What the perceptual loss saw, for a discriminator that sees through the same network.
 
     Attributes:
@@ -203,8 +203,8 @@ class PerceptualLoss(nn.Module):
     network's pooling moves over the picture, so that it leaves no grid in the fill.
 
     Args:
-        metric: The distance; LPIPS with the VGG16 trunk, so that the AlexNet one stays a fair
-            judge.
+        metric: The distance; LPIPS with the VGG16 trunk, so that the AlexNet one stays an
+            independent measure.
         size: Side of what the metric sees, in pixels, at least 32.
         windows: How many a picture; those of one scale are cut from all pictures at once.
     """
@@ -235,7 +235,7 @@ class PerceptualLoss(nn.Module):
         conditions: Tensor,
         scales: Sequence[float],
         places: Tensor,
-    ) -> Look:
+    ) -> PerceptualOutput:
         """Give the mean distance of the windows, and the features it is made of.
 
         Args:
@@ -267,7 +267,9 @@ class PerceptualLoss(nn.Module):
         with torch.no_grad():
             true = self.metric.stages(known[:, :3])
         filled = self.metric.stages(torch.cat(cuts))
-        return Look(self.metric.between(filled, true).mean(), filled, true, known[:, 3:])
+        return PerceptualOutput(
+            self.metric.between(filled, true).mean(), filled, true, known[:, 3:]
+        )
 
 
 def _windows(hole: Tensor, drawn: Tensor, factor: int, size: int) -> tuple[Tensor, Tensor]:
