@@ -12,6 +12,7 @@ import typer
 
 from freefill.cli.console import print_notice
 from freefill.cli.lab import need_lab, report_training
+from freefill.cli.options import Plugins
 from freefill.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def evaluate(
     kid: Annotated[
         bool, typer.Option("--kid/--no-kid", help="Measure KID, too (an 87 MB network).")
     ] = True,
+    plugin: Plugins = None,
 ) -> None:
     """Measure fills: LPIPS, l1, l2, PSNR, SSIM, seam and KID, with intervals, against baselines.
 
@@ -81,8 +83,11 @@ def evaluate(
     metrics are fetched.
     """
     need_lab()
+    from freefill import plugins
     from freefill.lab.evaluation import protocol as protocols
     from freefill.lab.evaluation import report, results, runner
+
+    plugins.load(plugin or [])
 
     names = protocols.expand(_listed(protocol))
     for reference in ("lpips_alex", *(("inception",) if kid else ())):

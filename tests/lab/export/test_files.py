@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from freefill.errors import FreefillWarning, WeightsError
-from freefill.lab.export.export import source_card
+from freefill.lab.export.export import starting_point
 from freefill.lab.export.foreign import read
 from freefill.lab.export.importing import import_weights
 from freefill.lab.models.deepfill import DeepFill, Variant
@@ -51,7 +51,7 @@ def test_nothing_is_lost_without_the_card(source: Path, tmp_path: Path, ending: 
     (tmp_path / f"first{ending}").rename(alone)
     foreign = read(alone)
     assert foreign.assumed == ("rgb", Variant("symmetric", "one-step", False), "mine alone")
-    known = source_card(str(alone))
+    known = starting_point(str(alone)).card
     kept = ("licence", "variant", "sources", "paper", "channel_order", "layout", "sketch")
     assert {key: known[key] for key in kept} == {key: first[key] for key in kept}
     # As in the file of an unknown origin, so in what is made of it.
@@ -62,7 +62,7 @@ def test_nothing_is_lost_without_the_card(source: Path, tmp_path: Path, ending: 
     # A card beside it has the last word, and need not say everything.
     alone.with_suffix(".json").write_text('{"licence": "told later"}')
     assert read(alone).assumed == ("rgb", Variant("symmetric", "one-step", False), "told later")
-    assert source_card(str(alone))["sources"] == first["sources"]
+    assert starting_point(str(alone)).card["sources"] == first["sources"]
 
 
 @pytest.mark.parametrize("said", ["{", "[" * 100_000, "[]", "x" * 2_000_000])
