@@ -61,7 +61,7 @@ class Registry(Collection[str], Generic[T]):
         """
         self._load_home()
         if name in self._entries:
-            raise ConfigError(f"there is a {self.kind} {name!r} already: choose another name")
+            raise ConfigError(f"the {self.kind} {name!r} is there already: choose another name")
         self._entries[name] = value
         return value
 

@@ -65,8 +65,8 @@ class ModelConfig:
     attention: Literal["released", "port"] = "released"
     """Whose attention deepfill computes: the released code's or a well-known port's."""
     discriminator: str = "patch"
-    """The discriminator: patch (SN-PatchGAN), local-global (the pair it replaced), features (of the
-    perceptual loss), or what a plugin registers."""
+    """The discriminator: patch, local-global, features, or what a plugin registers. In this order:
+    SN-PatchGAN, the pair that it replaced, one that sees features of the perceptual loss."""
     discriminator_width: Annotated[int, Field(ge=1)] = 32
     """Channels of the first layer of patch and local-global."""
     discriminator_options: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -78,12 +78,12 @@ class DataConfig:
     """Which photos, how they are cut and changed, and which holes are put into them."""
 
     list: str = ""
-    """CSV file with the columns ``file`` and ``use``: only photos whose use is ``train`` are
-    trained on, and those whose use begins with ``held-out`` are kept out for previews. Of photos
-    that are there twice under one name, at two sizes, the larger one is taken. Empty: all."""
+    """CSV file with the columns ``file`` and ``use`` that chooses the photos; empty: all. Photos
+    whose use is ``train`` are trained on, and those whose use begins with ``held-out`` are kept out
+    for previews. Of photos that are there twice under one name, at two sizes, the larger one is
+    taken."""
     size: Annotated[int, Field(ge=0)] = 256
-    """Shorter side, in pixels, that photos are shrunk to when they are decoded into the cache; 0
-    keeps them whole."""
+    """Shorter side that photos are shrunk to in the cache, in pixels; 0 keeps them whole."""
     holdout: Annotated[int, Field(ge=0)] = 32
     """Photos kept out of training (chosen by a hash of their name) for previews and validation."""
     holdout_first: tuple[str, ...] = ()
@@ -95,8 +95,7 @@ class DataConfig:
     colour: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Strength of the random change of brightness, contrast and channel balance."""
     weights: dict[str, float] = dataclasses.field(default_factory=dict)
-    """File name pattern to how often its photos come in an epoch, on average; 1 where no pattern
-    matches."""
+    """How often photos come in an epoch, by file name pattern; 1 where none matches."""
     window: Annotated[int, Field(ge=1)] = 8
     """Shards whose photos are shuffled together."""
     cache: Annotated[float, Field(gt=0)] = 20.0
@@ -113,12 +112,12 @@ class DataConfig:
             "scratches": 0.5,
         }
     )
-    """Mask preset to its share."""
+    """Share of each mask preset."""
     synthetic: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Share of the samples that are drawn walls, fences and grids; of resident photos only."""
     resident: bool = False
-    """Whether all photos lie in the memory of the device that trains, where batches are made from
-    them: for a GPU, which nothing else keeps busy."""
+    """Whether all photos are kept in the memory of the device that trains; for a GPU. Batches are
+    made there, as nothing else keeps it busy."""
     shared_hole: bool = False
     """Whether all pictures of a batch have the same hole."""
 
@@ -134,8 +133,8 @@ class GuidanceConfig:
     strokes: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Share of the samples that have strokes of colour."""
     drawn: Annotated[float, Field(ge=0, le=1)] = 0.25
-    """Share of the samples with a sketch into whose photo a shape is drawn first, so that lines are
-    followed that nothing around the hole foretells."""
+    """Share of the samples with a sketch into whose photo a shape is drawn first. So lines are
+    followed that nothing around the hole suggests."""
 
     @property
     def on(self) -> bool:
@@ -152,10 +151,11 @@ class LossConfig:
     known: Annotated[float, Field(ge=0)] = 0.2
     """Weight of known pixels within l1."""
     low: Annotated[float, Field(ge=0)] = 0.0
-    """Weight of l1 between local mean colours, of 8x8 pixels: right colours, and the detail left to
-    the other losses. Without it the perceptual loss paints dark curls into large holes."""
+    """Weight of l1 between mean colours of 8x8 pixels. It asks for the right colours and leaves the
+    detail to the other losses; without it the perceptual loss paints dark curls into large
+    holes."""
     lower: Annotated[float, Field(ge=0)] = 0.0
-    """Weight of the same between means of 32x32 pixels."""
+    """Weight of l1 between mean colours of 32x32 pixels."""
     coarse: Annotated[float, Field(ge=0)] = 4.0
     """Weight of l1 on the coarse picture of a generator that has one, at its resolution."""
     match: Annotated[float, Field(ge=0)] = 0.1
@@ -217,8 +217,8 @@ class TrainConfig:
     cooldown: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Share of the run, at its end, over which it falls; 1: all of it after the warm-up."""
     separate_batches: bool = False
-    """Whether the discriminator learns first and from a batch of its own, as in the paper's code;
-    otherwise from what the generator has just filled, which saves a pass of the generator."""
+    """Whether the discriminator steps first, on a batch of its own, as in the paper's code. If not,
+    it learns from what the generator has just filled, which saves a pass of the generator."""
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.999
     """Share of the average weights that each step keeps; 0: the weights themselves."""
     accumulate: Annotated[int, Field(ge=1)] = 1
@@ -284,8 +284,7 @@ class Config:
     """Everything that defines a run but the folder of photos."""
 
     plugins: tuple[str, ...] = ()
-    """Python files (relative to this file) and modules that are imported first, and so run: they
-    register models, losses and mask presets."""
+    """Python files (relative to this file) and modules that are run first; docs/extending.md."""
     model: ModelConfig = ModelConfig()
     data: DataConfig = DataConfig()
     guidance: GuidanceConfig = GuidanceConfig()
