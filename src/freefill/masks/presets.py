@@ -39,7 +39,7 @@ def centre(height: int, width: int, rng: np.random.Generator | None = None) -> M
     Args:
         height: Rows of the picture, in pixels, at least 2.
         width: Columns of the picture, in pixels, at least 2.
-        rng: Unused; accepted so that every preset is called alike.
+        rng: Unused; accepted so that every preset has the same signature.
 
     Returns:
         The hole, ``(height, width)``.

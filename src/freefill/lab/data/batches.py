@@ -62,7 +62,7 @@ class Batch:
 
     @property
     def conditions(self) -> Tensor:
-        """What a discriminator is told: the hole and any guidance, ``(B, 1 or 6, S, S)``."""
+        """Hole and any guidance, ``(B, 1 or 6, S, S)``: what a discriminator is given as well."""
         return self.hole if self.guidance is None else torch.cat([self.hole, self.guidance], 1)
 
 

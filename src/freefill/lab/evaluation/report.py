@@ -63,18 +63,18 @@ def write(results: Results, setting: Setting, data: Path, out: Path) -> list[Pat
     Returns:
         The files.
     """
-    tables, told = grids(results), facts(setting)
+    tables, notes = grids(results), facts(setting)
     small = gallery.Pictures(setting.manifest, data, out, THUMBNAIL)
     names = [baseline.name for baseline in setting.baselines]
     contact = gallery.overview(
         results, gallery.Pictures(setting.manifest, data, out, SHEET_SIDE), names
     )
     content = {
-        "report.md": markdown("Evaluation", tables, told, _LEGEND).encode(),
+        "report.md": markdown("Evaluation", tables, notes, _LEGEND).encode(),
         "table.csv": _csv(_table_rows(results)),
         "pictures.csv": pictures_csv(results),
         "times.csv": _csv(_time_rows(results)),
-        "report.html": _html(results, tables, told, names, small).encode(),
+        "report.html": _html(results, tables, notes, names, small).encode(),
         "sheet.jpg": jpeg(contact),
     }
     for name, value in content.items():

@@ -67,8 +67,8 @@ def import_weights(
     foreign = read(path)
     _keep_apart(foreign, out)
     check_out(out)
-    told = {"padding": padding, "mask_resize": mask_resize, "fuse": fuse, "attention": attention}
-    chosen: dict[str, Any] = {key: value for key, value in told.items() if value is not None}
+    given = {"padding": padding, "mask_resize": mask_resize, "fuse": fuse, "attention": attention}
+    chosen: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     variant = replace(foreign.assumed.variant, **chosen)
     order = channel_order or foreign.assumed.channel_order
     network = build(foreign, variant, order)
@@ -152,7 +152,7 @@ def _report(
     foreign: Foreign,
     card: dict[str, Any],
     order: ChannelOrder,
-    told: bool,
+    given: bool,
     licence: str | None,
     on_message: Callable[[str], None],
 ) -> None:
@@ -168,7 +168,7 @@ def _report(
             "these weights can be guided by a sketch ('freefill fill --sketch'); strokes of colour "
             "mean nothing to them"
         )
-    if foreign.layout == "port-tf" and not told:
+    if foreign.layout == "port-tf" and not given:
         on_message(
             "in which order such a file has its colours is not known for sure: bgr is assumed; "
             "'freefill weights verify' measures it"

@@ -8,7 +8,7 @@ parameters are at 1/16 and 1/32, where they cost next to no time: there the midd
 hole sees the whole crop, by dilations and by attention between all places. From there the local
 colours are predicted; the detail between them is copied from known patches
 (:mod:`freefill.lab.layers.copying`), chosen by colour, by distance, and by features that learn
-which texture belongs there. The decoder, which sees the copies, mends them: how much of each
+which texture belongs there. The decoder, which sees the copies, corrects them: how much of each
 pixel's copy is kept is one more gate. Each layer has one gate for all its channels ("single"): on a
 CPU it costs a hundredth of a full gate. Encoder features are added to the decoder's, already gated.
 The convolution of a block is linear and its input is activated (pre-activation), so that the
@@ -84,9 +84,9 @@ class Upsample(nn.Module):
 class Attention(nn.Module):
     """Residual multi-head attention between all places, with their distance in mind.
 
-    "Attention Is All You Need" (Vaswani et al., NeurIPS 2017). Where a place lies is told to its
-    neighbours by a depthwise convolution of the values ("Conditional Positional Encodings", Chu et
-    al., ICLR 2023), so that any size will do.
+    "Attention Is All You Need" (Vaswani et al., NeurIPS 2017). Positions are encoded by a depthwise
+    convolution of the values ("Conditional Positional Encodings", Chu et al., ICLR 2023), so that
+    any size will do.
 
     Args:
         channels: Of input and output.
@@ -123,7 +123,7 @@ class Light(nn.Module):
         deepest_channels: Width at 1/32 of the resolution.
         deepest_dilations: Dilation of each block at 1/32.
         attention: Layers of attention at 1/16, after the blocks at 1/32.
-        refining: Blocks at 1/4 and at 1/2 that mend the copies.
+        refining: Blocks at 1/4 and at 1/2 that correct the copies.
         rounds: How often neighbouring patches agree on where they copy from.
         guidance: Number of optional guidance channels: lines, where there are strokes of colour,
             and their three colours. Strokes are known pixels to the guess; beside that, all of them

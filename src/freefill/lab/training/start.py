@@ -110,7 +110,7 @@ def start_from(generator: nn.Module, init: dict[str, Tensor], on_message: OnMess
     Args:
         generator: Takes them.
         init: Tensors by name.
-        on_message: Told how many fit.
+        on_message: Called with how many fit.
 
     Raises:
         CheckpointError: If less than half of them fits, or they make up less than a quarter of it.
@@ -141,7 +141,7 @@ def discriminator_from(
     Args:
         discriminator: Takes them.
         init: Tensors by name.
-        on_message: Told whether they fit.
+        on_message: Called with whether they fit.
     """
     own = discriminator.state_dict()
     if any(k not in init or init[k].shape != v.shape for k, v in own.items()):

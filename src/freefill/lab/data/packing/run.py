@@ -175,7 +175,7 @@ class _Run:
         self.progress = progress
         self.hashes = None if options.distance is None else NearHashes(options.distance)
         self.places = array("I")
-        """Place in the order of each photo that is packed: so its name can be told."""
+        """Place in the order of each photo that is packed: so that its name can be given."""
         self.counts: Counter[str] = Counter()
         for place, row in enumerate(destination.rows()):
             self.counts[row.state] += 1
@@ -183,7 +183,7 @@ class _Run:
                 self._remember(int(row.phash, 16), place)
         self.first = self.done = self.counts.total()
         self.unread = 0
-        self.start = self.told = time.monotonic()
+        self.start = self.reported = time.monotonic()
 
     def go_on(self, workers: int) -> None:
         options, batch = self.options, Batch()
@@ -253,9 +253,9 @@ class _Run:
 
     def _tell(self, at_once: bool = False) -> None:
         now = time.monotonic()
-        if self.progress is None or (now < self.told + EVERY and not at_once):
+        if self.progress is None or (now < self.reported + EVERY and not at_once):
             return
-        self.told = now
+        self.reported = now
         self.progress(
             Progress(
                 self.done,
