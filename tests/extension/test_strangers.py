@@ -144,8 +144,14 @@ def test_add_a_baseline_and_a_metric(
         with Image.open(examples / f"{name}.jpg") as photo:
             photo.crop((0, 0, 96, 96)).save(photos / f"{name}.png")
     # Random features stand in for LPIPS: what is registered is asked, not the numbers.
-    torch.manual_seed(0)
-    state = {k: torch.rand_like(v) for k, v in Lpips("alex").state_dict().items()}
+    generator = torch.Generator().manual_seed(0)
+    convolutions = [m for m in Lpips("alex").features if isinstance(m, torch.nn.Conv2d)]
+    state = {}
+    for number, (place, layer) in enumerate(zip((0, 3, 6, 8, 10), convolutions, strict=True)):
+        shape = layer.weight.shape
+        state[f"features.{place}.weight"] = torch.randn(shape, generator=generator) / 30
+        state[f"features.{place}.bias"] = torch.zeros(shape[0])
+        state[f"lin{number}"] = torch.ones(1, shape[0], 1, 1)
     save_file(state, tmp_path / third_party.REFERENCES["lpips_alex"].file)
     monkeypatch.setenv(third_party.FOLDER_VARIABLE, str(tmp_path))
     done = cli(
