@@ -126,7 +126,7 @@ def gates(
     from freefill.imaging.picture import Picture
     from freefill.lab.export.export import load_network
     from freefill.lab.gates import report
-    from freefill.lab.gates.gates import filled, look
+    from freefill.lab.gates.gates import filled, record_gates
     from freefill.masks.convert import to_hole
     from freefill.pipeline.guidance import Guidance
 
@@ -150,7 +150,7 @@ def gates(
     hole = np.asarray(small) > 0
     planes = None if guidance is None else guidance.seen(box, factor, size)
     try:
-        found = look(network, image, hole, planes)
+        found = record_gates(network, image, hole, planes)
     except ValueError as error:
         raise GuidanceError(f"--model {model}: {error}") from None
     if not found:

@@ -117,6 +117,19 @@ def test_the_parts_hold_what_a_run_needs(examples: Path, tmp_path: Path, network
     assert all(torch.equal(halves[name], whole[name].half()) for name in whole)
 
 
+def test_plugins_are_packed_beside_the_settings(examples: Path, tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "same.py").write_text(f"WHERE = {folder!r}\n")
+    named = [str(tmp_path / folder / "same.py") for folder in ("a", "b")]
+    found = members(packed(examples, tmp_path / "parts", settings(f"plugins={[*named, 'json']}")))
+    inside = start_toml(found[start.SETTINGS])["plugins"]
+    # Relative to the settings, as both are unpacked into one folder.
+    assert inside == ["plugins/0/same.py", "plugins/1/same.py", "json"]
+    assert found["plugins/0/same.py"] == b"WHERE = 'a'\n"
+    assert found["plugins/1/same.py"] == b"WHERE = 'b'\n"
+
+
 def start_toml(content: bytes) -> dict[str, object]:
     import tomllib
 

@@ -275,7 +275,7 @@ class Uniform:
         return drawn[:, None] if channels == 1 else drawn
 
     def chance(self, share: float) -> Tensor:
-        """Tell which samples are chosen, ``(B, 1, 1, 1)`` bool."""
+        """Draw which samples are chosen, ``(B, 1, 1, 1)`` bool."""
         return self.next()[:, None] < share
 
 

@@ -60,7 +60,7 @@ def strips(results: Results, table: Table, baseline: str, shown: Sequence[str]) 
 
 
 def caption(results: Results, strip: Strip) -> str:
-    """Say what a strip shows, with the LPIPS of each baseline in it."""
+    """Describe a strip, with the LPIPS of each baseline in it."""
     values = ", ".join(
         f"{name} {_lpips(results, strip, name):.3f}"
         for name in dict.fromkeys((strip.baseline, *strip.shown))

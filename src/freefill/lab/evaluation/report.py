@@ -83,7 +83,7 @@ def write(results: Results, setting: Setting, data: Path, out: Path) -> list[Pat
 
 
 def facts(setting: Setting) -> list[tuple[str, str]]:
-    """Say how the numbers came about: command, photos, software, machine, baselines."""
+    """List how the numbers came about: command, photos, software, machine, baselines."""
     manifest = setting.manifest
     libraries = ", ".join(
         f"{name} {version(name)}" for name in ("torch", "onnxruntime", "numpy", "pillow", "scipy")

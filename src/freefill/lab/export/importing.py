@@ -127,7 +127,7 @@ def build(foreign: Foreign, variant: Variant, order: ChannelOrder) -> DeepFill:
 
 
 def _origin(foreign: Foreign, order: ChannelOrder) -> dict[str, Any]:
-    """Tell where weights come from: of an import of an import, where the first one did."""
+    """Find where weights come from: of an import of an import, where the first one did."""
     earlier = foreign.card.get("sources")
     if not isinstance(earlier, list) or not earlier:
         return {

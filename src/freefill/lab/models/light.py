@@ -42,11 +42,11 @@ Gated = partial(GatedConv2d, gate="single", activation=F.silu)
 
 STRIDE = 16
 """Height and width of the input must be multiples of this."""
-MATCHED = 24
+MATCHING_FEATURES = 24
 """Learned features that patches are compared by, next to their colours and places."""
 SHARPNESS = 0.03
 """Squared difference of texture and colour at which a patch is a third as good a choice."""
-BEFORE = 4
+TRUNK_BEFORE_DEEP = 4
 """Trunk blocks at 1/8 that come before the deeper ones."""
 LEARNED_FROM = 192
 """Patches of each picture that the choice of a source is learned from in a step."""
@@ -167,7 +167,7 @@ class Light(nn.Module):
         self.guide = nn.Conv2d(4 * guidance, half, 3, padding=1, bias=False)
         self.down1 = Gated(half, quarter, stride=2)
         self.down2 = Gated(quarter, eighth, stride=2)
-        self.trunk1 = nn.Sequential(*[Block(eighth, d) for d in dilations[:BEFORE]])
+        self.trunk1 = nn.Sequential(*[Block(eighth, d) for d in dilations[:TRUNK_BEFORE_DEEP]])
         before = (len(deep_dilations) + 1) // 2
         self.deep1 = nn.Sequential(*[Block(eighth, d) for d in deep_dilations[:before]])
         self.deepest = nn.Sequential()
@@ -179,10 +179,10 @@ class Light(nn.Module):
             )
         self.attention = nn.Sequential(*[Attention(eighth) for _ in range(attention)])
         self.deep2 = nn.Sequential(*[Block(eighth, d) for d in deep_dilations[before:]])
-        self.trunk2 = nn.Sequential(*[Block(eighth, d) for d in dilations[BEFORE:]])
+        self.trunk2 = nn.Sequential(*[Block(eighth, d) for d in dilations[TRUNK_BEFORE_DEEP:]])
         self.to_colours = nn.Conv2d(eighth, 3, 3, padding=1)
-        self.to_queries = nn.Conv2d(eighth, MATCHED, 2, padding=1)
-        self.to_keys = nn.Conv2d(eighth + 3 + 3, MATCHED, 2)
+        self.to_queries = nn.Conv2d(eighth, MATCHING_FEATURES, 2, padding=1)
+        self.to_keys = nn.Conv2d(eighth + 3 + 3, MATCHING_FEATURES, 2)
         self.nearness = nn.Parameter(torch.tensor([1.0, 0.1]).log())
         self.up1 = Upsample(eighth, quarter)
         self.decode1 = Block(quarter)

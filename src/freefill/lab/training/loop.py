@@ -188,7 +188,7 @@ def _introduce(
     fabric: Fabric,
     on_message: OnMessage,
 ) -> None:
-    """Say what is trained on, and how large a step is."""
+    """Report what is trained on, and how large a step is."""
     on_message(f"{photos.photos} photos to train on, {len(photos.held)} to look at")
     if state and state["photos"] != photos.photos:
         on_message(
@@ -215,7 +215,7 @@ def _source(
 
 
 def _shares(settings: TrainConfig, world: int) -> str:
-    """Say how large a step is and how it is shared: what a recipe's learning rate goes with."""
+    """Describe a step's size and shares, which a recipe's learning rate goes with."""
     batches = "/".join(str(batch) for batch in dict.fromkeys(s.batch for s in settings.stages))
     shared = f" shared by {world} processes" if world > 1 else ""
     parts = f", each in {settings.accumulate} parts" if settings.accumulate > 1 else ""

@@ -89,9 +89,9 @@ def hinge_generator(fake: Tensor) -> Tensor:
 def edge_difference(
     predicted: Tensor, target: Tensor, lines: Tensor, near: Tensor | None = None
 ) -> Tensor:
-    """Tell how unlike the truth's edges a picture's are, along the lines of a sketch.
+    """Measure the difference between a picture's edges and the truth's along lines of a sketch.
 
-    Where nothing else foretells a line, l1 is content with a blur, and the perceptual loss with a
+    Where nothing else suggests a line, l1 is content with a blur, and the perceptual loss with a
     line anywhere. What is compared is how steep each channel is, not which way: a line does not
     say which side is the brighter one, and a step the wrong way round is nearer to the truth than
     none. A ridge drawn over the line is steep beside it and flat on it, and so costs twice.

@@ -171,12 +171,12 @@ def once_a_machine(fabric: Fabric, make: Callable[[], T]) -> T:
 
 
 def is_first() -> bool:
-    """Tell whether this is the first process, or the only one."""
+    """Return whether this is the first process, or the only one."""
     return _number("RANK", 0) == 0
 
 
 def orphaned(parent: int) -> bool:
-    """Tell whether the `torchrun` that started this process has been killed.
+    """Return whether the `torchrun` that started this process has been killed.
 
     Args:
         parent: The parent's number when the process began.
@@ -185,7 +185,7 @@ def orphaned(parent: int) -> bool:
 
 
 def restarted(run: Path) -> bool:
-    """Tell whether `torchrun` has restarted these processes in the middle of a run."""
+    """Return whether `torchrun` has restarted these processes in the middle of a run."""
     return _number("TORCHELASTIC_RESTART_COUNT", 0) > 0 and (run / checkpoint.NAME).exists()
 
 

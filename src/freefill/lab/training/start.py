@@ -40,7 +40,7 @@ def held(run: Path) -> Iterator[None]:
 
 
 def prepare(run: Path, resume: bool) -> dict[str, Any] | None:
-    """Look at a run's folder.
+    """Check a run's folder.
 
     Returns:
         The state to go on from, if that is asked for.

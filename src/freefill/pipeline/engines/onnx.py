@@ -22,7 +22,7 @@ from freefill.types import GUIDANCE_CHANNELS
 Device = Literal["cpu", "cuda"]
 PROVIDERS: dict[Device, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 INPUTS = ["image", "hole"]
-NONE = np.zeros((1, GUIDANCE_CHANNELS, 2, 2), np.float32)
+NO_GUIDANCE = np.zeros((1, GUIDANCE_CHANNELS, 2, 2), np.float32)
 """Stands for no guidance at any size, so that none costs nothing."""
 
 
@@ -63,7 +63,7 @@ class OnnxEngine:
         """Predict whole crops; see :class:`freefill.pipeline.engines.base.Engine`."""
         given = {"image": image, "hole": hole}
         if self.guided:
-            given["guidance"] = NONE if guidance is None else guidance
+            given["guidance"] = NO_GUIDANCE if guidance is None else guidance
         (filled,) = self.session.run(["filled"], given)
         result: NDArray[np.float32] = filled
         return result

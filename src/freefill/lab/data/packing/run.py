@@ -24,7 +24,7 @@ from pathlib import Path
 from freefill.errors import DataError
 from freefill.imaging.formats import MAX_PIXELS
 from freefill.lab.data.packing.disk import key_of
-from freefill.lab.data.packing.duplicates import MOST, NearHashes
+from freefill.lab.data.packing.duplicates import MAX_DISTANCE, NearHashes
 from freefill.lab.data.packing.files import REPORT, Batch, Destination, Row, opened, shard_name
 from freefill.lab.data.packing.sources import Sources, find_sources
 from freefill.lab.data.packing.workers import Broken, Made, Recipe, Workers
@@ -62,7 +62,7 @@ class Options:
             ("size", 64, 65_500),
             ("quality", 1, 100),
             ("per_shard", 1, 1_000_000),
-            ("distance", 0, MOST),
+            ("distance", 0, MAX_DISTANCE),
             ("smallest", 1, self.size),
             ("max_pixels", 1, None),
         ):
