@@ -15,6 +15,9 @@ from freefill.masks.presets import PRESETS
 from freefill.pipeline.engines import ENGINES
 from freefill.registry import Registry
 
+# It has no doctests; as a module it would be taken for that of another folder.
+collect_ignore = ["conftest.py"]
+
 PAGE = Path(__file__).parents[2] / "docs" / "extending.md"
 REGISTRIES: tuple[Registry[object], ...] = (
     MODELS, DISCRIMINATORS, LOSSES, PRESETS, ENGINES, BASELINES, METRICS,
