@@ -43,6 +43,14 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", help="One setting, e.g. train.lr=1e-4; repeatable.", metavar="A.B=C"),
 ]
+Plugins = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--plugin",
+        help="Python file or module that adds models, baselines or metrics; it is run. Repeatable.",
+        metavar="FILE.py",
+    ),
+]
 MaxPixels = Annotated[
     int,
     typer.Option(

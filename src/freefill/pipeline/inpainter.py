@@ -24,8 +24,9 @@ from freefill.masks.convert import ALPHA, Fit, softness
 from freefill.pipeline import detail_transfer
 from freefill.pipeline.blending import Share, blend
 from freefill.pipeline.calls import Array, CallOptions, Masks, answer
+from freefill.pipeline.engines import open_engine
 from freefill.pipeline.engines.base import Engine
-from freefill.pipeline.engines.onnx import Device, OnnxEngine
+from freefill.pipeline.engines.onnx import Device
 from freefill.pipeline.guidance import Guidance
 from freefill.pipeline.request import FillOptions, FillRequest, Result
 from freefill.pipeline.tiling import Crop, batches, plan
@@ -72,7 +73,7 @@ class Inpainter:
         device: Device = "cpu",
     ) -> None:
         self.weights = registry.find(model)
-        self.engine: Engine = OnnxEngine(self.weights.path, threads, device)
+        self.engine: Engine = open_engine(self.weights.path, threads, device)
         self._made_of = (model, threads, device)
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -125,7 +125,8 @@ def find(model: str | Path) -> Weights:
     """Find weights by name or path.
 
     Args:
-        model: A name from :func:`list_weights`, or the path of an ONNX file.
+        model: A name from :func:`list_weights`, or the path of an ONNX file (or of a file that
+            another engine opens).
 
     Returns:
         The weights.
@@ -138,9 +139,10 @@ def find(model: str | Path) -> Weights:
         if weights.name == str(model):
             return weights
     path = Path(model)
+    # Which files can be opened is the engines' to say.
+    if path.suffix and path.is_file():
+        return Weights(path.stem, path)
     if path.suffix == ".onnx":
-        if path.is_file():
-            return Weights(path.stem, path)
         raise WeightsError(f"{path} does not exist")
     entry = find_entry(str(model))
     if entry.url is None:

@@ -67,12 +67,12 @@ class Cache:
                     os.utime(path)
                     return file
 
-    def measure(self, addresses: Sequence[str], say: Callable[[str], None]) -> list[Shard]:
+    def measure(self, addresses: Sequence[str], on_message: Callable[[str], None]) -> list[Shard]:
         """Count the photos of shards that no index tells of.
 
         Args:
             addresses: Paths or http addresses; the latter are fetched.
-            say: Called with lines for people, where it takes long.
+            on_message: Called with lines for people, where it takes long.
 
         Returns:
             The shards.
@@ -89,7 +89,7 @@ class Cache:
                 raise DataError(str(error)) from None
             shards.append(Shard(address, len(self.open(Shard(address, 0, size))), size))
             if number % 100 == 0 or (shard.remote and number % 10 == 0):
-                say(f"counted the photos of {number} of {len(addresses)} shards")
+                on_message(f"counted the photos of {number} of {len(addresses)} shards")
         return shards
 
     def _download(self, shard: Shard, path: Path) -> None:

@@ -53,34 +53,13 @@ def read_table(content: bytes) -> dict[bytes, bytes]:
     Raises:
         WeightsError: If it is no such table, damaged, compressed, or larger than any checkpoint's.
     """
-    if len(content) < FOOTER:
-        raise WeightsError(
-            f"it has {len(content)} bytes and a table ends in a footer of {FOOTER}: it is cut off "
-            "or not an index"
-        )
-    footer = content[-FOOTER:]
-    magic = int.from_bytes(footer[40:], "little")
-    if magic != MAGIC:
-        raise WeightsError(
-            f"its last 8 bytes are {magic:#x}, those of an index {MAGIC:#x}: it is cut off or not "
-            "an index"
-        )
-    meta, place = _handle(footer, 0)
-    index, place = _handle(footer, place)
-    if any(footer[place:40]):
-        raise WeightsError("its footer is damaged: there is something between handles and magic")
-    start = len(content) - FOOTER
-    if index.end != start or meta.end != index.offset:
-        raise WeightsError(
-            f"its footer is damaged: the metaindex block ends at byte {meta.end}, the index block "
-            f"is {index.offset} to {index.end} and the footer begins at {start}"
-        )
+    meta, index = _footer(content)
     # Nothing in it is needed, but its checksum must be right, too.
     list(_entries(_block(content, meta, index.offset), "metaindex block"))
     table: dict[bytes, bytes] = {}
     last = None
     end = 0
-    for _, value in _entries(_block(content, index, start), "index block"):
+    for _, value in _entries(_block(content, index, len(content) - FOOTER), "index block"):
         handle, used = _handle(value, 0)
         if used != len(value):
             raise WeightsError(f"a handle in its index block has {len(value)} bytes, not {used}")
@@ -107,6 +86,33 @@ def read_table(content: bytes) -> dict[bytes, bytes]:
             f"its blocks end at byte {end} and the metaindex block begins at {meta.offset}"
         )
     return table
+
+
+def _footer(content: bytes) -> tuple[Handle, Handle]:
+    """Give the places of the metaindex block and the index block."""
+    if len(content) < FOOTER:
+        raise WeightsError(
+            f"it has {len(content)} bytes and a table ends in a footer of {FOOTER}: it is cut off "
+            "or not an index"
+        )
+    footer = content[-FOOTER:]
+    magic = int.from_bytes(footer[40:], "little")
+    if magic != MAGIC:
+        raise WeightsError(
+            f"its last 8 bytes are {magic:#x}, those of an index {MAGIC:#x}: it is cut off or not "
+            "an index"
+        )
+    meta, place = _handle(footer, 0)
+    index, place = _handle(footer, place)
+    if any(footer[place:40]):
+        raise WeightsError("its footer is damaged: there is something between handles and magic")
+    start = len(content) - FOOTER
+    if index.end != start or meta.end != index.offset:
+        raise WeightsError(
+            f"its footer is damaged: the metaindex block ends at byte {meta.end}, the index block "
+            f"is {index.offset} to {index.end} and the footer begins at {start}"
+        )
+    return meta, index
 
 
 def read_varint(data: bytes, place: int) -> tuple[int, int]:
