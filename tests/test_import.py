@@ -86,7 +86,7 @@ except SystemExit as stop:
 
 
 def test_pointing_never_loads_the_lab() -> None:
-    code = "import freefill.tasks.remove, freefill.vision.segmentation.sam"
+    code = "import freefill.tasks, freefill.vision.segmentation.sam; freefill.tasks.remove"
     assert loaded(code, of=(*LAB, *SERVER)) == []
 
 

@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 from freefill.imaging.box import Box
 from freefill.imaging.io import encode, read_picture
 from freefill.pipeline.inpainter import Inpainter
-from freefill.tasks.recompose import recompose
+from freefill.tasks import recompose
 
 
 def _file(content: bytes) -> tuple[str, bytes]:

@@ -14,7 +14,7 @@ from freefill.errors import ConfigError, MaskError
 from freefill.imaging.box import Box
 from freefill.masks.morphology import grow
 from freefill.pipeline.inpainter import Inpainter
-from freefill.tasks.harmonise import harmonise
+from freefill.tasks import harmonise
 from freefill.vision.compositing import rim
 
 Photo = NDArray[np.uint8]

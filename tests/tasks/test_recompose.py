@@ -15,7 +15,7 @@ from freefill.imaging.box import Box
 from freefill.imaging.io import encode, read_picture
 from freefill.masks.morphology import grow
 from freefill.pipeline.inpainter import Inpainter
-from freefill.tasks.recompose import recompose
+from freefill.tasks import recompose
 
 Photo = NDArray[np.uint8]
 

@@ -16,8 +16,7 @@ from freefill.imaging.box import Box
 from freefill.imaging.io import read_picture
 from freefill.pipeline.inpainter import Inpainter
 from freefill.pipeline.request import FillRequest
-from freefill.tasks.remove import remove
-from freefill.tasks.segment import segment
+from freefill.tasks import remove, segment
 from freefill.types import Mask
 from freefill.vision.segmentation.prompt import prompt
 from freefill.weights import third_party

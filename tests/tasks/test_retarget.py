@@ -12,7 +12,7 @@ from PIL import Image
 
 from freefill.errors import ConfigError, MaskError
 from freefill.pipeline.inpainter import Inpainter
-from freefill.tasks.retarget import retarget
+from freefill.tasks import retarget
 from freefill.vision.seam_carving import factor_of, seams
 
 Photo = NDArray[np.uint8]

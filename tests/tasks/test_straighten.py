@@ -20,7 +20,7 @@ from freefill.imaging.io import encode, read_picture
 from freefill.pipeline.inpainter import Inpainter
 from freefill.server.app import build
 from freefill.server.settings import Settings
-from freefill.tasks.straighten import straighten
+from freefill.tasks import straighten
 
 Run = Callable[..., "CompletedProcess[str]"]
 

@@ -14,7 +14,7 @@ from PIL import Image
 from freefill.errors import ExtraMissingError, MaskError, VideoError
 from freefill.imaging.box import Box
 from freefill.pipeline.inpainter import Inpainter
-from freefill.tasks.video import video
+from freefill.tasks import video
 from freefill.types import Mask
 from freefill.video.flow import widened
 from freefill.video.frames import to_cells

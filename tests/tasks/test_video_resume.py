@@ -15,7 +15,7 @@ from clips import scene, write_clip, write_masks
 
 from freefill.errors import VideoError
 from freefill.pipeline.inpainter import Inpainter
-from freefill.tasks.video import video
+from freefill.tasks import video
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 ARGUMENTS = ("video", "clip.mkv", "--mask", "masks", "--out", "out.mp4", "--window", "3")

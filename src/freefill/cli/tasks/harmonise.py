@@ -45,7 +45,7 @@ def harmonise(
     """
     from freefill.masks.region import mask_or_box
     from freefill.pipeline.inpainter import Inpainter
-    from freefill.tasks.harmonise import harmonise as task
+    from freefill.tasks import harmonise as task
 
     region = mask_or_box(mask, box, "say what was pasted: either --mask FILE or --box L,T,R,B")
     inputs = [photo] if mask is None else [photo, mask]

@@ -62,7 +62,7 @@ def recompose(
     """
     from freefill.masks.region import mask_or_box, parse_pair
     from freefill.pipeline.inpainter import Inpainter
-    from freefill.tasks.recompose import recompose as task
+    from freefill.tasks import recompose as task
 
     region = mask_or_box(mask, box, "say what moves: either --mask FILE or --box L,T,R,B")
     moved = None if by is None else parse_pair(by, "--by", "DX,DY")

@@ -66,7 +66,7 @@ def remove(
     points, others = _points("--at", at), _points("--not", not_)
     sides = None if box is None else _numbers("--box", box, "L,T,R,B")
     from freefill.pipeline.inpainter import Inpainter
-    from freefill.tasks.remove import remove as run
+    from freefill.tasks import remove as run
 
     start = time.perf_counter()
     picture = common.read(photo, max_pixels)

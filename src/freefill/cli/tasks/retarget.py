@@ -46,7 +46,7 @@ def retarget(
     Seams of little content go or come. Lines may bend; --keep holds what must not.
     """
     from freefill.pipeline.inpainter import Inpainter
-    from freefill.tasks.retarget import retarget as task
+    from freefill.tasks import retarget as task
 
     inputs = [photo] if keep is None else [photo, keep]
     common.check_outs(inputs, [out, mask_out], overwrite)

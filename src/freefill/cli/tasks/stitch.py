@@ -37,7 +37,7 @@ def stitch(
     """
     from freefill.errors import ImageError
     from freefill.pipeline.inpainter import Inpainter
-    from freefill.tasks.stitch import stitch as task
+    from freefill.tasks import stitch as task
 
     if len(photos) < 2:
         raise ImageError(f"{photos[0]} alone: stitch takes two photos or more")

@@ -45,7 +45,7 @@ def straighten(
       freefill straighten photo.jpg --angle -2.5 --expand --out level.png
     """
     from freefill.pipeline.inpainter import Inpainter
-    from freefill.tasks.straighten import straighten
+    from freefill.tasks import straighten
 
     common.check_outs([photo], [out, mask_out], overwrite)
     start = time.perf_counter()

@@ -64,7 +64,7 @@ def uncrop(
       freefill uncrop portrait.jpg --aspect 16:9 --anchor left --out wide.jpg
     """
     from freefill.pipeline.inpainter import Inpainter
-    from freefill.tasks.uncrop import uncrop
+    from freefill.tasks import uncrop
 
     common.check_outs([photo], [out, mask_out], overwrite)
     start = time.perf_counter()

@@ -129,7 +129,7 @@ def _unmark_one(
 ) -> None:
     from freefill.errors import ImageError
     from freefill.pipeline.inpainter import Inpainter
-    from freefill.tasks.unmark import unmark as task
+    from freefill.tasks import unmark as task
 
     if photo.is_dir():
         raise ImageError(
@@ -163,7 +163,7 @@ def _unmark_stack(
     from freefill.batch.mask_pairing import SUFFIXES
     from freefill.errors import ImageError
     from freefill.pipeline.inpainter import Inpainter
-    from freefill.tasks.unmark_stack import unmark_stack as task
+    from freefill.tasks import unmark_stack as task
 
     if not folder.is_dir():
         raise ImageError(f"{folder} is not a folder: --stack takes a folder of photos of one size")

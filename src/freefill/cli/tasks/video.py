@@ -85,7 +85,7 @@ def video(
     """
     from freefill.masks.region import parse_box
     from freefill.pipeline.inpainter import Inpainter
-    from freefill.tasks.video import video as fill_clip
+    from freefill.tasks import video as fill_clip
     from freefill.video import load_av, load_cv2
 
     load_av()

@@ -12,7 +12,8 @@ from freefill.masks.region import mask_or_box
 from freefill.pipeline.inpainter import Inpainter
 from freefill.pipeline.request import Result
 from freefill.server.tasks.verb import Verb, VerbOptions
-from freefill.tasks.harmonise import LARGEST_BAND, harmonise
+from freefill.tasks import harmonise
+from freefill.tasks._harmonise import LARGEST_BAND
 from freefill.types import Progress
 
 

@@ -12,7 +12,8 @@ from freefill.masks.region import mask_or_box, parse_pair
 from freefill.pipeline.inpainter import LARGEST_GROWTH, Inpainter
 from freefill.pipeline.request import Result
 from freefill.server.tasks.verb import Verb, VerbOptions
-from freefill.tasks.recompose import LARGEST, SMALLEST, recompose
+from freefill.tasks import recompose
+from freefill.tasks._recompose import LARGEST, SMALLEST
 from freefill.types import Progress
 
 

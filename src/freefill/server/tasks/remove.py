@@ -12,8 +12,7 @@ from freefill.masks.region import numbers
 from freefill.pipeline.inpainter import LARGEST_GROWTH, Inpainter
 from freefill.pipeline.request import Result
 from freefill.server.tasks.verb import Verb, VerbOptions
-from freefill.tasks.remove import remove
-from freefill.tasks.segment import segment
+from freefill.tasks import remove, segment
 from freefill.types import Progress
 from freefill.vision.segmentation.choosing import Name
 from freefill.vision.segmentation.prompt import MOST

@@ -11,7 +11,7 @@ from freefill.imaging.picture import Picture
 from freefill.pipeline.inpainter import Inpainter
 from freefill.pipeline.request import Result
 from freefill.server.tasks.verb import Verb, VerbOptions
-from freefill.tasks.retarget import retarget
+from freefill.tasks import retarget
 from freefill.types import Progress
 
 

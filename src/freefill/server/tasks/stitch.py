@@ -9,7 +9,7 @@ from freefill.imaging.picture import Picture
 from freefill.pipeline.inpainter import Inpainter
 from freefill.pipeline.request import Result
 from freefill.server.tasks.verb import Verb, VerbOptions
-from freefill.tasks.stitch import stitch
+from freefill.tasks import stitch
 from freefill.types import Progress
 
 OTHERS = ("second", "third", "fourth", "fifth", "sixth")

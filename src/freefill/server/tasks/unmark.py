@@ -15,7 +15,7 @@ from freefill.masks.region import parse_box
 from freefill.pipeline.inpainter import Inpainter
 from freefill.pipeline.request import Result
 from freefill.server.tasks.verb import Verb, VerbOptions
-from freefill.tasks.unmark import unmark
+from freefill.tasks import unmark
 from freefill.types import Progress
 from freefill.vision.overlays.finding import Kind
 

@@ -1,4 +1,4 @@
-"""A mask of what is pointed at: what :func:`freefill.tasks.remove.remove` fills."""
+"""A mask of what is pointed at: what :func:`freefill.tasks.remove` fills."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from freefill.imaging.io import Source, read_picture
 from freefill.imaging.picture import Picture
 from freefill.pipeline.inpainter import Inpainter
 from freefill.pipeline.request import FillRequest, Result
-from freefill.tasks.segment import segment
+from freefill.tasks._segment import segment
 from freefill.types import Progress
 from freefill.vision.segmentation.choosing import Name
 
@@ -29,7 +29,7 @@ def remove(
 
     Args:
         image: The photo.
-        at: As for :func:`freefill.tasks.segment.segment`, as are the next five.
+        at: As for :func:`freefill.tasks.segment`, as are the next five.
         avoid: Points that are not of the object.
         box: Around all of it.
         subject: Remove what the photo is of.
@@ -40,7 +40,7 @@ def remove(
 
     Returns:
         The photo without it; every pixel outside ``mask`` is the photo's own. ``info`` is that of
-        :func:`~freefill.tasks.segment.segment`.
+        :func:`~freefill.tasks.segment`.
 
     Raises:
         MaskError: If nothing is pointed at, the place is not in the photo, or no object is there.
