@@ -98,7 +98,7 @@ class Folder:
             other = [key for key in identity if kept.get(key) != identity[key]]
             raise VideoError(
                 f"{path} holds a run with another {', '.join(other) or 'version'}: remove it, or "
-                "--overwrite starts anew"
+                "`overwrite=True` starts anew"
             )
         if kept is None and path.exists() and any(path.iterdir()):
             raise VideoError(f"{path} is needed for what is filled, but holds something else")
