@@ -55,7 +55,7 @@ def test_names_are_loaded_when_they_are_used() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--version"], ["--help"], ["fill", "--help"], ["remove", "--help"]], ids=" ".join
+    "arguments", [["--version"], ["--help"], ["fill", "--help"], ["serve", "--help"]], ids=" ".join
 )
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     code = """

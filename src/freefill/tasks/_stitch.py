@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ from freefill.imaging.picture import Picture
 from freefill.masks.morphology import grow
 from freefill.pipeline.inpainter import Inpainter
 from freefill.pipeline.request import FillRequest, Result
+from freefill.tasks.calls import chosen, task
 from freefill.types import Mask, Progress, Rgb
 from freefill.vision.alignment import Homography, align, corners, opencv
 from freefill.vision.compositing import local_means, membrane
@@ -44,22 +46,23 @@ LARGE = 0.2
 """Share of the result that is filled above which a person is told."""
 
 
+@task
 def stitch(
     image: Source | Picture,
     others: Sequence[Source | Picture],
     *,
+    inpainter: Inpainter | None = None,
     max_pixels: int = MAX_PIXELS,
-    inpainter: Inpainter,
     progress: Progress | None = None,
-) -> Result:
+) -> Result[Any]:
     """Join overlapping photos.
 
     Args:
         image: The photo whose frame, mode and metadata the result has; best the middle one.
         others: One to five more, of the same mode and depth, in any order; each shares about a
             third with one of the rest.
-        max_pixels: The most that width times height of the result may be.
-        inpainter: The pipeline.
+        inpainter: The pipeline; by default that of the default weights, loaded once and kept.
+        max_pixels: The most that width times height of any file, and of the result, may be.
         progress: Called with the crops that are done and all there are.
 
     Returns:
@@ -72,7 +75,7 @@ def stitch(
         ExtraMissingError: Without OpenCV (``pip install 'freefill[stitch]'``).
     """
     opencv()
-    pictures = [read_picture(source) for source in (image, *others)]
+    pictures = [read_picture(source, max_pixels=max_pixels) for source in (image, *others)]
     _check_alike(pictures)
     placed = align(pictures)
     places = [corners(one.to_first, pictures[one.number].size) for one in placed]
@@ -82,7 +85,7 @@ def stitch(
     for one in placed[1:]:
         _lay(canvas, pictures[one.number], _shift(-frame.left, -frame.top) @ one.to_first)
     hole = ~canvas.known
-    filled = inpainter.run(FillRequest(canvas.picture, hole), progress=progress).picture
+    filled = chosen(inpainter).run(FillRequest(canvas.picture, hole), progress=progress).picture
     found: dict[str, float | str] = {"first at": f"({-frame.left}, {-frame.top})"}
     for one in sorted(placed[1:], key=lambda one: one.number):
         found[f"matches of photo {one.number + 1}"] = one.matches
