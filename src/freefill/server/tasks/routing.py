@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import json
-
 from fastapi import FastAPI, Request, Response
 
 from freefill.server import forms, openapi
+from freefill.server.answers import answer
 from freefill.server.core import Server
 from freefill.server.problems import ProblemError
 from freefill.server.tasks.route import TaskDetails, TaskRoute, VerbResult, perform
@@ -50,9 +48,4 @@ def _add(app: FastAPI, server: Server, task_route: TaskRoute) -> None:
                 return perform(task_route, inpainter, files, options, most, ticket)
 
             content, kind, details = await server.do(request, ticket, files["image"], work)
-        if forms.prefers_json(request.headers.get("accept", "")):
-            coded = base64.b64encode(content).decode("ascii")
-            result = VerbResult(**details.model_dump(), media_type=kind, image=coded)
-            return Response(result.model_dump_json(), media_type="application/json")
-        told = json.dumps(details.model_dump(), ensure_ascii=True)
-        return Response(content, media_type=kind, headers={"Fill-Details": told})
+        return answer(request, content, kind, details, VerbResult)
