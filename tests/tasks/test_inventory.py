@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from freefill import tasks
-from freefill.errors import ConfigError
+from freefill.errors import ConfigError, ImageError, MaskError, VideoError
 from freefill.imaging.box import Box
 from freefill.pipeline.inpainter import Inpainter
 from freefill.server.tasks.table import ROUTES
@@ -201,6 +201,17 @@ def test_a_box_is_left_top_right_bottom(
 def test_what_is_no_inpainter_is_refused(photo: Photo, inpainter: Any) -> None:
     with pytest.raises(ConfigError, match="`inpainter` is a"):
         tasks.uncrop(photo, left=8, inpainter=inpainter)
+
+
+def test_what_is_no_list_and_no_path_is_refused(photo: Photo) -> None:
+    with pytest.raises(ImageError, match="`others` is a str; it must be a list of photos"):
+        tasks.stitch(photo, "other.png")  # type: ignore[call-overload]
+    with pytest.raises(ImageError, match="`images` is a ndarray"):
+        tasks.unmark_stack(photo)  # type: ignore[call-overload]
+    with pytest.raises(VideoError, match="`clip` is 3"):
+        tasks.video(3, photo, "out.mp4")  # type: ignore[arg-type]
+    with pytest.raises(MaskError, match="`grow` is 'much'; it must be a whole number, 0 to 256"):
+        tasks.video("in.mp4", photo, "out.mp4", grow="much")  # type: ignore[arg-type]
 
 
 def test_a_file_beyond_the_limit_is_refused_by_every_task(photo: Photo, tmp_path: Path) -> None:

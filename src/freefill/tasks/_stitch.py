@@ -25,7 +25,7 @@ from freefill.imaging.picture import Picture
 from freefill.masks.morphology import grow
 from freefill.pipeline.inpainter import Inpainter
 from freefill.pipeline.request import FillRequest, Result
-from freefill.tasks.calls import chosen, task
+from freefill.tasks.calls import chosen, read_all, task
 from freefill.types import Mask, Progress, Rgb
 from freefill.vision.alignment import Homography, align, corners, opencv
 from freefill.vision.compositing import local_means, membrane
@@ -75,7 +75,8 @@ def stitch(
         ExtraMissingError: Without OpenCV (``pip install 'freefill[stitch]'``).
     """
     opencv()
-    pictures = [read_picture(source, max_pixels=max_pixels) for source in (image, *others)]
+    first = read_picture(image, max_pixels=max_pixels)
+    pictures = [first, *read_all(others, "others", max_pixels)]
     _check_alike(pictures)
     placed = align(pictures)
     places = [corners(one.to_first, pictures[one.number].size) for one in placed]

@@ -16,13 +16,13 @@ from freefill.errors import ImageError, MaskError
 from freefill.imaging.box import Box, bounds
 from freefill.imaging.codecs import LUMA
 from freefill.imaging.formats import MAX_PIXELS
-from freefill.imaging.io import Source, read_picture
+from freefill.imaging.io import Source
 from freefill.imaging.picture import Picture
 from freefill.masks.morphology import grow
 from freefill.masks.region import Corners, to_box
 from freefill.pipeline.inpainter import Inpainter
 from freefill.pipeline.request import FillRequest, Result
-from freefill.tasks.calls import chosen, stack_task
+from freefill.tasks.calls import chosen, read_all, stack_task
 from freefill.types import Mask, Progress, Rgb
 from freefill.vision.overlays import stack
 from freefill.vision.overlays.finding import checked, looked_at
@@ -61,7 +61,7 @@ def unmark_stack(
         ImageError: If a photo cannot be read, there are too few, or sizes differ.
         MaskError: If they share nothing, or the box is impossible.
     """
-    pictures = [read_picture(image, max_pixels=max_pixels) for image in images]
+    pictures = read_all(images, "images", max_pixels)
     _check(pictures)
     hole = _shared(pictures, None if box is None else to_box(box))
     notices = []

@@ -156,6 +156,9 @@ def video(
     """
     load_av()
     load_cv2()
+    for name, value in (("clip", clip), ("out", out)):
+        if not isinstance(value, str | os.PathLike):
+            raise VideoError(f"`{name}` is {value!r}; it must be a path")
     path, target = Path(clip), Path(out)
     tell = progress or (lambda *_: None)
     where = None if box is None else to_box(box)

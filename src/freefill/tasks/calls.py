@@ -14,8 +14,8 @@ from typing import IO, Any, Concatenate, ParamSpec, Protocol, TypeVar, cast, ove
 
 from PIL import Image
 
-from freefill.errors import ConfigError
-from freefill.imaging.io import Source
+from freefill.errors import ConfigError, ImageError
+from freefill.imaging.io import Source, read_picture
 from freefill.imaging.picture import Picture
 from freefill.pipeline.calls import Array
 from freefill.pipeline.fill import shared
@@ -101,6 +101,22 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
         return function(*args, **options)
 
     return call
+
+
+def read_all(photos: Sequence[Source | Picture], name: str, max_pixels: int) -> list[Picture]:
+    """Read several photos.
+
+    Args:
+        photos: A list of them.
+        name: The argument that they are.
+        max_pixels: The most that width times height of a file may be.
+
+    Raises:
+        ImageError: If it is no list, or one of them cannot be read.
+    """
+    if not isinstance(photos, list | tuple):
+        raise ImageError(f"`{name}` is a {type(photos).__name__}; it must be a list of photos")
+    return [read_picture(photo, max_pixels=max_pixels) for photo in photos]
 
 
 def chosen(inpainter: Inpainter | None) -> Inpainter:
