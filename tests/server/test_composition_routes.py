@@ -80,7 +80,7 @@ def test_stitch(client: TestClient, examples: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("verb", "data", "words"),
+    ("task", "data", "words"),
     [
         ("recompose", {"by": "1,1"}, "either `mask` or `box=L,T,R,B`"),
         ("recompose", {"box": "0,0,9,9", "by": "x"}, "DX,DY"),
@@ -92,9 +92,9 @@ def test_stitch(client: TestClient, examples: Path) -> None:
     ],
 )
 def test_bad_input_is_told(
-    verb: str, data: dict[str, Any], words: str, client: TestClient, image: bytes
+    task: str, data: dict[str, Any], words: str, client: TestClient, image: bytes
 ) -> None:
-    answer = client.post(f"/v1/{verb}", files={"image": _file(image)}, data=data)
+    answer = client.post(f"/v1/{task}", files={"image": _file(image)}, data=data)
     assert answer.status_code == 422
     assert words in answer.json()["detail"]
 

@@ -22,14 +22,18 @@ from freefill.vision.segmentation.choosing import Name
 from freefill.vision.segmentation.choosing import segment as find
 from freefill.vision.segmentation.prompt import MOST, prompt
 
+POINTS = r"^-?[0-9]{1,9},-?[0-9]{1,9}(;-?[0-9]{1,9},-?[0-9]{1,9})*$"
+LONGEST = 21 * MOST
+"""Characters of as many points as are taken."""
+
 At = Annotated[
     Sequence[Sequence[int]],
     Option(
-        "A point on the object, from the top left.",
+        "A point on the object, in pixels from the top left.",
         form="X,Y",
         several=True,
-        longest=21 * MOST,
-        pattern=r"^-?[0-9]{1,9},-?[0-9]{1,9}(;-?[0-9]{1,9},-?[0-9]{1,9})*$",
+        longest=LONGEST,
+        pattern=POINTS,
     ),
 ]
 Avoid = Annotated[
@@ -38,8 +42,8 @@ Avoid = Annotated[
         "A point that is not of it.",
         form="X,Y",
         several=True,
-        longest=21 * MOST,
-        pattern=r"^-?[0-9]{1,9},-?[0-9]{1,9}(;-?[0-9]{1,9},-?[0-9]{1,9})*$",
+        longest=LONGEST,
+        pattern=POINTS,
     ),
 ]
 Around = Annotated[

@@ -40,9 +40,8 @@ class TaskCommand(TyperCommand):
 
     def make_context(self, *args: Any, **options: Any) -> Any:
         """Hand over to the command itself."""
-        return _command(next(task for task in TASKS if task.name == self.name)).make_context(
-            *args, **options
-        )
+        [task] = [task for task in TASKS if task.name == self.name]
+        return _command(task).make_context(*args, **options)
 
 
 def add(app: typer.Typer) -> None:
@@ -60,12 +59,11 @@ def derived(task: Task, run: Run) -> Run:
 
     Args:
         task: The task.
-        run: What is done: its parameters are those of the command, in order, and the options of
-            the task follow ``out``. It is called with the task's function, and with the options as
-            that takes them.
+        run: What is done. Between its first parameter, the task's function, and its last, the
+            task's options as that takes them, are the command's own parameters, in order.
 
     Returns:
-        The function, whose signature holds all of them.
+        The function, whose signature holds all of them, the task's options behind ``out``.
     """
     from freefill.tasks.options import options_of
 
@@ -76,8 +74,8 @@ def derived(task: Task, run: Run) -> Run:
         run(task.function, **given, **values)
 
     parameters = []
-    own = list(inspect.signature(run, eval_str=True).parameters.values())
-    for parameter in own[1:-1]:
+    _, *own, _ = inspect.signature(run, eval_str=True).parameters.values()
+    for parameter in own:
         parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
         if parameter.name == "out":
             parameters += [_parameter(one) for one in declared]
