@@ -24,7 +24,8 @@ from PIL import Image
 from freefill import Inpainter
 from freefill.lab.evaluation.metrics.lpips import lpips
 from freefill.masks.morphology import grow
-from freefill.tasks.harmonise import harmonise, to_opponent, to_rgb
+from freefill.tasks import harmonise
+from freefill.tasks._harmonise import to_opponent, to_rgb
 from freefill.vision.compositing import rim
 from measured import measured_with
 from pairs import photos, table

@@ -23,7 +23,7 @@ from freefill.imaging.box import bounds
 from freefill.lab.evaluation import baselines
 from freefill.lab.evaluation.metrics.lpips import lpips
 from freefill.masks.morphology import grow
-from freefill.tasks.recompose import recompose
+from freefill.tasks import recompose
 from measured import measured_with
 from pairs import photos, table
 

@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from freefill import Inpainter
-from freefill.tasks.retarget import retarget
+from freefill.tasks import retarget
 from measured import measured_with
 from pairs import photos, table
 from recompose import SIDE, middle

@@ -25,7 +25,7 @@ from freefill.errors import ImageError
 from freefill.imaging.io import read_picture
 from freefill.lab.evaluation.metrics.lpips import lpips
 from freefill.masks.morphology import grow
-from freefill.tasks.stitch import stitch
+from freefill.tasks import stitch
 from freefill.vision.alignment import align
 from measured import measured_with
 from pairs import photos, table

@@ -30,7 +30,7 @@ from freefill.imaging.io import read_picture
 from freefill.imaging.rotate import turned
 from freefill.lab.data.photos import list_photos
 from freefill.lab.evaluation.metrics.lpips import lpips
-from freefill.tasks.straighten import straighten
+from freefill.tasks import straighten
 from measured import measured_with
 
 ANGLES = (2, -3, 4, -5, 6, -8)

@@ -20,7 +20,7 @@ from PIL import Image
 from freefill import Inpainter
 from freefill.lab.data.photos import list_photos
 from freefill.lab.evaluation.metrics.lpips import lpips
-from freefill.tasks.uncrop import uncrop
+from freefill.tasks import uncrop
 from measured import measured_with
 
 PHOTOS = 20

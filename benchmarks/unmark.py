@@ -29,7 +29,7 @@ from freefill.lab.evaluation.baselines import telea
 from freefill.lab.evaluation.metrics.lpips import lpips
 from freefill.masks.morphology import grow
 from freefill.pipeline.request import FillRequest
-from freefill.tasks.unmark_stack import unmark_stack
+from freefill.tasks import unmark_stack
 from freefill.vision.overlays.finding import find
 from measured import measured_with
 

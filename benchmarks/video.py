@@ -30,7 +30,7 @@ from PIL import Image
 from freefill import Inpainter
 from freefill.lab.data.photos import list_photos
 from freefill.lab.evaluation.metrics.lpips import lpips
-from freefill.tasks.video import video
+from freefill.tasks import video
 from freefill.video.reading import Clip
 from measured import measured_with
 

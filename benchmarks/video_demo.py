@@ -23,7 +23,7 @@ from PIL import Image, ImageDraw
 
 from freefill import Inpainter
 from freefill.imaging.box import Box
-from freefill.tasks.video import video
+from freefill.tasks import video
 from freefill.video.reading import Clip
 
 FRAMES, RATE, HEIGHT, WIDTH = 125, 25, 240, 320

@@ -55,7 +55,7 @@ def test_names_are_loaded_when_they_are_used() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--version"], ["--help"], ["fill", "--help"], ["remove", "--help"]], ids=" ".join
+    "arguments", [["--version"], ["--help"], ["fill", "--help"], ["serve", "--help"]], ids=" ".join
 )
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     code = """
@@ -86,7 +86,7 @@ except SystemExit as stop:
 
 
 def test_pointing_never_loads_the_lab() -> None:
-    code = "import freefill.tasks.remove, freefill.vision.segmentation.sam"
+    code = "import freefill.tasks, freefill.vision.segmentation.sam; freefill.tasks.remove"
     assert loaded(code, of=(*LAB, *SERVER)) == []
 
 

@@ -77,11 +77,11 @@ def test_stitch(command: Run, place: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("recompose", "photo.png", "--by", "1,1"), "--mask FILE or --box"),
+        (("recompose", "photo.png", "--by", "1,1"), "--mask or --box L,T,R,B"),
         (("recompose", "photo.png", "--box", "1,2,3", "--by", "1,1"), "L,T,R,B"),
         (("recompose", "photo.png", "--box", "1,2,31,42", "--by", "left"), "DX,DY"),
         (("recompose", "photo.png", "--box", "1,2,31,42"), "stays where it is"),
-        (("harmonise", "photo.png"), "--mask FILE or --box"),
+        (("harmonise", "photo.png"), "--mask or --box L,T,R,B"),
         (("harmonise", "photo.png", "--box", "150,150,180,180"), "160x160"),
         (("retarget", "photo.png", "--width", "9"), "0.06 of 160"),
         (("stitch", "photo.png"), "two photos"),

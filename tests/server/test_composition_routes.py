@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 from freefill.imaging.box import Box
 from freefill.imaging.io import encode, read_picture
 from freefill.pipeline.inpainter import Inpainter
-from freefill.tasks.recompose import recompose
+from freefill.tasks import recompose
 
 
 def _file(content: bytes) -> tuple[str, bytes]:
@@ -42,7 +42,7 @@ def test_recompose(client: TestClient, image: bytes, mask: bytes, inpainter: Inp
     assert answer.status_code == 200, answer.text
     expected = recompose(
         read_picture(image),
-        Box(left=20, top=30, right=50, bottom=50),
+        box=Box(left=20, top=30, right=50, bottom=50),
         by=(40, -10),
         scale=1.2,
         inpainter=inpainter,
@@ -80,21 +80,21 @@ def test_stitch(client: TestClient, examples: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("verb", "data", "words"),
+    ("task", "data", "words"),
     [
-        ("recompose", {"by": "1,1"}, "'mask'"),
+        ("recompose", {"by": "1,1"}, "either `mask` or `box=L,T,R,B`"),
         ("recompose", {"box": "0,0,9,9", "by": "x"}, "DX,DY"),
         ("recompose", {"box": "0,0,9,9", "scale": "100"}, "less than or equal to 20"),
-        ("harmonise", {}, "'mask'"),
+        ("harmonise", {}, "either `mask` or `box=L,T,R,B`"),
         ("harmonise", {"box": "0,0,9,9", "band": "99"}, "less than or equal to 32"),
-        ("retarget", {}, "--aspect"),
+        ("retarget", {}, "give `width`, `height` or `aspect`"),
         ("stitch", {}, "'second'"),
     ],
 )
 def test_bad_input_is_told(
-    verb: str, data: dict[str, Any], words: str, client: TestClient, image: bytes
+    task: str, data: dict[str, Any], words: str, client: TestClient, image: bytes
 ) -> None:
-    answer = client.post(f"/v1/{verb}", files={"image": _file(image)}, data=data)
+    answer = client.post(f"/v1/{task}", files={"image": _file(image)}, data=data)
     assert answer.status_code == 422
     assert words in answer.json()["detail"]
 

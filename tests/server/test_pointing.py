@@ -12,8 +12,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from freefill.pipeline.inpainter import Inpainter
-from freefill.tasks.remove import remove
-from freefill.tasks.segment import segment
+from freefill.tasks import remove, segment
 from freefill.weights import third_party
 
 

@@ -14,7 +14,7 @@ from freefill.errors import ConfigError, MaskError
 from freefill.imaging.box import Box
 from freefill.masks.morphology import grow
 from freefill.pipeline.inpainter import Inpainter
-from freefill.tasks.harmonise import harmonise
+from freefill.tasks import harmonise
 from freefill.vision.compositing import rim
 
 Photo = NDArray[np.uint8]
@@ -92,7 +92,7 @@ def test_an_outline_without_anything_in_common_is_left_alone(inpainter: Inpainte
     photo[:, 48:] = 230
     photo[30:66, 30:66] = 90
     result = harmonise(
-        photo, Box(left=30, top=30, right=66, bottom=66), band=0, inpainter=inpainter
+        photo, box=Box(left=30, top=30, right=66, bottom=66), band=0, inpainter=inpainter
     )
     assert float(result.info["agreement"]) < 0.2
     assert "agree" in result.notices[0]
@@ -105,7 +105,7 @@ def test_every_mode_stays_itself(mode: str, examples: Path, inpainter: Inpainter
     if mode == "RGBA":
         image.putalpha(Image.linear_gradient("L"))
     result = harmonise(
-        image, Box(left=60, top=60, right=140, bottom=120), inpainter=inpainter
+        image, box=Box(left=60, top=60, right=140, bottom=120), inpainter=inpainter
     ).image
     assert result.mode == mode
     if mode == "RGBA":
@@ -119,9 +119,9 @@ def test_every_mode_stays_itself(mode: str, examples: Path, inpainter: Inpainter
     [
         ({"strength": 1.5}, ConfigError, "0 to 1"),
         ({"band": 33}, ConfigError, "0 to 32"),
-        ({"foreground": Box.whole((64, 97))}, MaskError, "97x64"),
-        ({"foreground": np.ones((64, 96), bool)}, MaskError, "whole image"),
-        ({"foreground": Box.whole((30, 30)), "image": np.zeros((31, 31, 3), np.uint8), "band": 32},
+        ({"box": Box.whole((64, 97))}, MaskError, "97x64"),
+        ({"mask": np.ones((64, 96), bool)}, MaskError, "whole image"),
+        ({"box": Box.whole((30, 30)), "image": np.zeros((31, 31, 3), np.uint8), "band": 32},
          ConfigError, "narrower"),
     ],
 )  # fmt: skip
@@ -129,6 +129,6 @@ def test_what_cannot_be_done_is_told(
     options: dict[str, Any], error: type[Exception], words: str, inpainter: Inpainter
 ) -> None:
     photo = options.pop("image", np.zeros((64, 96, 3), np.uint8))
-    part = options.pop("foreground", Box(left=9, top=9, right=30, bottom=30))
+    part = {} if {"mask", "box"} & set(options) else {"box": (9, 9, 30, 30)}
     with pytest.raises(error, match=words):
-        harmonise(photo, part, **options, inpainter=inpainter)
+        harmonise(photo, **part, **options, inpainter=inpainter)

@@ -15,7 +15,7 @@ from freefill.imaging.box import Box
 from freefill.imaging.io import encode, read_picture
 from freefill.masks.morphology import grow
 from freefill.pipeline.inpainter import Inpainter
-from freefill.tasks.recompose import recompose
+from freefill.tasks import recompose
 
 Photo = NDArray[np.uint8]
 
@@ -72,8 +72,8 @@ def test_ground_that_came_along_takes_the_colours_of_the_new_ground(inpainter: I
     def apart(image: Any) -> float:
         return float(np.abs(image.astype(float) - truth)[around].mean())
 
-    blended = recompose(photo, box, by=(60, 0), inpainter=inpainter)
-    plain = recompose(photo, box, by=(60, 0), blend=False, inpainter=inpainter)
+    blended = recompose(photo, box=box, by=(60, 0), inpainter=inpainter)
+    plain = recompose(photo, box=box, by=(60, 0), blend=False, inpainter=inpainter)
     assert apart(blended.image) < 0.25 * apart(plain.image)
     np.testing.assert_array_equal(blended.image[48, 90], (220, 40, 30))
 
@@ -107,11 +107,11 @@ def test_scaled_it_is_larger_about_its_centre_or_from_a_corner(inpainter: Inpain
     photo = np.full((96, 128, 3), 200, np.uint8)
     photo[40:50, 40:60] = 10
     box = Box(left=40, top=40, right=60, bottom=50)
-    twice = recompose(photo, box, scale=2, inpainter=inpainter)
+    twice = recompose(photo, box=box, scale=2, inpainter=inpainter)
     dark = (twice.image < 100).all(-1)
     assert np.flatnonzero(dark.any(1))[[0, -1]].tolist() == [35, 54]
     assert np.flatnonzero(dark.any(0))[[0, -1]].tolist() == [30, 69]
-    small = recompose(photo, box, to=(100, 80), scale=0.5, inpainter=inpainter)
+    small = recompose(photo, box=box, to=(100, 80), scale=0.5, inpainter=inpainter)
     dark = (small.image < 100).all(-1)
     assert np.flatnonzero(dark.any(1))[[0, -1]].tolist() == [80, 84]
     assert np.flatnonzero(dark.any(0))[[0, -1]].tolist() == [100, 109]
@@ -124,7 +124,7 @@ def test_every_mode_stays_itself(
     image = Image.fromarray(bee[0][80:200, 60:180]).convert(mode)
     result = recompose(
         image,
-        Box(left=30, top=20, right=60, bottom=60),
+        box=Box(left=30, top=20, right=60, bottom=60),
         by=(20, 40),
         scale=1.3,
         inpainter=inpainter,
@@ -138,7 +138,7 @@ def test_an_object_on_a_transparent_ground_leaves_no_silhouette(inpainter: Inpai
     layer = np.zeros((64, 96, 4), np.uint8)
     layer[20:40, 10:30] = (200, 30, 30, 255)
     result = recompose(
-        layer, Box(left=10, top=20, right=30, bottom=40), by=(50, 0), inpainter=inpainter
+        layer, box=Box(left=10, top=20, right=30, bottom=40), by=(50, 0), inpainter=inpainter
     ).image
     assert result[20:40, 10:30, 3].max() == 0
     np.testing.assert_array_equal(result[22:38, 62:78], layer[22:38, 12:28])
@@ -148,7 +148,7 @@ def test_what_lands_beyond_the_image_in_part_is_told(inpainter: Inpainter) -> No
     photo = np.full((64, 96, 3), 120, np.uint8)
     photo[20:40, 10:30] = 10
     result = recompose(
-        photo, Box(left=10, top=20, right=30, bottom=40), to=(-10, 20), inpainter=inpainter
+        photo, box=Box(left=10, top=20, right=30, bottom=40), to=(-10, 20), inpainter=inpainter
     )
     assert "50%" in result.notices[0]
     assert (result.image[25, :9] < 60).all()
@@ -160,13 +160,20 @@ def test_what_lands_beyond_the_image_in_part_is_told(inpainter: Inpainter) -> No
     [
         ({"by": (0, 0)}, ConfigError, "stays where it is"),
         ({"by": (1, 1), "to": (2, 2)}, ConfigError, "one of them"),
+        ({"by": 3}, MaskError, "`by` is 3; it must be 2 whole numbers"),
+        ({"to": (1, 2, 3)}, MaskError, "`to` is"),
+        ({"by": (5, 5), "box": (1, 2, 3)}, MaskError, "left, top, right, bottom"),
+        ({"by": (5, 5), "mask": None}, MaskError, "either `mask` or `box=L,T,R,B`"),
+        ({"by": (5, 5), "mask": np.eye(9), "box": (1, 2, 3, 4)}, MaskError, "either `mask` or"),
+        ({"by": (5, 5), "grow": -1}, MaskError, "`grow` is -1; it must be a whole number, 0 to"),
+        ({"by": (5, 5), "blend": "no"}, ConfigError, "True or False"),
         ({"by": (500, 0)}, ConfigError, "beyond the image of 96x64"),
         ({"scale": 0.0}, ConfigError, "0.05 to 20"),
         ({"scale": 19}, ConfigError, "more than 4 times"),
-        ({"by": (5, 5), "region": Box.whole((70, 10))}, MaskError, "image of 96x64"),
-        ({"by": (5, 5), "region": np.zeros((64, 96), bool)}, MaskError, "empty"),
-        ({"by": (5, 5), "region": np.ones((64, 96), bool)}, MaskError, "whole image"),
-        ({"by": (5, 5), "region": np.zeros((6, 9), bool)}, MaskError, "9x6"),
+        ({"by": (5, 5), "box": Box.whole((70, 10))}, MaskError, "image of 96x64"),
+        ({"by": (5, 5), "mask": np.zeros((64, 96), bool)}, MaskError, "empty"),
+        ({"by": (5, 5), "mask": np.ones((64, 96), bool)}, MaskError, "whole image"),
+        ({"by": (5, 5), "mask": np.zeros((6, 9), bool)}, MaskError, "9x6"),
         ({"by": (5, 5), "grow": 90}, ConfigError, "nothing is left"),
     ],
 )
@@ -174,9 +181,9 @@ def test_what_cannot_be_done_is_told(
     options: dict[str, Any], error: type[Exception], words: str, inpainter: Inpainter
 ) -> None:
     photo = np.zeros((64, 96, 3), np.uint8)
-    region = options.pop("region", Box(left=10, top=20, right=30, bottom=40))
+    part = {} if {"mask", "box"} & set(options) else {"box": (10, 20, 30, 40)}
     with pytest.raises(error, match=words):
-        recompose(photo, region, **options, inpainter=inpainter)
+        recompose(photo, **part, **options, inpainter=inpainter)
     assert not photo.any()
 
 
@@ -185,7 +192,7 @@ def test_a_picture_keeps_its_metadata(inpainter: Inpainter) -> None:
     image.info["dpi"] = (300, 300)
     picture = read_picture(image)
     result = recompose(
-        picture, Box(left=10, top=20, right=30, bottom=40), by=(5, 5), inpainter=inpainter
+        picture, box=Box(left=10, top=20, right=30, bottom=40), by=(5, 5), inpainter=inpainter
     )
     assert result.image.info["dpi"] == (300, 300)
 
@@ -197,7 +204,7 @@ def test_a_jpeg_keeps_the_blocks_that_nothing_came_to(
         image.save(tmp_path / "photo.jpg", quality=80)
     before = read_picture(tmp_path / "photo.jpg")
     moved = recompose(
-        before, Box(left=40, top=40, right=110, bottom=100), by=(60, 20), inpainter=inpainter
+        before, box=Box(left=40, top=40, right=110, bottom=100), by=(60, 20), inpainter=inpainter
     )
     content, notices = encode(moved.picture, "JPEG")
     assert notices == []

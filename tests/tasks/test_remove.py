@@ -16,8 +16,7 @@ from freefill.imaging.box import Box
 from freefill.imaging.io import read_picture
 from freefill.pipeline.inpainter import Inpainter
 from freefill.pipeline.request import FillRequest
-from freefill.tasks.remove import remove
-from freefill.tasks.segment import segment
+from freefill.tasks import remove, segment
 from freefill.types import Mask
 from freefill.vision.segmentation.prompt import prompt
 from freefill.weights import third_party
@@ -173,7 +172,7 @@ def test_the_same_photo_gives_the_same_mask(examples: Path) -> None:
 def test_a_click_on_nothing_is_told_with_numbers(
     examples: Path, name: str, at: tuple[int, int]
 ) -> None:
-    with pytest.raises(MaskError, match=rf"{at[0]},{at[1]}.*%.*--box L,T,R,B"):
+    with pytest.raises(MaskError, match=rf"{at[0]},{at[1]}.*%.*`box=L,T,R,B`"):
         segment(read(examples, name), at=[at])
 
 
@@ -186,7 +185,7 @@ def test_what_may_be_the_background_is_told(examples: Path) -> None:
     ("pointed", "words"),
     [
         ({}, "nothing is pointed at"),
-        ({"at": [(300, 20)]}, "300,20 (at) is not in the image, which is 120x96"),
+        ({"at": [(300, 20)]}, "300,20 (`at`) is not in the image, which is 120x96"),
         ({"at": [(-1, 20)]}, "-1,20"),
         ({"at": [(5, 96)]}, "Y is 0 to 95"),
         ({"avoid": [(5, 6)]}, "nothing is pointed at"),
@@ -196,10 +195,14 @@ def test_what_may_be_the_background_is_told(examples: Path) -> None:
         ({"box": (60, 20, 20, 60)}, "is empty"),
         ({"box": (119, 20, 180, 60)}, "1x40 pixels of the box"),
         ({"box": (500, 500, 600, 600)}, "0x0 pixels of the box"),
-        ({"box": (1, 2, 3)}, "1,2,3 has 3"),
+        ({"box": (1, 2, 3)}, "`box` is (1, 2, 3); it must be 4 whole numbers"),
         ({"subject": True, "at": [(5, 6)]}, "the subject is asked for, and a place too"),
+        ({"at": (5, 6)}, "`at` is 5; it must be 2 whole numbers"),
+        ({"at": 5}, "`at` is 5; it must be a list of points"),
+        ({"box": "1,2,30,40"}, "`box` is '1,2,30,40'"),
+        ({"subject": True, "segmenter": "best"}, "`segmenter` is 'best'; it must be one of auto,"),
         ({"at": [(n, 6) for n in range(33)]}, "33 points; at most 32"),
-        ({"at": [(5, 6)], "grow": -1}, "grow is -1"),
+        ({"at": [(5, 6)], "grow": -1}, "`grow` is -1"),
         ({"at": [(5, 6)], "grow": 257}, "0 to 256"),
     ],
     ids=str,

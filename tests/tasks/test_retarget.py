@@ -12,7 +12,7 @@ from PIL import Image
 
 from freefill.errors import ConfigError, MaskError
 from freefill.pipeline.inpainter import Inpainter
-from freefill.tasks.retarget import retarget
+from freefill.tasks import retarget
 from freefill.vision.seam_carving import factor_of, seams
 
 Photo = NDArray[np.uint8]
@@ -185,7 +185,7 @@ def test_what_cannot_be_done_is_told(
 @pytest.mark.parametrize("size", [{"width": 2}, {}, {"width": 0}])
 def test_one_pixel_and_no_size_are_refused(inpainter: Inpainter, size: dict[str, int]) -> None:
     thin = np.zeros((200, 1, 3), np.uint8)
-    with pytest.raises(ConfigError, match=r"width 2 is|give --width|width 0"):
+    with pytest.raises(ConfigError, match=r"width 2 is|give `width`|`width` is 0"):
         retarget(thin, **size, inpainter=inpainter)
 
 

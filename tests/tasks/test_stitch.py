@@ -13,7 +13,7 @@ from PIL import Image
 
 from freefill.errors import ExtraMissingError, ImageError
 from freefill.pipeline.inpainter import Inpainter
-from freefill.tasks.stitch import stitch
+from freefill.tasks import stitch
 
 Photo = NDArray[np.uint8]
 

@@ -20,7 +20,7 @@ from freefill.imaging.io import encode, read_picture
 from freefill.pipeline.inpainter import Inpainter
 from freefill.server.app import build
 from freefill.server.settings import Settings
-from freefill.tasks.straighten import straighten
+from freefill.tasks import straighten
 
 Run = Callable[..., "CompletedProcess[str]"]
 
@@ -99,7 +99,7 @@ def test_a_level_photo_is_left_alone(examples: Path, inpainter: Inpainter) -> No
 def test_without_lines_it_asks_for_the_angle(
     examples: Path, inpainter: Inpainter, name: str
 ) -> None:
-    with pytest.raises(ImageError, match="--angle"):
+    with pytest.raises(ImageError, match="`angle`"):
         straighten(examples / f"{name}.jpg", inpainter=inpainter)
 
 
@@ -219,7 +219,7 @@ def test_the_route_gives_the_functions_own_bytes(photo: Pixels, inpainter: Inpai
         assert ask(angle="nan").status_code == 422
         refused = ask()
         assert refused.status_code == 422
-        assert "--angle" in refused.json()["detail"]
+        assert "`angle`" in refused.json()["detail"]
 
 
 def test_a_photo_of_which_nothing_would_be_left_is_refused(inpainter: Inpainter) -> None:

@@ -20,7 +20,7 @@ from freefill.imaging.io import encode, read_picture
 from freefill.pipeline.inpainter import Inpainter
 from freefill.server.app import build
 from freefill.server.settings import Settings
-from freefill.tasks.uncrop import uncrop
+from freefill.tasks import uncrop
 
 Run = Callable[..., "CompletedProcess[str]"]
 
@@ -140,11 +140,14 @@ def test_beside_transparent_pixels_nothing_is_made_up(photo: Pixels, inpainter: 
         ({"left": 121}, r"121 pixels .* photo 120 wide; at most 120"),
         ({"bottom": "101%"}, r"97 pixels .* photo 96 high; at most 96"),
         ({"top": "9" * 400}, "at most 96"),
-        ({"right": -3}, "right is -3"),
-        ({"right": "1e3"}, "right is '1e3'"),
-        ({"right": "ten"}, "right is 'ten'"),
+        ({"right": -3}, "`right` is -3"),
+        ({"right": "1e3"}, "`right` is '1e3'"),
+        ({"right": "ten"}, "`right` is 'ten'"),
         ({"aspect": "16"}, "width:height"),
         ({"aspect": "0:9"}, "width:height"),
+        ({"right": 1.5}, "`right` is 1.5; it must be a whole number or a text"),
+        ({"aspect": 2}, "`aspect` is 2"),
+        ({"aspect": "2:1", "anchor": "middle"}, "`anchor` is 'middle'; it must be one of centre"),
         ({"aspect": "9:1"}, r"at most 120"),
         ({"aspect": "2:1", "left": 4}, "one or the other"),
         ({"aspect": "2:1", "anchor": "top"}, "left, centre or right"),

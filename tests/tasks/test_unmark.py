@@ -19,8 +19,7 @@ from freefill.imaging.box import Box
 from freefill.pipeline.inpainter import Inpainter
 from freefill.server.app import build
 from freefill.server.settings import Settings
-from freefill.tasks.unmark import unmark
-from freefill.tasks.unmark_stack import unmark_stack
+from freefill.tasks import unmark, unmark_stack
 
 Photo = NDArray[np.uint8]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -14,7 +14,7 @@ from PIL import Image
 from freefill.errors import ExtraMissingError, MaskError, VideoError
 from freefill.imaging.box import Box
 from freefill.pipeline.inpainter import Inpainter
-from freefill.tasks.video import video
+from freefill.tasks import video
 from freefill.types import Mask
 from freefill.video.flow import widened
 from freefill.video.frames import to_cells
@@ -262,11 +262,11 @@ def test_masks_that_do_not_fit(
     elif kind == "later":
         holes[5], words = holes[5][:, :60], ("mask5.png", "128x96", "60x96")
     elif kind == "both":
-        box, words = Box.whole((20, 20)), ("either a mask or a box",)
+        box, words = Box.whole((20, 20)), ("either `mask`, or a `box`",)
     elif kind == "grow":
         grow, words = 300, ("300", "256")
     masks = None if kind == "none" else write_masks(tmp_path / "masks", holes)
-    words = ("either a mask or a box",) if kind == "none" else words
+    words = ("either `mask`, or a `box`",) if kind == "none" else words
     with pytest.raises(MaskError) as raised:
         video(clip, masks, tmp_path / "out.mp4", inpainter=inpainter, box=box, grow=grow)
     assert all(word in str(raised.value) for word in words), raised.value
@@ -292,9 +292,9 @@ def test_a_clip_of_masks_that_is_too_long_is_told(
         ("out.avi", {}, (".avi", ".mp4")),
         ("out.mp4", {"lossless": True}, ("FFV1", ".mkv")),
         ("clip.mkv", {"overwrite": True}, ("input",)),
-        ("there.mp4", {}, ("exists", "--overwrite")),
+        ("there.mp4", {}, ("exists", "`overwrite=True`")),
         ("nowhere/out.mp4", {}, ("folder", "nowhere")),
-        ("out.mp4", {"window": 0}, ("0 frames", "1 to 240")),
+        ("out.mp4", {"window": 0}, ("`window` is 0", "1 to 240")),
         ("out.mp4", {"max_pixels": 1000}, ("128x96", "1000")),
     ],
 )

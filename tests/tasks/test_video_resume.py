@@ -15,7 +15,7 @@ from clips import scene, write_clip, write_masks
 
 from freefill.errors import VideoError
 from freefill.pipeline.inpainter import Inpainter
-from freefill.tasks.video import video
+from freefill.tasks import video
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 ARGUMENTS = ("video", "clip.mkv", "--mask", "masks", "--out", "out.mp4", "--window", "3")
@@ -106,10 +106,10 @@ def test_another_run_is_not_mixed_in(place: Path, inpainter: Inpainter) -> None:
         video(clip, masks, out, inpainter=inpainter, progress=stop, window=2)
     folder = place / "out.mp4.partial"
     before = sorted(folder.iterdir())
-    with pytest.raises(VideoError, match=r"another option.*--overwrite"):
+    with pytest.raises(VideoError, match=r"another option.*`overwrite=True`"):
         video(clip, masks, out, inpainter=inpainter, window=3)
     os.utime(masks / "mask3.png", (1, 1))
-    with pytest.raises(VideoError, match=r"another mask.*--overwrite"):
+    with pytest.raises(VideoError, match=r"another mask.*`overwrite=True`"):
         video(clip, masks, out, inpainter=inpainter, window=2)
     assert sorted(folder.iterdir()) == before
     with pytest.raises(StopError):
@@ -138,7 +138,7 @@ def test_a_folder_of_something_else_is_left_alone(place: Path, inpainter: Inpain
         (("--box", "1,2,3"), ("--box", "LEFT,TOP,RIGHT,BOTTOM")),
         (("--box", "100,20,140,60"), ("128x96", "100,20,140,60")),
         (("--box", "10,10,14,60"), ("4x50", "8x8")),
-        ((), ("either a mask or a box",)),
+        ((), ("either --mask, or a --box",)),
         (("--mask", "nothing.png"), ("nothing.png",)),
     ],
 )

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from freefill.errors import spell
 
-OPTIONS = {"file_format": "format"}
+OPTIONS = {"file_format": "format", "avoid": "not"}
 """Arguments whose option has another name."""
 
 

@@ -25,17 +25,7 @@ from freefill.cli import (
     weights,
 )
 from freefill.cli.console import print_error
-from freefill.cli.tasks import (
-    harmonise,
-    recompose,
-    remove,
-    retarget,
-    stitch,
-    straighten,
-    uncrop,
-    unmark,
-    video,
-)
+from freefill.cli.tasks import deriving
 from freefill.errors import FreefillError
 
 app = typer.Typer(
@@ -68,15 +58,7 @@ def _main(
 app.command()(fill.fill)
 app.command()(batch.batch)
 app.command()(guidance.edges)
-app.command(rich_help_panel="Tasks")(remove.remove)
-app.command(rich_help_panel="Tasks")(unmark.unmark)
-app.command(rich_help_panel="Tasks")(uncrop.uncrop)
-app.command(rich_help_panel="Tasks")(straighten.straighten)
-app.command(rich_help_panel="Tasks")(stitch.stitch)
-app.command(rich_help_panel="Tasks")(retarget.retarget)
-app.command(rich_help_panel="Tasks")(recompose.recompose)
-app.command(rich_help_panel="Tasks")(harmonise.harmonise)
-app.command(rich_help_panel="Tasks")(video.video)
+deriving.add(app)
 app.add_typer(weights.app, name="weights")
 app.command(rich_help_panel="In the browser (needs freefill\\[serve])")(serve.studio)
 app.command(rich_help_panel="In the browser (needs freefill\\[serve])")(serve.serve)

@@ -336,7 +336,7 @@ def from_dict(values: dict[str, Any], *, trusted: bool = False) -> Config:
             raise
         raise ConfigError(
             f"{error}. The settings name the plugins {', '.join(config.plugins)}: they are code, "
-            "which is not imported from these settings; name them yourself (--plugin) if you trust "
+            "which is not imported from these settings; name them yourself (`plugin`) if you trust "
             "them"
         ) from None
     return config
@@ -374,7 +374,7 @@ def load(path: Path | None = None, overrides: Iterable[str] = ()) -> Config:
     for override in overrides:
         key, separator, text = override.partition("=")
         if not separator:
-            raise ConfigError(f"--set {override}: write it as key=value, e.g. train.lr=1e-4")
+            raise ConfigError(f"{override!r} is no setting: write key=value, e.g. train.lr=1e-4")
         assign(values, key.strip(), value_of(text))
     _find_plugins(values, Path())
     return from_dict(values, trusted=True)

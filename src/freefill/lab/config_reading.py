@@ -44,15 +44,15 @@ def assign(values: Any, key: str, value: Any) -> None:
         try:
             values = values[int(part)] if isinstance(values, list) else values[part]
         except (KeyError, IndexError, ValueError, TypeError):
-            raise ConfigError(f"--set {key}: there is no {part!r} in it") from None
+            raise ConfigError(f"{key}: there is no {part!r} in it") from None
     if isinstance(values, list):
         if not last.isdigit() or int(last) >= len(values):
-            raise ConfigError(f"--set {key}: the list has {len(values)} entries, from 0")
+            raise ConfigError(f"{key}: the list has {len(values)} entries, from 0")
         values[int(last)] = value
     elif isinstance(values, dict):
         values[last] = value
     else:
-        raise ConfigError(f"--set {key}: {parents[-1]!r} holds no settings")
+        raise ConfigError(f"{key}: {parents[-1]!r} holds no settings")
 
 
 def explain(error: ValidationError, kind: Any) -> str:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Sequence
+from numbers import Real
 
 import numpy as np
 
 from freefill.errors import MaskError
 from freefill.imaging.box import Box, bounds
+from freefill.imaging.formats import MAX_PIXELS
 from freefill.imaging.io import Source
 from freefill.imaging.picture import Picture
 from freefill.imaging.pillow import to_pillow
 from freefill.masks.convert import to_mask
 from freefill.types import Mask
 
-T = TypeVar("T")
+Corners = Box | Sequence[int]
+"""A rectangle as callers give it: left, top, right and bottom, or a box."""
 
 BOX = "L,T,R,B"
 SIDES = "LEFT,TOP,RIGHT,BOTTOM"
@@ -22,76 +25,69 @@ LARGEST_NUMBER = 10**9
 """Of a number that a person writes, without its sign."""
 
 
-def to_region(region: Source | Picture | Box, picture: Picture) -> tuple[Mask, Box]:
+def to_region(
+    mask: Source | Picture | None,
+    box: Corners | None,
+    picture: Picture,
+    what: str,
+    *,
+    max_pixels: int = MAX_PIXELS,
+) -> tuple[Mask, Box]:
     """Find out which pixels are meant.
 
     Args:
-        region: A mask of the picture's size, white = in it, or a rectangle.
+        mask: Of the picture's size, white = in it; or ``None``.
+        box: A rectangle; or ``None``.
         picture: The picture.
+        what: What is to be said by one of them, for the error: ``"what moves"``.
+        max_pixels: The most that width times height of a mask's file may be.
 
     Returns:
         ``(H, W)`` bool, and the smallest box that holds it.
 
     Raises:
-        MaskError: If it is empty, of another size, beyond the picture, or all of it.
+        MaskError: If neither or both are given; if it is empty, of another size, beyond the
+            picture, or all of it.
+        ImageError: If the mask cannot be read.
 
     Examples:
         >>> from freefill.imaging.io import read_picture
         >>> picture = read_picture(np.zeros((4, 5, 3), np.uint8))
-        >>> int(to_region(Box(left=1, top=1, right=4, bottom=3), picture)[0].sum())
+        >>> int(to_region(None, (1, 1, 4, 3), picture, "what moves")[0].sum())
         6
     """
     height, width = picture.size
-    if isinstance(region, Box):
-        inside = 0 <= region.top < region.bottom <= height
-        if not (inside and 0 <= region.left < region.right <= width):
-            (rows, columns) = region.size
+    if (mask is None) == (box is None):
+        raise MaskError(f"say {what}: either `mask` or `box=L,T,R,B`")
+    if box is not None:
+        area = to_box(box)
+        inside = 0 <= area.top < area.bottom <= height
+        if not (inside and 0 <= area.left < area.right <= width):
+            (rows, columns) = area.size
             raise MaskError(
-                f"the box of {columns}x{rows} at ({region.left}, {region.top}) does not lie in "
+                f"the box of {columns}x{rows} at ({area.left}, {area.top}) does not lie in "
                 f"the image of {width}x{height}"
             )
-        mask = np.zeros((height, width), bool)
-        mask[region.window] = True
+        meant = np.zeros((height, width), bool)
+        meant[area.window] = True
     else:
-        source = to_pillow(region) if isinstance(region, Picture) else region
-        mask = to_mask(source, picture, fit=None)[0]
-    box = bounds(mask)
-    if box is None:
+        source = to_pillow(mask) if isinstance(mask, Picture) else mask
+        meant = to_mask(source, picture, fit=None, max_pixels=max_pixels)[0]
+    found = bounds(meant)
+    if found is None:
         raise MaskError("the mask is empty: paint white what is meant")
-    if mask.all():
+    if meant.all():
         raise MaskError(
             f"the mask covers the whole image of {width}x{height}: nothing around it is left"
         )
-    return mask, box
+    return meant, found
 
 
-def mask_or_box(mask: T | None, box: str | None, missing: str) -> T | Box:
-    """Take a mask or a box, of which a person is to give one.
-
-    Args:
-        mask: A mask, of any kind.
-        box: As :func:`parse_box` reads it.
-        missing: What is said if there are none or both.
-
-    Returns:
-        Whichever there is.
-
-    Raises:
-        MaskError: If there are none or both, or the box cannot be read.
-    """
-    if mask is None and box is not None:
-        return parse_box(box)
-    if mask is None or box is not None:
-        raise MaskError(missing)
-    return mask
-
-
-def parse_box(text: str, name: str = "the box") -> Box:
-    """Read a rectangle as people write it.
+def to_box(box: Corners) -> Box:
+    """Give a rectangle as a box.
 
     Args:
-        text: ``L,T,R,B``, in pixels; right and bottom are the first beyond.
-        name: What it is called, for the error.
+        box: A box, or left, top, right and bottom.
 
     Returns:
         The box.
@@ -100,29 +96,45 @@ def parse_box(text: str, name: str = "the box") -> Box:
         MaskError: If it is anything else.
 
     Examples:
-        >>> parse_box("10,20,40,60")
+        >>> to_box((10, 20, 40, 60))
         Box(left=10, top=20, right=40, bottom=60)
     """
-    left, top, right, bottom = numbers(name, text, BOX)
-    return Box(left=left, top=top, right=right, bottom=bottom)
+    if isinstance(box, Box):
+        return box
+    return Box.of(whole_numbers(box, "box", "left, top, right, bottom"))
 
 
-def parse_pair(text: str, name: str, form: str) -> tuple[int, int]:
-    """Read two whole numbers; the arguments are those of :func:`numbers`.
+def whole_numbers(value: object, name: str, form: str) -> tuple[int, ...]:
+    """Give several whole numbers that a caller has passed for one.
+
+    Args:
+        value: A sequence of them, it is to be hoped.
+        name: The argument.
+        form: What each is, with commas between: as many are to be there.
+
+    Returns:
+        The numbers.
+
+    Raises:
+        MaskError: If it is anything else.
 
     Examples:
-        >>> parse_pair("40,-10", "--by", "DX,DY")
+        >>> whole_numbers([40, -10.0], "by", "right, down")
         (40, -10)
     """
-    first, second = numbers(name, text, form)
-    return first, second
+    parts = form.split(", ")
+    given = tuple(value) if isinstance(value, Sequence | np.ndarray) else ()
+    whole = [one for one in given if isinstance(one, Real) and float(one).is_integer()]
+    if len(given) != len(parts) or len(whole) != len(parts):
+        raise MaskError(f"`{name}` is {value!r}; it must be {len(parts)} whole numbers, ({form})")
+    return tuple(int(float(one)) for one in whole)
 
 
-def numbers(name: str, text: str, form: str) -> list[int]:
+def numbers(name: str, text: str, form: str) -> tuple[int, ...]:
     """Read whole numbers that are written with commas between them.
 
     Args:
-        name: What they are of, for the error.
+        name: The argument that they are for.
         text: E.g. ``"40,-10"``.
         form: What each is, e.g. ``"DX,DY"``: as many are to be there.
 
@@ -133,15 +145,15 @@ def numbers(name: str, text: str, form: str) -> list[int]:
         MaskError: If it is anything else.
 
     Examples:
-        >>> numbers("--at", "120, 80", "X,Y")
-        [120, 80]
+        >>> numbers("at", "120, 80", "X,Y")
+        (120, 80)
     """
     count = form.count(",") + 1
     try:
-        found = [int(part) for part in text.split(",")]
+        found = tuple(int(part) for part in text.split(","))
     except ValueError:
-        found = []
+        found = ()
     if len(found) != count or max(map(abs, found)) > LARGEST_NUMBER:
         expected = f"{form} ({SIDES})" if form == BOX else form
-        raise MaskError(f"{name} {text}: it is to be {count} whole numbers, {expected}")
+        raise MaskError(f"`{name}={text}`: it is to be {count} whole numbers, {expected}")
     return found

@@ -129,7 +129,7 @@ def fill_file(
     max_pixels: int = MAX_PIXELS,
     strip: bool = False,
     overwrite: bool = False,
-) -> Result:
+) -> Result[Image.Image]:
     """Fill a file into a file, as the command line does: metadata are kept, and all bits.
 
     Args:

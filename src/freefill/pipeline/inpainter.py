@@ -156,7 +156,7 @@ class Inpainter:
             warnings.warn(line, FreefillWarning, stacklevel=2)
         return filled
 
-    def run(self, request: FillRequest, progress: Progress | None = None) -> Result:
+    def run(self, request: FillRequest, progress: Progress | None = None) -> Result[Any]:
         """Fill one photo: whoever fills anything calls this.
 
         Args:

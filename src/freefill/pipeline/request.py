@@ -7,7 +7,7 @@ Command line, folders, batch, server and tasks make one :class:`FillRequest` a p
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar, cast
 
 from PIL import Image
 
@@ -19,6 +19,8 @@ from freefill.masks.convert import Fit, to_mask
 from freefill.masks.morphology import grow
 from freefill.pipeline.guidance import Guidance
 from freefill.types import Mask
+
+T_co = TypeVar("T_co", covariant=True)
 
 ENDINGS = {"JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tif", "HEIF": ".heic"}
 """Of formats whose ending is not just their name."""
@@ -113,8 +115,8 @@ class FillRequest:
 
 
 @dataclass(frozen=True, eq=False)
-class Result:
-    """What became of a fill, or of a task.
+class Result(Generic[T_co]):
+    """What became of a fill, or of a task: ``Result[T]``, where ``image`` is a ``T``.
 
     Attributes:
         picture: The new picture, in the first source's mode, format and metadata.
@@ -129,9 +131,12 @@ class Result:
     info: dict[str, float | str] = field(default_factory=dict)
 
     @property
-    def image(self) -> Any:
-        """The new picture as what the first source was: array, Pillow image, or bytes."""
-        return restore(self.picture)
+    def image(self) -> T_co:
+        """The new picture as what the first source was: array, tensor, Pillow image, or bytes.
+
+        A Pillow image for a path, bytes for an open file.
+        """
+        return cast(T_co, restore(self.picture))
 
     def encode(self, file_format: str | None = None, *, strip: bool = False) -> Encoded:
         """Encode the new picture.
@@ -168,7 +173,7 @@ class Encoded:
         notices: Lines that a person should read.
     """
 
-    result: Result
+    result: Result[Any]
     content: bytes
     file_format: str
     notices: tuple[str, ...] = ()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from typing import Annotated
 from urllib.parse import quote
 from uuid import UUID
@@ -12,6 +10,7 @@ from fastapi import FastAPI, Header, Request, Response
 
 from freefill import __version__
 from freefill.server import fills, forms, metrics, openapi, schemas
+from freefill.server.answers import answer
 from freefill.server.core import Server
 from freefill.server.problems import ProblemError
 
@@ -23,6 +22,12 @@ def add(app: FastAPI, server: Server) -> None:
         app: To which.
         server: What they share.
     """
+    _add_fills(app, server)
+    _add_state(app, server)
+
+
+def _add_fills(app: FastAPI, server: Server) -> None:
+    """Add what is done with images."""
     settings, work = server.settings, server.work
 
     @app.post("/v1/fill", **openapi.FILL)
@@ -41,13 +46,7 @@ def add(app: FastAPI, server: Server) -> None:
         async with server.place(request, fill_id) as ticket:
             options, files = await server.read(forms.read_fill(request))
             content, kind, details = await server.fill(request, ticket, files, options)
-        if forms.prefers_json(request.headers.get("accept", "")):
-            coded = base64.b64encode(content).decode("ascii")
-            result = schemas.FillResult(**details.model_dump(), media_type=kind, image=coded)
-            return Response(result.model_dump_json(), media_type="application/json")
-        # A header is ASCII: what is not is written out, as JSON allows.
-        header = json.dumps(details.model_dump(), ensure_ascii=True)
-        return Response(content, media_type=kind, headers={"Fill-Details": header})
+        return answer(request, content, kind, details, schemas.FillResult)
 
     @app.get("/v1/fills/{id}", **openapi.PROGRESS)
     async def progress(id: UUID) -> schemas.Progress:
@@ -79,6 +78,11 @@ def add(app: FastAPI, server: Server) -> None:
 
             content, kind, (width, height) = await server.do(request, ticket, image, task)
         return Response(content, media_type=kind, headers={"View-Size": f"{width}x{height}"})
+
+
+def _add_state(app: FastAPI, server: Server) -> None:
+    """Add what tells of the server."""
+    settings = server.settings
 
     @app.get("/v1/models", **openapi.PLAIN)
     async def models() -> schemas.Models:

@@ -1,6 +1,6 @@
 """Clips: reading, following what moves, bringing known pixels from other frames, writing.
 
-The ground that :mod:`freefill.tasks.video` stands on. PyAV (FFmpeg's codecs) and OpenCV (optical
+The ground that :func:`freefill.tasks.video` stands on. PyAV (FFmpeg's codecs) and OpenCV (optical
 flow) come with the extra ``video`` and are loaded when a clip is opened. Never imports torch.
 """
 

@@ -70,7 +70,7 @@ class Clip:
             if width * height > max_pixels:
                 raise VideoError(
                     f"{path} has frames of {width}x{height}, {width * height} pixels; the limit is "
-                    f"{max_pixels}: --max-pixels raises it"
+                    f"{max_pixels}: `max_pixels` raises it"
                 )
             first = next(container.decode(stream), None)
             if first is None:

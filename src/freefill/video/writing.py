@@ -39,7 +39,7 @@ def check_out(clip: Clip, out: Path, lossless: bool) -> list[str]:
     if out.suffix.lower() not in ENDINGS:
         raise VideoError(f"{out.name} has no ending that can be written: {', '.join(ENDINGS)}")
     if lossless and out.suffix.lower() != ".mkv":
-        raise VideoError(f"{out.name}: FFV1 (--lossless) goes into .mkv, not {out.suffix}")
+        raise VideoError(f"{out.name}: FFV1 (`lossless=True`) goes into .mkv, not {out.suffix}")
     with opened(clip.path) as container:
         trial = av.open(BytesIO(), "w", format=ENDINGS[out.suffix.lower()])
         try:
@@ -56,7 +56,7 @@ def check_out(clip: Clip, out: Path, lossless: bool) -> list[str]:
         return [
             f"H.264 has no {clip.coding.pixels} of odd size: to keep {width}x{height}, it is "
             f"written as {_encoded(clip.coding, lossless)}, which some players do not show; "
-            "--lossless keeps both"
+            "`lossless=True` keeps both"
         ]
     return []
 

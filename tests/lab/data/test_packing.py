@@ -379,7 +379,7 @@ def test_workers_that_only_die_stop_the_run(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(worker_module, "DEATHS", 0)
     names = [f"{number}.png" for number in range(60)]
     with (
-        pytest.raises(DataError, match=r"exit code 3.*fewer --workers"),
+        pytest.raises(DataError, match=r"exit code 3.*fewer `workers`"),
         Workers(DeadlyToAll(), names, Recipe(64, 92, 64, 10**8), 1) as workers,  # type: ignore[arg-type]
     ):
         list(workers.results(0))

@@ -224,7 +224,7 @@ def test_what_makes_a_cell_cannot_be_set_for_all(
     prepare: Callable[..., Plan], override: str
 ) -> None:
     key = override.partition("=")[0]
-    with pytest.raises(ConfigError, match=f"--set {key}: the cells differ in this"):
+    with pytest.raises(ConfigError, match=f"{key}: the cells differ in this"):
         prepare(overrides=[override])
 
 
@@ -252,7 +252,7 @@ def test_another_plan_is_refused(
     fakes.trained.clear()
     with pytest.raises(ConfigError) as refused:
         prepare(**(given | other))
-    for words in ("--seconds 120 ", "--seeds 2 ", "['train.lr=0.5']", str(tmp_path / "out")):
+    for words in ("`seconds=120`", "`seeds=2`", "['train.lr=0.5']", str(tmp_path / "out")):
         assert words in str(refused.value)
     assert fakes.trained == []
     assert (tmp_path / "out/plan.json").read_bytes() == written

@@ -275,7 +275,7 @@ def test_imported_files_agree_with_each_other(
     for source in card["sources"]:
         content = (bundle / source["file"]).read_bytes()
         assert source["sha256"] == sha256(content).hexdigest()
-    assert any("not for commercial use" in line and "--licence" in line for line in lines)
+    assert any("not for commercial use" in line and "licence" in line for line in lines)
 
     expected = swap_colours(weights)
     for found in (load_file(out.with_suffix(".safetensors")), read_weights(out)):

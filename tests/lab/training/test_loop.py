@@ -221,7 +221,7 @@ def test_stops_on_nan_with_the_last_good_checkpoint(examples: Path, tmp_path: Pa
 def test_refuses_to_overwrite_and_to_resume_nothing(examples: Path, tmp_path: Path) -> None:
     config = small(steps=10)
     train(examples, tmp_path / "run", config, stop_at=2, on_message=silent)
-    with pytest.raises(CheckpointError, match="--resume"):
+    with pytest.raises(CheckpointError, match="resume=True"):
         train(examples, tmp_path / "run", config, on_message=silent)
     with pytest.raises(CheckpointError, match="no run to go on with"):
         train(examples, tmp_path / "other", config, resume=True, on_message=silent)
@@ -281,7 +281,7 @@ def test_a_run_of_another_architecture_is_named(examples: Path, tmp_path: Path) 
     state = checkpoint.load(run)
     state["ema"]["old.weight"] = torch.zeros(3)
     checkpoint.save(run, state)
-    with pytest.raises(CheckpointError, match=r"1 tensors differ, old\.weight.*--init-from"):
+    with pytest.raises(CheckpointError, match=r"1 tensors differ, old\.weight.*init_from"):
         train(examples, run, small(), resume=True, on_message=silent)
 
 

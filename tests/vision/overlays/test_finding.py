@@ -13,7 +13,7 @@ from freefill.errors import MaskError
 from freefill.imaging.box import Box
 from freefill.imaging.io import read_picture
 from freefill.masks.morphology import grow
-from freefill.masks.region import parse_box
+from freefill.masks.region import numbers
 from freefill.vision.overlays.finding import Kind, find, looked_at
 from freefill.vision.overlays.stack import matte, shared, uncovered
 
@@ -113,7 +113,7 @@ def test_impossible_boxes_and_kinds_are_refused(examples: Path) -> None:
         find(picture, "logo")  # type: ignore[arg-type]
     for text in ("1,2,3", "a,b,c,d", ""):
         with pytest.raises(MaskError, match="LEFT,TOP,RIGHT,BOTTOM"):
-            parse_box(text)
+            numbers("box", text, "L,T,R,B")
 
 
 def test_what_a_stack_shares_is_found_and_chance_is_not() -> None:

@@ -1,20 +1,23 @@
-"""Options that verbs share, and what is done with a result."""
+"""Options that tasks share, what most of them do, and what is done with a result."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from freefill.cli import options
 from freefill.cli.console import print_notice
+from freefill.imaging.formats import MAX_PIXELS
 
 if TYPE_CHECKING:
     from freefill.imaging.picture import Picture
     from freefill.pipeline.request import Result
 
-PHOTO = typer.Argument(help="The photo.", show_default=False)
-Photo = Annotated[Path, PHOTO]
+Photo = Annotated[Path, typer.Argument(help="The photo.", show_default=False)]
 Out = Annotated[
     Path,
     typer.Option(
@@ -33,6 +36,29 @@ MaskOut = Annotated[
     ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a result that exists.")]
+
+
+def fill_photo(
+    task: Callable[..., Any],
+    photo: Photo,
+    out: Out,
+    mask_out: MaskOut = None,
+    model: options.Model = "light",
+    strip: options.Strip = False,
+    max_pixels: options.MaxPixels = MAX_PIXELS,
+    overwrite: Overwrite = False,
+    **given: Any,
+) -> None:
+    """Do what most tasks do: one photo in, one out, with files beside it among the options."""
+    from freefill.pipeline.inpainter import Inpainter
+
+    beside = [value for value in given.values() if isinstance(value, Path)]
+    check_outs([photo, *beside], [out, mask_out], overwrite)
+    start = time.perf_counter()
+    picture = read(photo, max_pixels)
+    result = task(picture, **given, inpainter=Inpainter(model), max_pixels=max_pixels)
+    seconds = time.perf_counter() - start
+    write(result, out, mask_out=mask_out, strip=strip, seconds=seconds)
 
 
 def check_outs(inputs: list[Path], outs: list[Path | None], overwrite: bool) -> None:
@@ -62,7 +88,7 @@ def check_outs(inputs: list[Path], outs: list[Path | None], overwrite: bool) -> 
         if out.is_dir():
             raise ImageError(f"{out} cannot be written: it is a folder")
         if out.exists() and not overwrite:
-            raise ImageError(f"{out} exists: --overwrite replaces it")
+            raise ImageError(f"{out} exists: `overwrite=True` replaces it")
 
 
 def read(path: Path, max_pixels: int) -> Picture:
@@ -76,7 +102,12 @@ def read(path: Path, max_pixels: int) -> Picture:
 
 
 def write(
-    result: Result, out: Path, *, mask_out: Path | None = None, strip: bool = False, seconds: float
+    result: Result[Any],
+    out: Path,
+    *,
+    mask_out: Path | None = None,
+    strip: bool = False,
+    seconds: float,
 ) -> None:
     """Write a result and say in a line what became of it.
 

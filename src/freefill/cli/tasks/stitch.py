@@ -1,10 +1,11 @@
-"""``freefill stitch``."""
+"""``freefill stitch``: the one task of several photos."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,6 +15,7 @@ from freefill.imaging.formats import MAX_PIXELS
 
 
 def stitch(
+    task: Callable[..., Any],
     photos: Annotated[
         list[Path],
         typer.Argument(
@@ -27,23 +29,17 @@ def stitch(
     strip: options.Strip = False,
     max_pixels: options.MaxPixels = MAX_PIXELS,
     overwrite: common.Overwrite = False,
+    **given: Any,
 ) -> None:
-    r"""Join overlapping photos of one scene; what none of them shows is filled.
-
-      freefill stitch middle.jpg left.jpg right.jpg --out wide.png
-
-    Photos are to be taken from one place, or of something flat: what is near shifts against what
-    is far, and no seam mends that. Needs freefill\[stitch].
-    """
+    """Join photos."""
     from freefill.errors import ImageError
     from freefill.pipeline.inpainter import Inpainter
-    from freefill.tasks.stitch import stitch as task
 
     if len(photos) < 2:
         raise ImageError(f"{photos[0]} alone: stitch takes two photos or more")
     common.check_outs(photos, [out, mask_out], overwrite)
     start = time.perf_counter()
     first, *others = (common.read(photo, max_pixels) for photo in photos)
-    result = task(first, others, max_pixels=max_pixels, inpainter=Inpainter(model))
+    result = task(first, others, max_pixels=max_pixels, inpainter=Inpainter(model), **given)
     seconds = time.perf_counter() - start
     common.write(result, out, mask_out=mask_out, strip=strip, seconds=seconds)

@@ -1,15 +1,16 @@
-"""``freefill video``."""
+"""``freefill video``: a clip, with a bar of how far it is, and what to say when it is stopped."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from freefill.cli.console import print_notice, quiet_libraries
-from freefill.cli.options import FitChoice, Invert, MaxPixels, Model
+from freefill.cli.options import MaxPixels, Model
 from freefill.cli.tasks.common import Overwrite
 from freefill.imaging.formats import MAX_PIXELS
 
@@ -18,94 +19,32 @@ if TYPE_CHECKING:
 
 
 def video(
+    task: Callable[..., Any],
     clip: Annotated[Path, typer.Argument(help="The clip.", show_default=False)],
     out: Annotated[
         Path,
         typer.Option("--out", "-o", help="The result: .mp4, .mov or .mkv.", show_default=False),
     ],
-    mask: Annotated[
-        Path | None,
-        typer.Option(
-            "--mask",
-            "-m",
-            help="White = fill. A folder of masks or a clip of masks, one for each frame; or one "
-            "picture for all frames.",
-            show_default=False,
-        ),
-    ] = None,
-    box: Annotated[
-        str | None,
-        typer.Option(
-            metavar="L,T,R,B",
-            help="Instead of a mask: left, top, right and bottom of what is to go, in the first "
-            "frame, in pixels. The box is followed through the clip.",
-            show_default=False,
-        ),
-    ] = None,
-    lossless: Annotated[
-        bool,
-        typer.Option("--lossless", help="FFV1 in .mkv: every pixel outside the mask stays."),
-    ] = False,
-    invert: Invert = False,
-    grow: Annotated[
-        int,
-        typer.Option(
-            help="Widen the holes by this many pixels: compressed clips have traces around "
-            "what moves.",
-            min=0,
-            max=256,
-        ),
-    ] = 0,
-    fit: Annotated[
-        FitChoice, typer.Option(help="'resize' brings masks of another size to the clip's.")
-    ] = FitChoice.exact,
-    window: Annotated[
-        int,
-        typer.Option(
-            help="Frames before and after each that it is filled from. More find more and need "
-            "more memory: 6 bytes for each pixel of each of them.",
-            min=1,
-            max=240,
-        ),
-    ] = 16,
     model: Model = "light",
     max_pixels: MaxPixels = MAX_PIXELS,
     overwrite: Overwrite = False,
+    **given: Any,
 ) -> None:
-    """Fill the masked part of a clip, from other frames where they show it.
-
-    What is filled is kept in RESULT.partial until the result is there: a run that was stopped goes
-    on from there with the same command. Sound is copied as it is. Examples:
-
-      freefill video clip.mp4 --mask masks/ --out filled.mp4
-
-      freefill video clip.mp4 --box 120,80,260,300 --grow 6 --out filled.mp4
-
-      freefill video clip.mp4 --mask logo.png --out filled.mkv --lossless
-    """
-    from freefill.masks.region import parse_box
+    """Fill a clip."""
     from freefill.pipeline.inpainter import Inpainter
-    from freefill.tasks.video import video as fill_clip
     from freefill.video import load_av, load_cv2
 
     load_av()
     load_cv2()
-    corners = None if box is None else parse_box(box, "--box")
     start = time.perf_counter()
     bar = _Bar()
     try:
         with bar, quiet_libraries():
-            filled = fill_clip(
+            filled = task(
                 clip,
-                mask,
-                out,
+                out=out,
+                **given,
                 inpainter=Inpainter(model),
-                box=corners,
-                invert=invert,
-                grow=grow,
-                fit=fit.value,
-                lossless=lossless,
-                window=window,
                 overwrite=overwrite,
                 max_pixels=max_pixels,
                 progress=bar.show,

@@ -44,7 +44,7 @@ def list_photos(folder: Path | str) -> list[Path]:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise DataError(f"{folder} is not a folder: --data names a folder of photos")
+        raise DataError(f"{folder} is not a folder: `data` names a folder of photos")
     found = sorted(
         p
         for p in folder.rglob("*")

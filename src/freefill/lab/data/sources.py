@@ -151,7 +151,7 @@ class Shards:
         if data.weights or data.holdout_first:
             raise DataError(
                 "data.weights and data.holdout_first go by file names, which shards are not asked "
-                "for: --set 'data.weights={}' --set 'data.holdout_first=[]' leaves them out"
+                "for: data.weights={} and data.holdout_first=[] leave them out"
             )
         self.window = min(data.window, len(shards))
         largest = sum(sorted(shard.bytes for shard in shards if shard.remote)[-2 * self.window :])

@@ -141,9 +141,9 @@ def prepare(
         plan = Plan(**kept | {"overrides": tuple(kept["overrides"])})
         if (plan.seconds, plan.seeds, plan.overrides) != (seconds, seeds, tuple(overrides)):
             raise ConfigError(
-                f"{out} was started with --seconds {plan.seconds:g} --seeds {plan.seeds} and "
+                f"{out} was started with `seconds={plan.seconds:g}`, `seeds={plan.seeds}` and "
                 f"{list(plan.overrides)} set, not with {seconds:g}, {seeds} and {list(overrides)}: "
-                "repeat those, or choose another --out"
+                "repeat those, or choose another `out`"
             )
         return plan
     _check_overrides(overrides)
@@ -162,7 +162,7 @@ def prepare(
         if steps[cell.name] < TIMED:
             shutil.rmtree(out / "timing")
             raise ConfigError(
-                f"--seconds {seconds:g} is too short: a step of {cell.name!r} takes {each:.2f} s, "
+                f"`seconds={seconds:g}` is too short: a step of {cell.name!r} takes {each:.2f} s, "
                 f"and a run needs at least {TIMED}"
             )
     shutil.rmtree(out / "timing")
@@ -183,7 +183,7 @@ def _check_overrides(overrides: Sequence[str]) -> None:
         key = override.partition("=")[0].strip()
         if key in FIXED:
             raise ConfigError(
-                f"--set {key}: the cells differ in this, or their equal time depends on it; fixed "
+                f"{key}: the cells differ in this, or their equal time depends on it; fixed "
                 f"are {', '.join(FIXED)}"
             )
 

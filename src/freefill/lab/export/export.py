@@ -57,7 +57,7 @@ def export(
         WeightsError: If ONNX Runtime and torch do not agree; nothing is written then.
     """
     if out.suffix != ".onnx":
-        raise CheckpointError(f"--out {out}: it must end in .onnx")
+        raise CheckpointError(f"`out={out}`: it must end in .onnx")
     check_out(out)
     state = averages.load(run)
     plugins.load(plugin_names)

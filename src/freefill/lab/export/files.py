@@ -141,7 +141,7 @@ def check_out(out: Path) -> None:
         if path.exists() and not own:
             raise WeightsError(
                 f"{path} is there and not freefill's: it would be replaced. Rename it, or give "
-                "another --out"
+                "another `out`"
             )
 
 

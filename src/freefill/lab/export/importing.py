@@ -63,7 +63,7 @@ def import_weights(
             written then.
     """
     if out.suffix != ".onnx":
-        raise ConfigError(f"--out {out}: it must end in .onnx")
+        raise ConfigError(f"`out={out}`: it must end in .onnx")
     foreign = read(path)
     _keep_apart(foreign, out)
     check_out(out)
@@ -145,7 +145,7 @@ def _keep_apart(foreign: Foreign, out: Path) -> None:
     read_from = {foreign.path.resolve()}
     for ending in ENDINGS:
         if out.with_suffix(ending).resolve() in read_from:
-            raise ConfigError(f"--out {out}: it would replace {foreign.path}, which is read")
+            raise ConfigError(f"`out={out}`: it would replace {foreign.path}, which is read")
 
 
 def _report(
@@ -176,5 +176,5 @@ def _report(
     if licence is None and card["licence"] == NON_COMMERCIAL:
         on_message(
             f"the released weights are {NON_COMMERCIAL}: not for commercial use; if you trained "
-            "these yourself say --licence"
+            "these yourself give `licence`"
         )

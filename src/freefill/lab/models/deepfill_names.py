@@ -270,7 +270,7 @@ def _layout(given: Iterable[str]) -> Layout:
     if set(found) >= LIGHT:
         raise WeightsError(
             "these are weights of another of freefill's networks ('light'), not of deepfill: "
-            "there is nothing to import, give their .onnx file to --model"
+            "there is nothing to import, give their .onnx file as `model`"
         )
     # The layout that knows most of the names, so that a damaged file is told what it lacks.
     layouts: tuple[Layout, ...] = ("tensorflow", "port-tf", "port", "freefill")

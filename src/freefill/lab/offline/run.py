@@ -43,7 +43,9 @@ def run(
     """
     try:
         if resume and overrides:
-            raise ConfigError("--resume goes on with the settings in the checkpoint: no --set")
+            raise ConfigError(
+                "`resume=True` goes on with the settings in the checkpoint: give no others"
+            )
         state = averages.load(init) if init and not resume else {}
         path = train(
             photos,

@@ -119,6 +119,6 @@ def restore(network: nn.Module, tensors: dict[str, Tensor], run: Path) -> None:
     if wrong:
         raise CheckpointError(
             f"{run} was made by a version of freefill with another network: {len(wrong)} tensors "
-            f"differ, {wrong[0]} among them. Start a new run with --init-from {run}"
+            f"differ, {wrong[0]} among them. Start a new run with `init_from={run}`"
         )
     network.load_state_dict(tensors)

@@ -134,7 +134,9 @@ def train(
         except KeyboardInterrupt:
             # The step that was cut off is not counted; the weights are those of the last whole one
             # only at a checkpoint, so nothing is written here.
-            on_message(f"stopped in step {now.step + 1}; go on with --resume from {now.checkpoint}")
+            on_message(
+                f"stopped in step {now.step + 1}; go on with `resume=True` from {now.checkpoint}"
+            )
             raise
         finally:
             if hasattr(source, "close"):
@@ -205,7 +207,7 @@ def _source(
     """Choose what makes the batches: a thread, processes, or the device itself."""
     if config.data.resident:
         if not isinstance(photos, Folder):
-            raise ConfigError("data.resident is set: --data names a folder of photos then")
+            raise ConfigError("data.resident is set: `data` names a folder of photos then")
         if fabric.world_size > 1:
             raise ConfigError("data.resident is set, which is for one process alone")
         return ResidentBatches(photos, config, fabric.device, on_message)

@@ -32,7 +32,7 @@ def run_lock(run: Path) -> Iterator[None]:
 
     def refuse() -> None:
         raise CheckpointError(
-            f"another run is writing to {run}: wait for its end, or choose another --out"
+            f"another run is writing to {run}: wait for its end, or choose another `out`"
         )
 
     with file_lock(run / LOCK, refuse):
@@ -50,12 +50,14 @@ def prepare(run: Path, resume: bool) -> dict[str, Any] | None:
     """
     if resume:
         if run.is_file():
-            raise CheckpointError(f"{run} is a file: --out names the folder of the run")
+            raise CheckpointError(f"{run} is a file: `out` names the folder of the run")
         return checkpoint.load(run)
     if (run / checkpoint.NAME).exists():
-        raise CheckpointError(f"{run} holds a run already: add --resume, or choose another --out")
+        raise CheckpointError(
+            f"{run} holds a run already: add `resume=True`, or choose another `out`"
+        )
     if run.exists() and not run.is_dir():
-        raise CheckpointError(f"{run} is a file: --out names the folder of the run")
+        raise CheckpointError(f"{run} is a file: `out` names the folder of the run")
     return None
 
 

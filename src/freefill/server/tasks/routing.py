@@ -1,17 +1,15 @@
-"""The routes of all verbs."""
+"""The routes of all tasks."""
 
 from __future__ import annotations
-
-import base64
-import json
 
 from fastapi import FastAPI, Request, Response
 
 from freefill.server import forms, openapi
+from freefill.server.answers import answer
 from freefill.server.core import Server
 from freefill.server.problems import ProblemError
-from freefill.server.tasks import VERBS
-from freefill.server.tasks.verb import Verb, VerbDetails, VerbResult, perform
+from freefill.server.tasks.route import TaskDetails, TaskRoute, VerbResult, perform
+from freefill.server.tasks.table import ROUTES
 
 
 def add(app: FastAPI, server: Server) -> None:
@@ -21,16 +19,18 @@ def add(app: FastAPI, server: Server) -> None:
         app: To which.
         server: What all routes share.
     """
-    for verb in VERBS:
-        _add(app, server, verb)
+    for task_route in ROUTES:
+        _add(app, server, task_route)
 
 
-def _add(app: FastAPI, server: Server, verb: Verb) -> None:
-    about = openapi.form_route(verb.options, VerbResult, "image", *verb.beside)
+def _add(app: FastAPI, server: Server, task_route: TaskRoute) -> None:
+    task, form, names = task_route.task, task_route.form, ("image", *task_route.files)
+    about = openapi.form_route(form, VerbResult, *names)
+    summary = f"{task.summary} {task_route.note}".strip()
 
     @app.post(
-        f"/v1/{verb.name}", operation_id=verb.name, summary=verb.name.capitalize(),
-        description=f"{verb.summary} With `Accept: application/json` the answer is JSON, else the "
+        f"/v1/{task.name}", operation_id=task.name, summary=task.name.capitalize(),
+        description=f"{summary} With `Accept: application/json` the answer is JSON, else the "
         "image; what became of it is then in the header `Fill-Details`.",
         **about,
     )  # fmt: skip
@@ -38,19 +38,14 @@ def _add(app: FastAPI, server: Server, verb: Verb) -> None:
         async with server.place(request) as ticket:
             if forms.media_type_of(request) != forms.MULTIPART:
                 raise ProblemError(415, "media-type", f"the body is to be {forms.MULTIPART}")
-            reading = forms.read_multipart(request, verb.options, ("image", *verb.beside))
+            reading = forms.read_multipart(request, form, names)
             options, files = await server.read(reading)
             name = server.models.check(options.model)
             server.metrics.body.inc(sum(map(len, files.values())))
 
-            def task() -> tuple[bytes, str, VerbDetails]:
-                inpainter = server.models.get(name)
-                return perform(verb, inpainter, files, options, server.settings.max_pixels, ticket)
+            def work() -> tuple[bytes, str, TaskDetails]:
+                inpainter, most = server.models.get(name), server.settings.max_pixels
+                return perform(task_route, inpainter, files, options, most, ticket)
 
-            content, kind, details = await server.do(request, ticket, files["image"], task)
-        if forms.prefers_json(request.headers.get("accept", "")):
-            coded = base64.b64encode(content).decode("ascii")
-            result = VerbResult(**details.model_dump(), media_type=kind, image=coded)
-            return Response(result.model_dump_json(), media_type="application/json")
-        told = json.dumps(details.model_dump(), ensure_ascii=True)
-        return Response(content, media_type=kind, headers={"Fill-Details": told})
+            content, kind, details = await server.do(request, ticket, files["image"], work)
+        return answer(request, content, kind, details, VerbResult)

@@ -77,7 +77,7 @@ def segment(picture: Picture, prompt: Prompt, segmenter: Name = "auto") -> Segme
     if segmenter != "auto" and not networks.is_there(*FILES[segmenter]):
         raise ReferenceMissingError(
             f"the segmenter {segmenter} is not here yet: run `freefill references {segmenter}`, or "
-            "leave out --segmenter"
+            "leave out `segmenter`"
         )
     names = available() if segmenter == "auto" else [segmenter]
     if prompt.is_subject and names[0] == "sam2":
@@ -113,7 +113,7 @@ _FIND: dict[str, Callable[[Picture, Prompt], Found]] = {
 def _check(mask: Mask, prompt: Prompt, found: Found, name: str) -> list[str]:
     """Refuse what is no object, and say what may be none."""
     height, width = mask.shape
-    where, advice = _told(prompt), "give a box around it (--box L,T,R,B)"
+    where, advice = _told(prompt), "give a box around it (`box=L,T,R,B`)"
     share = float(mask.mean())
     if not mask.any():
         raise MaskError(f"no object was found {where}: {advice}")

@@ -95,7 +95,7 @@ class Destination:
             DataError: If the report is shorter than was committed, or holds something else.
         """
         path = self.folder / REPORT
-        changed = f"{path} was changed since it was written: --overwrite packs again"
+        changed = f"{path} was changed since it was written: `overwrite=True` packs again"
         if not path.exists():
             if self.shards:
                 raise DataError(changed)
@@ -230,7 +230,7 @@ class Destination:
             size = path.stat().st_size if path.exists() else None
             if size != shard.bytes:
                 what = "is gone" if size is None else f"has {size} bytes, not {shard.bytes}"
-                raise DataError(f"{path} {what}: put it back, or --overwrite packs again")
+                raise DataError(f"{path} {what}: put it back, or `overwrite=True` packs again")
 
 
 @contextmanager
@@ -288,13 +288,13 @@ def shard_name(number: int) -> str:
 def _compare(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
     """Refuse to go on with other options or other photos, and say which."""
     if before.get("format") != FORMAT:
-        raise DataError(f"{folder / SETTINGS} is of another version: --overwrite packs again")
+        raise DataError(f"{folder / SETTINGS} is of another version: `overwrite=True` packs again")
     options = [name for name in OPTIONS if before.get(name) != now[name]]
     if options:
         was, given = (" ".join(_option(name, of[name]) for name in options) for of in (before, now))
         raise DataError(
             f"{folder} was begun with {was}, not {given}: give the same, name another folder, or "
-            "--overwrite packs again"
+            "`overwrite=True` packs again"
         )
     if before["photos"] != now["photos"] or before["digest"] != now["digest"]:
         what = f"{now['photos']} photos, not {before['photos']}"
@@ -302,7 +302,7 @@ def _compare(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
             what = f"{now['photos']} photos as before, but with other names or sizes"
         raise DataError(
             f"{folder} was begun from other photos: there are {what}; name another folder, or "
-            "--overwrite packs again"
+            "`overwrite=True` packs again"
         )
 
 
@@ -316,7 +316,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads(path.read_bytes())
     except ValueError:
-        raise DataError(f"{path} is damaged: --overwrite packs again") from None
+        raise DataError(f"{path} is damaged: `overwrite=True` packs again") from None
     return found
 
 

@@ -221,7 +221,7 @@ class Workers:
         if code == STARTLESS or self._deaths > DEATHS + 2 * self.count:
             raise DataError(
                 f"worker processes end before they have made one photo ready ({end}); if memory "
-                "is short, take fewer --workers. The same command goes on from the last shard"
+                "is short, take fewer `workers`. The same command goes on from the last shard"
             )
         culprit = worker.given[0]
         if culprit in self._crashed:

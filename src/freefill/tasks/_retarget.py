@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from freefill.errors import ConfigError
 from freefill.imaging.box import Box
 from freefill.imaging.codecs import Samples
+from freefill.imaging.formats import MAX_PIXELS
 from freefill.imaging.io import Source, read_picture
 from freefill.imaging.picture import Picture
 from freefill.imaging.pillow import to_pillow
@@ -24,10 +26,12 @@ from freefill.masks.convert import to_mask
 from freefill.masks.morphology import grow
 from freefill.pipeline.inpainter import Inpainter
 from freefill.pipeline.request import FillRequest, Result
+from freefill.tasks.calls import chosen, task
+from freefill.tasks.options import Option
 from freefill.types import Mask, Progress, Rgb
 from freefill.vision.seam_carving import KEPT, factor_of, seams
 
-LEAST, MOST = 0.4, 2.0
+SMALLEST, LARGEST = 0.4, 2.0
 """Of each side, as a share of what it was."""
 AT_ONCE = 0.25
 """Share of a side that is gained in one go: more would double the same seams."""
@@ -39,17 +43,23 @@ ROWS = 256
 """Rows whose colours are looked at at a time."""
 
 
+@task
 def retarget(
     image: Source | Picture,
     *,
-    width: int | None = None,
-    height: int | None = None,
-    aspect: str | None = None,
-    keep: Source | Picture | None = None,
-    heal: bool = True,
-    inpainter: Inpainter,
+    width: Annotated[int | None, Option("In pixels; 0.4 to 2 times what it was.", ge=1)] = None,
+    height: Annotated[int | None, Option("In pixels; 0.4 to 2 times what it was.", ge=1)] = None,
+    aspect: Annotated[
+        str | None, Option("WIDTH:HEIGHT, e.g. 4:3, instead of both.", longest=30)
+    ] = None,
+    keep: Annotated[
+        Source | Picture | None, Option("A mask: white where no seam may pass.", file=True)
+    ] = None,
+    heal: Annotated[bool, Option("Fill joints that show anew.")] = True,
+    inpainter: Inpainter | None = None,
+    max_pixels: int = MAX_PIXELS,
     progress: Progress | None = None,
-) -> Result:
+) -> Result[Any]:
     """Bring a photo to another width, height or aspect without scaling what is in it.
 
     Args:
@@ -59,7 +69,8 @@ def retarget(
         aspect: Instead of both, e.g. ``"4:3"``: columns or rows are lost until it is reached.
         keep: A mask of the photo's size, white where no seam may pass: faces, writing, lines.
         heal: Whether joints that show are filled anew; what is gained is filled in any case.
-        inpainter: The pipeline.
+        inpainter: The pipeline; by default that of the default weights, loaded once and kept.
+        max_pixels: The most that width times height of any file may be.
         progress: Called with the crops that are done and all there are, of each filling.
 
     Returns:
@@ -73,17 +84,17 @@ def retarget(
     Examples:
         >>> photo = np.zeros((40, 64, 3), np.uint8)
         >>> photo[:, 40:50] = 255
-        >>> result = retarget(photo, width=48, inpainter=Inpainter())
+        >>> result = retarget(photo, width=48)
         >>> result.image.shape, int((result.image[20] == 255).all(-1).sum())
         ((40, 48, 3), 10)
     """
-    picture = read_picture(image)
+    picture, inpainter = read_picture(image, max_pixels=max_pixels), chosen(inpainter)
     rows, columns = picture.size
     height, width = _size(picture.size, height, width, aspect)
     kept = np.zeros(picture.size, bool)
     if keep is not None:
         mask = to_pillow(keep) if isinstance(keep, Picture) else keep
-        kept = to_mask(mask, picture)[0]
+        kept = to_mask(mask, picture, max_pixels=max_pixels)[0]
     state = _State(picture, np.zeros(picture.size, bool), kept)
     for more, upright in ((width - columns, True), (height - rows, False)):
         left = more
@@ -126,19 +137,19 @@ def _size(
     rows, columns = size
     if aspect is not None:
         if width is not None or height is not None:
-            raise ConfigError("give an aspect, or a width and a height, not both")
+            raise ConfigError("give `aspect`, or `width` and `height`, not both")
         found = re.fullmatch(r"(\d+(?:\.\d+)?):(\d+(?:\.\d+)?)", aspect)
         if found is None or not (float(found[1]) > 0 and float(found[2]) > 0):
-            raise ConfigError(f"{aspect!r} is no aspect: write WIDTH:HEIGHT, e.g. 4:3")
+            raise ConfigError(f"{aspect!r} is no aspect: write WIDTH:HEIGHT, e.g. `aspect=4:3`")
         ratio = float(found[1]) / float(found[2])
         width, height = min(columns, round(rows * ratio)), min(rows, round(columns / ratio))
     if width is None and height is None:
-        raise ConfigError("give --width, --height or --aspect")
+        raise ConfigError("give `width`, `height` or `aspect`")
     height, width = rows if height is None else height, columns if width is None else width
     for name, new, old in (("width", width, columns), ("height", height, rows)):
-        if not LEAST * old <= new < MOST * old:
+        if not SMALLEST * old <= new < LARGEST * old:
             raise ConfigError(
-                f"{name} {new} is {new / old:.2f} of {old}; {LEAST:g} to less than {MOST:g} "
+                f"{name} {new} is {new / old:.2f} of {old}; {SMALLEST:g} to less than {LARGEST:g} "
                 "can be carved: "
                 "scale the photo first"
             )

@@ -2,45 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any
 
+from freefill.imaging.formats import MAX_PIXELS
 from freefill.imaging.io import Source, read_picture
 from freefill.imaging.picture import Picture
 from freefill.pipeline.inpainter import Inpainter
 from freefill.pipeline.request import FillRequest, Result
-from freefill.tasks.segment import segment
+from freefill.tasks._segment import Around, At, Avoid, Grow, Segmenter, Subject, segment
+from freefill.tasks.calls import chosen, task
 from freefill.types import Progress
-from freefill.vision.segmentation.choosing import Name
 
 
+@task
 def remove(
     image: Source | Picture,
     *,
-    at: Sequence[Sequence[int]] = (),
-    avoid: Sequence[Sequence[int]] = (),
-    box: Sequence[int] | None = None,
-    subject: bool = False,
-    segmenter: Name = "auto",
-    grow: int | None = None,
-    inpainter: Inpainter,
+    at: At = (),
+    avoid: Avoid = (),
+    box: Around = None,
+    subject: Subject = False,
+    segmenter: Segmenter = "auto",
+    grow: Grow = None,
+    inpainter: Inpainter | None = None,
+    max_pixels: int = MAX_PIXELS,
     progress: Progress | None = None,
-) -> Result:
+) -> Result[Any]:
     """Remove an object from a photo.
 
     Args:
         image: The photo.
-        at: As for :func:`freefill.tasks.segment.segment`, as are the next five.
+        at: As for :func:`freefill.tasks.segment`, as are the next five.
         avoid: Points that are not of the object.
         box: Around all of it.
         subject: Remove what the photo is of.
         segmenter: Who finds it.
         grow: Pixels by which the hole goes over the object's edge.
-        inpainter: The pipeline.
-        progress: As for :meth:`freefill.pipeline.inpainter.Inpainter.run`.
+        inpainter: The pipeline; by default that of the default weights, loaded once and kept.
+        max_pixels: The most that width times height of any file may be.
+        progress: Called with the crops that are done and all there are.
 
     Returns:
         The photo without it; every pixel outside ``mask`` is the photo's own. ``info`` is that of
-        :func:`~freefill.tasks.segment.segment`.
+        :func:`~freefill.tasks.segment`.
 
     Raises:
         MaskError: If nothing is pointed at, the place is not in the photo, or no object is there.
@@ -51,11 +55,11 @@ def remove(
         >>> import numpy as np
         >>> photo = np.full((64, 64, 3), 200, np.uint8)
         >>> photo[20:40, 24:44] = 30, 90, 160
-        >>> gone = remove(photo, at=[(30, 30)], segmenter="classical", inpainter=Inpainter())
+        >>> gone = remove(photo, at=[(30, 30)], segmenter="classical")
         >>> int(np.abs(gone.image.astype(int) - 200).max()) < 16
         True
     """
-    picture = read_picture(image)
+    picture = read_picture(image, max_pixels=max_pixels)
     mask = segment(
         picture,
         at=at,
@@ -65,5 +69,5 @@ def remove(
         segmenter=segmenter,
         grow=grow,
     )
-    filled = inpainter.run(FillRequest(picture, mask.mask), progress=progress).picture
+    filled = chosen(inpainter).run(FillRequest(picture, mask.mask), progress=progress).picture
     return Result(filled, mask.mask, mask.notices, mask.info)

@@ -12,17 +12,22 @@ of contrast.
 
 from __future__ import annotations
 
+from typing import Annotated, Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from freefill.errors import ConfigError
 from freefill.imaging.box import Box
+from freefill.imaging.formats import MAX_PIXELS
 from freefill.imaging.io import Source, read_picture
 from freefill.imaging.picture import Picture
 from freefill.masks.morphology import grow
-from freefill.masks.region import to_region
+from freefill.masks.region import Corners, to_region
 from freefill.pipeline.inpainter import Inpainter
 from freefill.pipeline.request import FillRequest, Result
+from freefill.tasks.calls import chosen, task
+from freefill.tasks.options import Option
 from freefill.types import Mask, Progress, Rgb
 from freefill.vision.compositing import local_means, rim
 
@@ -42,24 +47,39 @@ DOUBTFUL = 0.2
 """Agreement below which a person is told."""
 
 
+@task
 def harmonise(
     image: Source | Picture,
-    foreground: Source | Picture | Box,
+    mask: Annotated[Source | Picture | None, Option("White = what was pasted.", file=True)] = None,
     *,
-    strength: float = 1.0,
-    band: int = 1,
-    inpainter: Inpainter,
+    box: Annotated[
+        Corners | None,
+        Option("Of what was pasted, without a mask.", form="L,T,R,B", longest=60),
+    ] = None,
+    strength: Annotated[float, Option("Share of the change that is made.", ge=0, le=1)] = 1.0,
+    band: Annotated[
+        int,
+        Option(
+            "Pixels on each side of its edge that are filled anew; 0 leaves it.",
+            ge=0,
+            le=LARGEST_BAND,
+        ),
+    ] = 1,
+    inpainter: Inpainter | None = None,
+    max_pixels: int = MAX_PIXELS,
     progress: Progress | None = None,
-) -> Result:
+) -> Result[Any]:
     """Match a pasted part to its surroundings.
 
     Args:
         image: The photo with the part pasted into it.
-        foreground: What was pasted: a mask of the photo's size (white), or a rectangle.
+        mask: What was pasted: a mask of the photo's size, white = in it.
+        box: Instead of a mask: left, top, right and bottom of what was pasted.
         strength: Share of the change that is made, 0 to 1.
         band: Pixels on each side of the edge that the network fills anew, 0 to 32; 0 leaves the
             edge as it is.
-        inpainter: The pipeline.
+        inpainter: The pipeline; by default that of the default weights, loaded once and kept.
+        max_pixels: The most that width times height of any file may be.
         progress: Called with the crops that are done and all there are.
 
     Returns:
@@ -67,44 +87,39 @@ def harmonise(
         how many stops the part became brighter, and how far the steps along the edge agreed.
 
     Raises:
-        MaskError: If the mask cannot be used.
+        MaskError: If mask or box cannot be used, or neither or both are given.
         ConfigError: If strength or band are impossible, or the band is all of the photo.
 
     Examples:
         >>> photo = np.full((64, 64, 3), 120, np.uint8)
         >>> photo[20:40, 20:40] = 90
-        >>> part = Box(left=20, top=20, right=40, bottom=40)
-        >>> result = harmonise(photo, part, inpainter=Inpainter())
+        >>> result = harmonise(photo, box=(20, 20, 40, 40))
         >>> int(np.abs(result.image.astype(int) - 120).max()) <= 3
         True
     """
-    if not 0 <= strength <= 1:
-        raise ConfigError(f"strength is {strength:g}; it must be 0 to 1")
-    if not 0 <= band <= LARGEST_BAND:
-        raise ConfigError(f"band is {band} pixels; it must be 0 to {LARGEST_BAND}")
-    picture = read_picture(image)
-    mask, box = to_region(foreground, picture)
+    picture = read_picture(image, max_pixels=max_pixels)
+    part, bounds = to_region(mask, box, picture, "what was pasted", max_pixels=max_pixels)
     hole = np.zeros(picture.size, bool)
     if band:
         # A rim pixel is half a pixel inside: a band of 1 is the rim and what it touches.
-        hole = grow(rim(mask), band - 1) | (grow(mask, band) & ~mask)
+        hole = grow(rim(part), band - 1) | (grow(part, band) & ~part)
     if hole.all():
         raise ConfigError(f"a band of {band} pixels is the whole image: make it narrower")
     height, width = picture.size
     margin = 2 * NEAR
     near = Box(
-        left=max(box.left - margin, 0),
-        top=max(box.top - margin, 0),
-        right=min(box.right + margin, width),
-        bottom=min(box.bottom + margin, height),
+        left=max(bounds.left - margin, 0),
+        top=max(bounds.top - margin, 0),
+        right=min(bounds.right + margin, width),
+        bottom=min(bounds.bottom + margin, height),
     )
-    local = mask[near.window]
+    local = part[near.window]
     before = picture.rgb(near)
     shift, agreement = lacking(before, local)
     after = to_rgb(to_opponent(before) + np.float32(strength) * shift)
     matched = picture.filled([(near, local, np.clip(after, 0, 1))], False)
     if band:
-        matched = inpainter.run(FillRequest(matched, hole), progress=progress).picture
+        matched = chosen(inpainter).run(FillRequest(matched, hole), progress=progress).picture
     stops = float(shift[0]) * strength * 3**-0.5 / float(np.log(2))
     found: dict[str, float | str] = {"stops": stops, "agreement": agreement}
     return Result(matched, hole, _notices(agreement), found)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +25,12 @@ from freefill.imaging.picture import Picture
 from freefill.masks.morphology import grow
 from freefill.pipeline.inpainter import Inpainter
 from freefill.pipeline.request import FillRequest, Result
+from freefill.tasks.calls import chosen, read_all, task
 from freefill.types import Mask, Progress, Rgb
 from freefill.vision.alignment import Homography, align, corners, opencv
 from freefill.vision.compositing import local_means, membrane
 
-MOST = 6
+MAX_PHOTOS = 6
 """Photos at a time."""
 SEAM = 500
 """Pixels of the longer side that the seam is looked for in."""
@@ -44,22 +46,23 @@ LARGE = 0.2
 """Share of the result that is filled above which a person is told."""
 
 
+@task
 def stitch(
     image: Source | Picture,
     others: Sequence[Source | Picture],
     *,
+    inpainter: Inpainter | None = None,
     max_pixels: int = MAX_PIXELS,
-    inpainter: Inpainter,
     progress: Progress | None = None,
-) -> Result:
+) -> Result[Any]:
     """Join overlapping photos.
 
     Args:
         image: The photo whose frame, mode and metadata the result has; best the middle one.
         others: One to five more, of the same mode and depth, in any order; each shares about a
             third with one of the rest.
-        max_pixels: The most that width times height of the result may be.
-        inpainter: The pipeline.
+        inpainter: The pipeline; by default that of the default weights, loaded once and kept.
+        max_pixels: The most that width times height of any file, and of the result, may be.
         progress: Called with the crops that are done and all there are.
 
     Returns:
@@ -72,7 +75,8 @@ def stitch(
         ExtraMissingError: Without OpenCV (``pip install 'freefill[stitch]'``).
     """
     opencv()
-    pictures = [read_picture(source) for source in (image, *others)]
+    first = read_picture(image, max_pixels=max_pixels)
+    pictures = [first, *read_all(others, "others", max_pixels)]
     _check_alike(pictures)
     placed = align(pictures)
     places = [corners(one.to_first, pictures[one.number].size) for one in placed]
@@ -82,7 +86,7 @@ def stitch(
     for one in placed[1:]:
         _lay(canvas, pictures[one.number], _shift(-frame.left, -frame.top) @ one.to_first)
     hole = ~canvas.known
-    filled = inpainter.run(FillRequest(canvas.picture, hole), progress=progress).picture
+    filled = chosen(inpainter).run(FillRequest(canvas.picture, hole), progress=progress).picture
     found: dict[str, float | str] = {"first at": f"({-frame.left}, {-frame.top})"}
     for one in sorted(placed[1:], key=lambda one: one.number):
         found[f"matches of photo {one.number + 1}"] = one.matches
@@ -98,8 +102,8 @@ class _Canvas:
 
 
 def _check_alike(pictures: Sequence[Picture]) -> None:
-    if not 2 <= len(pictures) <= MOST:
-        raise ImageError(f"{len(pictures)} photos: 2 to {MOST} can be stitched")
+    if not 2 <= len(pictures) <= MAX_PHOTOS:
+        raise ImageError(f"{len(pictures)} photos: 2 to {MAX_PHOTOS} can be stitched")
     first = pictures[0]
     for number, other in enumerate(pictures[1:], 2):
         kinds = [f"{p.mode} of {p.samples.dtype}" for p in (first, other)]

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -24,9 +24,21 @@ from freefill.imaging.io import Source, read_picture
 from freefill.imaging.picture import Picture
 from freefill.pipeline.inpainter import Inpainter
 from freefill.pipeline.request import FillRequest, Result
+from freefill.tasks.calls import chosen, task
+from freefill.tasks.options import Option
 from freefill.types import Mask, Progress
 
 Anchor = Literal["centre", "left", "right", "top", "bottom"]
+Side = Annotated[
+    int | str,
+    Option(
+        "What is added on this side: pixels, or a share of the photo, as 120 or 10%. At most the "
+        "photo's own size again.",
+        longest=20,
+        pattern=r"^[0-9]+(px)?$|^[0-9]+(\.[0-9]+)?%$",
+        error=ImageError,
+    ),
+]
 
 BAND = 0.25
 """Width of a band as a share of the photo's side, the root of its area."""
@@ -46,23 +58,34 @@ class Border(NamedTuple):
     bottom: int
 
 
+@task
 def uncrop(
     image: Source | Picture,
     *,
-    left: int | str = 0,
-    right: int | str = 0,
-    top: int | str = 0,
-    bottom: int | str = 0,
-    aspect: str | None = None,
-    anchor: Anchor = "centre",
-    inpainter: Inpainter,
-    progress: Progress | None = None,
+    left: Side = 0,
+    right: Side = 0,
+    top: Side = 0,
+    bottom: Side = 0,
+    aspect: Annotated[
+        str | None,
+        Option(
+            "Instead of sides: the shape of the result, width:height, as 16:9.",
+            longest=20,
+            error=ImageError,
+        ),
+    ] = None,
+    anchor: Annotated[
+        Anchor,
+        Option("Where the photo stays in a result of another `aspect`.", error=ImageError),
+    ] = "centre",
+    inpainter: Inpainter | None = None,
     max_pixels: int = MAX_PIXELS,
-) -> Result:
+    progress: Progress | None = None,
+) -> Result[Any]:
     """Enlarge a photo's canvas, and fill what is new.
 
     Args:
-        image: A picture, or what :meth:`freefill.imaging.io.read_picture` takes.
+        image: The photo.
         left: What is added on the left: pixels (``120``, ``"120"``, ``"120px"``) or a share of the
             photo's width (``"10%"``); at most the photo's width again.
         right: On the right, the same.
@@ -71,9 +94,9 @@ def uncrop(
         aspect: Instead of sides: the shape that the result is to have, width to height, as
             ``"16:9"``. Nothing is cut off: it grows in width or in height.
         anchor: Where the photo stays in a result of another ``aspect``.
-        inpainter: The pipeline.
-        progress: As for :meth:`freefill.pipeline.inpainter.Inpainter.run`.
-        max_pixels: The most that width times height of the result may be.
+        inpainter: The pipeline; by default that of the default weights, loaded once and kept.
+        max_pixels: The most that width times height of the file, and of the result, may be.
+        progress: Called with the crops that are done and all there are.
 
     Returns:
         The larger photo and which of its pixels are new. The photo's own are the input's, bit for
@@ -85,11 +108,11 @@ def uncrop(
 
     Examples:
         >>> photo = np.full((96, 128, 3), 180, np.uint8)
-        >>> result = uncrop(photo, left=32, top="25%", inpainter=Inpainter())
+        >>> result = uncrop(photo, left=32, top="25%")
         >>> result.image.shape, bool((result.image[24:, 32:] == photo).all())
         ((120, 160, 3), True)
     """
-    picture = read_picture(image)
+    picture, inpainter = read_picture(image, max_pixels=max_pixels), chosen(inpainter)
     sides = {"left": left, "right": right, "top": top, "bottom": bottom}
     border = _border(picture.size, sides, aspect, anchor)
     height, width = picture.size
@@ -123,23 +146,25 @@ def _border(
     }
     if aspect is None:
         if anchor != "centre":
-            raise ImageError(f"anchor {anchor} says where the photo stays in an aspect: give one")
+            raise ImageError(
+                f"`anchor={anchor}` says where the photo stays in another `aspect`: give one"
+            )
         if not any(given.values()):
             raise ImageError(
-                "nothing is to be added: give --left, --right, --top or --bottom in pixels or as "
-                "10%, or --aspect, e.g. 16:9"
+                "nothing is to be added: give `left`, `right`, `top` or `bottom` in pixels or as "
+                "10%, or `aspect=16:9`"
             )
         border = Border(**given)
     elif any(given.values()):
-        told = ", ".join(f"{name} {side}" for name, side in sides.items() if given[name])
-        raise ImageError(f"aspect {aspect} and {told}: give one or the other")
+        told = ", ".join(f"`{name}={side}`" for name, side in sides.items() if given[name])
+        raise ImageError(f"`aspect={aspect}` and {told}: give one or the other")
     else:
         border = _shaped(size, aspect, anchor)
     for name, added in border._asdict().items():
         _, axis, own = _measured(name, size)
         if added > FARTHEST * own:
             raise ImageError(
-                f"{added} pixels are to be added ({name}) to a photo {own} {axis}; at most "
+                f"{added} pixels are to be added (`{name}`) to a photo {own} {axis}; at most "
                 f"{int(FARTHEST * own)} can be: beyond, nothing of the photo is near"
             )
     return border
@@ -154,7 +179,7 @@ def _measured(name: str, size: tuple[int, int]) -> tuple[bool, str, int]:
 def _pixels(name: str, side: int | str, whole: int) -> int:
     found = _SIDE.fullmatch(str(side).strip())
     if found is None or isinstance(side, bool):
-        raise ImageError(f"{name} is {side!r}: it must be pixels or a share, as 120 or 10%")
+        raise ImageError(f"`{name}` is {side!r}; it must be pixels or a share, as 120 or 10%")
     pixels, share = found.groups()
     # What is longer than any photo is wide is refused as too much, whatever it is exactly.
     return round(min(float(pixels), 1e9) if pixels else min(float(share), 1e9) / 100 * whole)
@@ -164,7 +189,7 @@ def _shaped(size: tuple[int, int], aspect: str, anchor: str) -> Border:
     found = _ASPECT.fullmatch(aspect.strip())
     ratio = [float(part) for part in found.groups()] if found else [0.0]
     if not all(0 < part < 1e6 for part in ratio):
-        raise ImageError(f"the aspect is {aspect!r}: it must be width:height, as 16:9")
+        raise ImageError(f"`aspect` is {aspect!r}; it must be width:height, as 16:9")
     height, width = size
     wanted = ratio[0] / ratio[1]
     wide, high = round(height * wanted) - width, round(width / wanted) - height
@@ -174,7 +199,7 @@ def _shaped(size: tuple[int, int], aspect: str, anchor: str) -> Border:
     first, last = ("left", "right") if across else ("top", "bottom")
     if anchor not in ("centre", first, last):
         raise ImageError(
-            f"anchor {anchor}: to be {aspect}, this photo of {width}x{height} grows in "
+            f"`anchor={anchor}`: to be {aspect}, this photo of {width}x{height} grows in "
             f"{'width' if across else 'height'}, so it can stay at {first}, centre or {last}"
         )
     added = wide if across else high

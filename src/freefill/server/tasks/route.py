@@ -1,7 +1,8 @@
-"""What a verb is to the server, and the one function behind all of their routes."""
+"""What a task is to the server, and the one function behind all of their routes."""
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -15,15 +16,16 @@ from freefill.pipeline.inpainter import Inpainter
 from freefill.pipeline.request import Result
 from freefill.server.fills import details_of, media_type
 from freefill.server.schemas import Details, OutputOptions
+from freefill.server.tasks.deriving import values_of
 from freefill.server.work import Ticket
-from freefill.types import Progress
+from freefill.tasks.table import Task
 
 
-class VerbOptions(OutputOptions):
-    """What every verb can be told; each adds its own."""
+class TaskOptions(OutputOptions):
+    """What every task can be told; each adds its own."""
 
 
-class VerbDetails(Details):
+class TaskDetails(Details):
     """What became of it."""
 
     found: Annotated[
@@ -31,49 +33,57 @@ class VerbDetails(Details):
     ] = Field(default_factory=dict)
 
 
-class VerbResult(VerbDetails):
+# Clients that were made from the OpenAPI know it by this name.
+class VerbResult(TaskDetails):
     """The same with the result itself."""
 
     media_type: str
     image: Annotated[str, Field(description="The result in base64.")]
 
 
-Run = Callable[[Inpainter, Mapping[str, Picture], Any, Progress, int], Result]
+Run = Callable[[Callable[..., Any], Mapping[str, Picture], Any, dict[str, Any]], Result[Any]]
+"""Takes a task's function, the pictures by their fields, the form, and the function's arguments."""
+
+
+def fill_photo(
+    function: Callable[..., Any], pictures: Mapping[str, Picture], _: Any, given: dict[str, Any]
+) -> Result[Any]:
+    """Do what most tasks do: one photo in, one out."""
+    result: Result[Any] = function(pictures["image"], **given)
+    return result
 
 
 @dataclass(frozen=True)
-class Verb:
+class TaskRoute:
     """A task as a route.
 
     Attributes:
-        name: Last part of its path, and of its operation.
-        summary: One line that says what it does.
-        options: Fields of its form; a subclass of :class:`VerbOptions`.
-        run: Takes the pipeline, the pictures by the names of their fields, the options, what is to
-            be called with the crops that are done, and how many pixels a picture may have; gives
-            the task's result.
-        beside: Fields that may hold a file, beside ``image``, which must.
+        task: The task.
+        form: Its fields.
+        files: Fields that may hold a file, beside ``image``, which must.
+        run: What is done.
+        note: What is said of it beside the task's summary.
     """
 
-    name: str
-    summary: str
-    options: type[VerbOptions]
-    run: Run
-    beside: tuple[str, ...] = ()
+    task: Task
+    form: type[TaskOptions]
+    files: tuple[str, ...] = ()
+    run: Run = fill_photo
+    note: str = ""
 
 
 def perform(
-    verb: Verb,
+    route: TaskRoute,
     inpainter: Inpainter,
     files: Mapping[str, bytes],
-    options: VerbOptions,
+    options: TaskOptions,
     max_pixels: int,
     ticket: Ticket,
-) -> tuple[bytes, str, VerbDetails]:
+) -> tuple[bytes, str, TaskDetails]:
     """Do it, in a worker's thread.
 
     Args:
-        verb: What.
+        route: What.
         inpainter: The pipeline.
         files: Encoded pictures by their fields.
         options: How.
@@ -92,9 +102,14 @@ def perform(
         name: read_picture(content, max_pixels=max_pixels) for name, content in files.items()
     }
     ticket.enter("filling")
-    result = verb.run(inpainter, pictures, options, ticket.progress, max_pixels)
+    function = route.task.function
+    common = {"inpainter": inpainter, "progress": ticket.progress, "max_pixels": max_pixels}
+    taken = inspect.signature(function).parameters
+    given = values_of(route.task, options, pictures)
+    given |= {name: value for name, value in common.items() if name in taken}
+    result = route.run(function, pictures, options, given)
     ticket.enter("writing")
     made = result.encode(options.format and options.format.upper(), strip=options.strip)
     made = replace(made, notices=(*pictures["image"].notices, *made.notices))
-    details = details_of(made, inpainter, start, VerbDetails, found=result.info)
+    details = details_of(made, inpainter, start, TaskDetails, found=result.info)
     return made.content, media_type(made.file_format), details

@@ -7,12 +7,17 @@ a scratch. So the mask is part of the result, to be looked at and changed.
 
 from __future__ import annotations
 
+from typing import Annotated, Any
+
 from freefill.errors import MaskError
-from freefill.imaging.box import Box
+from freefill.imaging.formats import MAX_PIXELS
 from freefill.imaging.io import Source, read_picture
 from freefill.imaging.picture import Picture
+from freefill.masks.region import Corners, to_box
 from freefill.pipeline.inpainter import Inpainter
 from freefill.pipeline.request import FillRequest, Result
+from freefill.tasks.calls import chosen, task
+from freefill.tasks.options import Option
 from freefill.types import Progress
 from freefill.vision.overlays.finding import Kind, find
 
@@ -20,24 +25,39 @@ MUCH = 0.1
 """Share of a photo above which what was found is hardly a thin overlay."""
 
 
+@task
 def unmark(
     image: Source | Picture,
     *,
-    inpainter: Inpainter,
-    kind: Kind = "auto",
-    box: Box | None = None,
+    kind: Annotated[
+        Kind,
+        Option(
+            "What to look for: a date near the upper or lower border (stamp), any line of text, "
+            "scratches, dust, or all of them (auto).",
+            error=MaskError,
+        ),
+    ] = "auto",
+    box: Annotated[
+        Corners | None,
+        Option(
+            "Look only there: left, top, right and bottom in pixels.", form="L,T,R,B", longest=60
+        ),
+    ] = None,
     fill: bool = True,
+    inpainter: Inpainter | None = None,
+    max_pixels: int = MAX_PIXELS,
     progress: Progress | None = None,
-) -> Result:
+) -> Result[Any]:
     """Find overlays on a photo and fill their place.
 
     Args:
         image: The photo.
-        inpainter: The pipeline.
         kind: What to look for: ``"stamp"`` (a date near the upper or lower border), ``"text"``,
             ``"scratches"``, ``"dust"``, or each of them.
-        box: Where to look only; everywhere by default.
+        box: Where to look only, ``(left, top, right, bottom)``; everywhere by default.
         fill: Whether to fill; otherwise the picture stays and only the hole is told.
+        inpainter: The pipeline; by default that of the default weights, loaded once and kept.
+        max_pixels: The most that width times height of any file may be.
         progress: Called with the crops that are done and with all there are.
 
     Returns:
@@ -52,25 +72,25 @@ def unmark(
         >>> import numpy as np
         >>> photo = np.full((128, 128, 3), 90, np.uint8)
         >>> photo[10:100, 60] = 230
-        >>> result = unmark(photo, kind="scratches", inpainter=Inpainter())
+        >>> result = unmark(photo, kind="scratches")
         >>> result.info, bool((abs(result.image[20:90, 60].astype(int) - 90) < 10).all())
         ({'kind': 'scratches'}, True)
     """
-    picture = read_picture(image)
-    hole, kinds = find(picture, kind, box)
+    picture = read_picture(image, max_pixels=max_pixels)
+    hole, kinds = find(picture, kind, None if box is None else to_box(box))
     if not kinds:
         what = "no stamp, text, scratches or dust were" if kind == "auto" else f"no {kind} was"
         raise MaskError(
-            f"{what} found: name another kind, look only where it is (box), or paint a mask and "
-            "give it to 'freefill fill'"
+            f"{what} found: name another `kind`, look only where it is (`box=L,T,R,B`), or paint a "
+            "mask and give it to 'freefill fill'"
         )
     notices = []
     if hole.mean() > MUCH:
         notices.append(
             f"{hole.mean():.0%} of the photo was taken for {' and '.join(kinds)}: look at the "
-            "mask, and name one kind or a box if it is wrong"
+            "mask, and give one `kind` or a `box` if it is wrong"
         )
-    filled = (
-        inpainter.run(FillRequest(picture, hole), progress=progress).picture if fill else picture
-    )
+    filled = picture
+    if fill:
+        filled = chosen(inpainter).run(FillRequest(picture, hole), progress=progress).picture
     return Result(filled, hole, tuple(notices), {"kind": ", ".join(kinds)})

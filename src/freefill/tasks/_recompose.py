@@ -10,21 +10,26 @@ are the input's samples.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated, Any
 
 import numpy as np
 from PIL import Image
 
-from freefill.errors import ConfigError
+from freefill.errors import ConfigError, MaskError
 from freefill.imaging.box import Box
 from freefill.imaging.codecs import Samples
+from freefill.imaging.formats import MAX_PIXELS
 from freefill.imaging.io import Source, read_picture
 from freefill.imaging.picture import Picture
 from freefill.masks.morphology import grow as grow_hole
-from freefill.masks.region import to_region
+from freefill.masks.region import Corners, to_region, whole_numbers
 from freefill.pipeline.blending import spread
-from freefill.pipeline.inpainter import Inpainter
+from freefill.pipeline.inpainter import LARGEST_GROWTH, Inpainter
 from freefill.pipeline.request import FillRequest, Result
+from freefill.tasks.calls import chosen, task
+from freefill.tasks.options import Option
 from freefill.types import Mask, Progress, Rgb
 from freefill.vision.compositing import (
     Share,
@@ -44,24 +49,44 @@ AROUND = 4
 """Pixels around the part that are looked at."""
 
 
+@task
 def recompose(
     image: Source | Picture,
-    region: Source | Picture | Box,
+    mask: Annotated[Source | Picture | None, Option("White = what moves.", file=True)] = None,
     *,
-    by: tuple[int, int] | None = None,
-    to: tuple[int, int] | None = None,
-    scale: float = 1.0,
-    grow: int | None = None,
-    blend: bool = True,
-    inpainter: Inpainter,
+    box: Annotated[
+        Corners | None, Option("Of what moves, without a mask.", form="L,T,R,B", longest=60)
+    ] = None,
+    by: Annotated[
+        Sequence[int] | None,
+        Option("Pixels to the right and down.", form="DX,DY", longest=30),
+    ] = None,
+    to: Annotated[
+        Sequence[int] | None,
+        Option("Where its top left corner comes to lie.", form="X,Y", longest=30),
+    ] = None,
+    scale: Annotated[float, Option("How much larger it becomes.", ge=SMALLEST, le=LARGEST)] = 1.0,
+    grow: Annotated[
+        int | None,
+        Option(
+            "Pixels by which the hole it leaves is wider; by default a 128th of the longer side.",
+            ge=0,
+            le=LARGEST_GROWTH,
+            error=MaskError,
+        ),
+    ] = None,
+    blend: Annotated[bool, Option("Take the step of colour out where ground came along.")] = True,
+    inpainter: Inpainter | None = None,
+    max_pixels: int = MAX_PIXELS,
     progress: Progress | None = None,
-) -> Result:
+) -> Result[Any]:
     """Move a part of a photo, scale it, or both.
 
     Args:
         image: The photo.
-        region: What is moved: a mask of the photo's size (white), or a rectangle.
-        by: Pixels to the right and down by which its centre moves.
+        mask: What is moved: a mask of the photo's size, white = in it.
+        box: Instead of a mask: left, top, right and bottom of what is moved.
+        by: ``(right, down)``: pixels by which its centre moves.
         to: Column and row, from 0, of where the top left corner of its bounds comes to lie; not
             together with ``by``. It may lie beyond the photo in part.
         scale: How much larger it becomes, 0.05 to 20; about its centre, unless ``to`` is given.
@@ -69,7 +94,8 @@ def recompose(
             photo's longer side, 2 to 16.
         blend: Whether the step of colour is taken out where ground came along; without it only
             the edge is softened.
-        inpainter: The pipeline.
+        inpainter: The pipeline; by default that of the default weights, loaded once and kept.
+        max_pixels: The most that width times height of any file may be.
         progress: Called with the crops that are done and all there are.
 
     Returns:
@@ -77,32 +103,31 @@ def recompose(
         of it whose colours were changed.
 
     Raises:
-        MaskError: If the region cannot be used.
+        MaskError: If mask or box cannot be used, or neither or both are given.
         ConfigError: If nothing would change, or the part would land beyond the photo.
 
     Examples:
         >>> photo = np.full((64, 64, 3), 200, np.uint8)
         >>> photo[10:20, 10:20] = 20
-        >>> part = Box(left=10, top=10, right=20, bottom=20)
-        >>> moved = recompose(photo, part, by=(30, 0), inpainter=Inpainter())
+        >>> moved = recompose(photo, box=(10, 10, 20, 20), by=(30, 0))
         >>> moved.image[15, [15, 45]].tolist()
         [[200, 200, 200], [20, 20, 20]]
     """
-    picture = read_picture(image)
-    mask, box = to_region(region, picture)
-    target = _target(picture.size, box, by, to, scale)
+    picture = read_picture(image, max_pixels=max_pixels)
+    moved, bounds = to_region(mask, box, picture, "what moves", max_pixels=max_pixels)
+    target = _target(picture.size, bounds, by, to, scale)
     if grow is None:
         grow = min(max(round(max(picture.size) / 128), 2), 16)
-    vacated = grow_hole(mask, grow)
+    vacated = grow_hole(moved, grow)
     if vacated.all():
         raise ConfigError(
             f"the part and {grow} pixels around it are the whole image: nothing is left to fill "
             "from; move a smaller part"
         )
-    ground = inpainter.run(FillRequest(picture, vacated), progress=progress).picture
+    ground = chosen(inpainter).run(FillRequest(picture, vacated), progress=progress).picture
     if ground.has_alpha:
         ground = _with_alpha(ground, vacated)
-    part = _cut(picture, mask, box, target)
+    part = _cut(picture, moved, bounds, target)
     corrected = 0.0
     if blend:
         part, corrected = _fitted(part, ground, target)
@@ -132,14 +157,12 @@ class _Part:
 def _target(
     size: tuple[int, int],
     box: Box,
-    by: tuple[int, int] | None,
-    to: tuple[int, int] | None,
+    by: Sequence[int] | None,
+    to: Sequence[int] | None,
     scale: float,
 ) -> Box:
     if by is not None and to is not None:
-        raise ConfigError(f"by {by} and to {to}: give one of them")
-    if not SMALLEST <= scale <= LARGEST:
-        raise ConfigError(f"scale is {scale:g}; it must be {SMALLEST:g} to {LARGEST:g}")
+        raise ConfigError("`by` and `to` both say where the part goes: give one of them")
     rows, columns = (max(round(side * scale), 1) for side in box.size)
     if rows * columns > 4 * size[0] * size[1]:
         raise ConfigError(
@@ -147,14 +170,14 @@ def _target(
             f"{size[1]}x{size[0]}: scale it less"
         )
     if to is not None:
-        left, top = to
+        left, top = whole_numbers(to, "to", "left, top")
     else:
-        right, down = by or (0, 0)
+        right, down = (0, 0) if by is None else whole_numbers(by, "by", "right, down")
         left = box.left + right + (box.size[1] - columns) // 2
         top = box.top + down + (box.size[0] - rows) // 2
     target = Box(left=left, top=top, right=left + columns, bottom=top + rows)
     if target == box:
-        raise ConfigError("the part stays where it is: give by, to, or a scale other than 1")
+        raise ConfigError("the part stays where it is: give `by`, `to`, or a `scale` other than 1")
     if target.bottom <= 0 or target.right <= 0 or target.top >= size[0] or target.left >= size[1]:
         raise ConfigError(
             f"the part of {columns}x{rows} would lie at ({left}, {top}), all of it beyond the "

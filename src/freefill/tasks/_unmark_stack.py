@@ -8,17 +8,21 @@ from what is seen, which no fill could know; where not, the network's fill stays
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from freefill.errors import ImageError, MaskError
 from freefill.imaging.box import Box, bounds
 from freefill.imaging.codecs import LUMA
-from freefill.imaging.io import Source, read_picture
+from freefill.imaging.formats import MAX_PIXELS
+from freefill.imaging.io import Source
 from freefill.imaging.picture import Picture
 from freefill.masks.morphology import grow
+from freefill.masks.region import Corners, to_box
 from freefill.pipeline.inpainter import Inpainter
 from freefill.pipeline.request import FillRequest, Result
+from freefill.tasks.calls import chosen, read_all, stack_task
 from freefill.types import Mask, Progress, Rgb
 from freefill.vision.overlays import stack
 from freefill.vision.overlays.finding import checked, looked_at
@@ -29,21 +33,24 @@ FEW = 15
 """Photos under which faint parts of a watermark are easily missed."""
 
 
+@stack_task
 def unmark_stack(
     images: Sequence[Source | Picture],
     *,
-    inpainter: Inpainter,
-    box: Box | None = None,
+    box: Corners | None = None,
     fill: bool = True,
+    inpainter: Inpainter | None = None,
+    max_pixels: int = MAX_PIXELS,
     progress: Progress | None = None,
-) -> list[Result]:
+) -> list[Result[Any]]:
     """Find what photos share and take it off each.
 
     Args:
         images: Photos of one size, 8 at least, better 20, of different things.
-        inpainter: The pipeline.
-        box: Where to look only; everywhere by default.
+        box: Where to look only, ``(left, top, right, bottom)``; everywhere by default.
         fill: Whether to take it off; otherwise pictures stay and only the hole is told.
+        inpainter: The pipeline; by default that of the default weights, loaded once and kept.
+        max_pixels: The most that width times height of any file may be.
         progress: Called with the photos that are done and with all there are.
 
     Returns:
@@ -54,9 +61,9 @@ def unmark_stack(
         ImageError: If a photo cannot be read, there are too few, or sizes differ.
         MaskError: If they share nothing, or the box is impossible.
     """
-    pictures = [read_picture(image) for image in images]
+    pictures = read_all(images, "images", max_pixels)
     _check(pictures)
-    hole = _shared(pictures, box)
+    hole = _shared(pictures, None if box is None else to_box(box))
     notices = []
     if len(pictures) < FEW:
         notices.append(
@@ -65,7 +72,7 @@ def unmark_stack(
         )
     if not fill:
         return [Result(picture, hole, tuple(notices)) for picture in pictures]
-    guesses = []
+    guesses, inpainter = [], chosen(inpainter)
     for number, picture in enumerate(pictures):
         if progress is not None:
             progress(number, len(pictures))
@@ -75,7 +82,7 @@ def unmark_stack(
     matte = stack.matte(seen, guess, hole)
     covered = matte.through < 1 - stack.NOTHING
     opacity = float(1 - np.median(matte.through[covered])) if covered.any() else 0.0
-    results = []
+    results: list[Result[Any]] = []
     for picture, one, other in zip(pictures, seen, guess, strict=True):
         colours = stack.uncovered(one, other, matte)
         result = picture.filled([_patch(hole, colours)], opaque=False)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from freefill import __version__
 from freefill.errors import FreefillError, MaskError, VideoError
@@ -22,7 +22,10 @@ from freefill.imaging.box import Box
 from freefill.imaging.formats import MAX_PIXELS
 from freefill.imaging.io import Source
 from freefill.masks.convert import Fit
+from freefill.masks.region import Corners, to_box
 from freefill.pipeline.inpainter import LARGEST_GROWTH, PIPELINE_VERSION, Inpainter
+from freefill.tasks.calls import checked, chosen
+from freefill.tasks.options import Option
 from freefill.types import Mask
 from freefill.video import load_av, load_cv2
 from freefill.video.frames import Frame
@@ -66,19 +69,56 @@ class FilledClip:
     notices: tuple[str, ...]
 
 
+@checked
 def video(
     clip: str | os.PathLike[str],
-    mask: Source | None,
+    mask: Annotated[
+        Source | None,
+        Option(
+            "White = fill. A folder of masks or a clip of masks, one for each frame; or one "
+            "picture for all frames.",
+            file=True,
+        ),
+    ],
     out: str | os.PathLike[str],
     *,
-    inpainter: Inpainter,
-    box: Box | None = None,
-    invert: bool = False,
-    grow: int = 0,
-    fit: Fit = "exact",
-    lossless: bool = False,
-    window: int = WINDOW,
+    box: Annotated[
+        Corners | None,
+        Option(
+            "Instead of a mask: left, top, right and bottom of what is to go, in the first frame, "
+            "in pixels. The box is followed through the clip.",
+            form="L,T,R,B",
+        ),
+    ] = None,
+    lossless: Annotated[
+        bool, Option("FFV1 in .mkv: every pixel outside the mask stays.", error=VideoError)
+    ] = False,
+    invert: Annotated[bool, Option("Black = fill instead.", error=MaskError)] = False,
+    grow: Annotated[
+        int,
+        Option(
+            "Widen the holes by this many pixels: compressed clips have traces around what moves.",
+            ge=0,
+            le=LARGEST_GROWTH,
+            error=MaskError,
+        ),
+    ] = 0,
+    fit: Annotated[
+        Fit,
+        Option("'resize' brings masks of another size to the clip's.", error=MaskError),
+    ] = "exact",
+    window: Annotated[
+        int,
+        Option(
+            "Frames before and after each that it is filled from. More find more and need more "
+            "memory: 6 bytes for each pixel of each of them.",
+            ge=1,
+            le=LARGEST_WINDOW,
+            error=VideoError,
+        ),
+    ] = WINDOW,
     overwrite: bool = False,
+    inpainter: Inpainter | None = None,
     max_pixels: int = MAX_PIXELS,
     progress: Progress | None = None,
 ) -> FilledClip:
@@ -92,8 +132,8 @@ def video(
         mask: A folder of masks or a clip of masks, one for each frame, or one picture for all;
             white = fill. ``None`` where there is a box.
         out: The result: ``.mp4``, ``.mov`` or ``.mkv``.
-        inpainter: The pipeline.
-        box: What to fill in the first frame; it is followed through the clip.
+        box: ``(left, top, right, bottom)`` of what to fill in the first frame; it is followed
+            through the clip.
         invert: Masks mark what to keep.
         grow: Pixels by which holes are widened, 0 to 256.
         fit: ``"resize"`` brings masks of another size to the clip's.
@@ -102,6 +142,7 @@ def video(
             it: about 6 bytes for each pixel of each of ``2 * window + 1`` frames.
         overwrite: Whether a result that exists is replaced, and the start of another run thrown
             away.
+        inpainter: The pipeline; by default that of the default weights, loaded once and kept.
         max_pixels: The most that width times height of a frame may be.
         progress: Called as frames are done; what it raises stops the run.
 
@@ -115,15 +156,20 @@ def video(
     """
     load_av()
     load_cv2()
+    for name, value in (("clip", clip), ("out", out)):
+        if not isinstance(value, str | os.PathLike):
+            raise VideoError(f"`{name}` is {value!r}; it must be a path")
     path, target = Path(clip), Path(out)
     tell = progress or (lambda *_: None)
-    _check(path, mask, box, target, grow, window, overwrite)
+    where = None if box is None else to_box(box)
+    _check(path, mask, where, target, overwrite)
+    inpainter = chosen(inpainter)
     source = Clip.open(path, max_pixels)
     notices = [*source.notices, *check_out(source, target, lossless)]
     identity = {
         "clip": _stamp(path),
         "mask": None if mask is None else _stamp(mask),
-        "box": None if box is None else box.corners,
+        "box": None if where is None else where.corners,
         "option": [invert, grow, fit, lossless, window, target.name],
         "weights": [inpainter.weights.name, _stamp(inpainter.weights.path)],
         "version": [__version__, METHOD, PIPELINE_VERSION],
@@ -137,8 +183,8 @@ def video(
     folder = Folder(partial, identity, overwrite=overwrite)
     try:
         if mask is None:
-            assert box is not None
-            holes = holes_of_boxes(_boxes(folder, source, box, tell), source, grow)
+            assert where is not None
+            holes = holes_of_boxes(_boxes(folder, source, where, tell), source, grow)
         found, more = _survey(folder, source, holes, tell)
     except FreefillError:
         # The corrected call is not to be refused for what this one left, if it is nothing.
@@ -165,16 +211,10 @@ def _check(
     mask: Source | None,
     box: Box | None,
     out: Path,
-    grow: int,
-    window: int,
     overwrite: bool,
 ) -> None:
     if (mask is None) == (box is None):
-        raise MaskError("give either a mask or a box to follow")
-    if not 0 <= grow <= LARGEST_GROWTH:
-        raise MaskError(f"grow is {grow} pixels; it must be 0 to {LARGEST_GROWTH}")
-    if not 1 <= window <= LARGEST_WINDOW:
-        raise VideoError(f"the window is {window} frames; it must be 1 to {LARGEST_WINDOW}")
+        raise MaskError("give either `mask`, or a `box` to follow")
     if not out.parent.is_dir():
         raise VideoError(f"{out} cannot be written: the folder {out.parent} does not exist")
     inputs = [clip, *([Path(mask)] if isinstance(mask, str | os.PathLike) else [])]
@@ -183,7 +223,7 @@ def _check(
     if out.is_dir():
         raise VideoError(f"{out} cannot be written: it is a folder")
     if out.exists() and not overwrite:
-        raise VideoError(f"{out} exists: --overwrite replaces it")
+        raise VideoError(f"{out} exists: `overwrite=True` replaces it")
 
 
 def _stamp(source: Any) -> Any:

@@ -9,6 +9,7 @@ it; here the corners are filled ("Free-Form Image Inpainting with Gated Convolut
 from __future__ import annotations
 
 import math
+from typing import Annotated, Any
 
 import numpy as np
 from PIL import Image
@@ -21,11 +22,13 @@ from freefill.imaging.picture import Picture
 from freefill.imaging.rotate import expanded, turned
 from freefill.pipeline.inpainter import Inpainter
 from freefill.pipeline.request import FillRequest, Result
+from freefill.tasks.calls import chosen, task
+from freefill.tasks.options import Option
 from freefill.types import Mask, Progress, Rgb
 from freefill.vision.edges import shrunk
 from freefill.vision.horizon import LARGEST, tilt
 
-MOST = 45.0
+LARGEST_ANGLE = 45.0
 """Degrees that a photo is turned at most: beyond, another side of it is level."""
 ENOUGH = 0.06
 """Support that an estimated tilt needs."""
@@ -38,26 +41,39 @@ LEVEL = 0.1
 """Degrees that nobody sees: turning would only soften the photo."""
 
 
+@task
 def straighten(
     image: Source | Picture,
     *,
-    angle: float | None = None,
-    expand: bool = False,
-    inpainter: Inpainter,
-    progress: Progress | None = None,
+    angle: Annotated[
+        float | None,
+        Option(
+            "Degrees anticlockwise by which the photo is turned; without it, as its straight lines "
+            "say.",
+            ge=-LARGEST_ANGLE,
+            le=LARGEST_ANGLE,
+            error=ImageError,
+        ),
+    ] = None,
+    expand: Annotated[
+        bool,
+        Option("Enlarge the picture until nothing of the photo is lost at its corners."),
+    ] = False,
+    inpainter: Inpainter | None = None,
     max_pixels: int = MAX_PIXELS,
-) -> Result:
+    progress: Progress | None = None,
+) -> Result[Any]:
     """Turn a photo until it is level, and fill the corners that this leaves empty.
 
     Args:
-        image: A picture, or what :meth:`freefill.imaging.io.read_picture` takes.
+        image: The photo.
         angle: Degrees anticlockwise by which the photo is turned, -45 to 45. ``None``: as its own
             straight lines say, up to 15 degrees.
         expand: Enlarge the canvas until it holds the whole turned photo, instead of keeping its
             size and losing the photo's own corners.
-        inpainter: The pipeline.
-        progress: As for :meth:`freefill.pipeline.inpainter.Inpainter.run`.
-        max_pixels: The most that width times height of an enlarged canvas may be.
+        inpainter: The pipeline; by default that of the default weights, loaded once and kept.
+        max_pixels: The most that width times height of the file, and of an enlarged canvas, may be.
+        progress: Called with the crops that are done and all there are.
 
     Returns:
         The level photo, and which of its pixels were filled. ``info`` has the ``angle`` and which
@@ -71,16 +87,11 @@ def straighten(
 
     Examples:
         >>> photo = np.full((96, 128, 3), 180, np.uint8)
-        >>> result = straighten(photo, angle=3, inpainter=Inpainter())
+        >>> result = straighten(photo, angle=3)
         >>> result.image.shape, f"{result.mask.mean():.2f}", f"{result.info['kept']:.2f}"
         ((96, 128, 3), '0.04', '0.96')
     """
-    if angle is not None and not -MOST <= angle <= MOST:
-        raise ImageError(
-            f"the angle is {angle:g} degrees; it must be {-MOST:g} to {MOST:g}: turn the photo by "
-            "quarters first"
-        )
-    picture = read_picture(image)
+    picture = read_picture(image, max_pixels=max_pixels)
     notices: list[str] = []
     if angle is None:
         angle = _estimated(picture)
@@ -105,7 +116,7 @@ def straighten(
         )
     kept = min(float(np.count_nonzero(~hole)) / math.prod(picture.size), 1.0)
     hole = _seen(level, hole)
-    filled = inpainter.run(FillRequest(level, hole), progress=progress).picture
+    filled = chosen(inpainter).run(FillRequest(level, hole), progress=progress).picture
     return Result(filled, hole, tuple(notices), found | {"kept": kept})
 
 
@@ -116,7 +127,7 @@ def _estimated(picture: Picture) -> float:
         ImageError: If there are none that agree on one.
     """
     found = tilt(_small(picture))
-    advice = "tell it with --angle (degrees anticlockwise)"
+    advice = "tell it with `angle` (degrees anticlockwise)"
     if found.support < ENOUGH:
         raise ImageError(
             "the photo shows no level or upright lines that are long enough to tell its angle by "
