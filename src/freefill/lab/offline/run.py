@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from freefill.errors import ConfigError, FreefillError
+from freefill.errors import ConfigError, FreefillError, spell
 from freefill.lab.config import load
 from freefill.lab.export import averages
 from freefill.lab.training.loop import Progress, train
@@ -72,7 +72,12 @@ def run(
 
 
 def _say(line: str) -> None:
-    print(f"start.py: {line}", file=sys.stderr, flush=True)
+    print(f"start.py: {spell(line, _option)}", file=sys.stderr, flush=True)
+
+
+def _option(name: str, value: str | None) -> str:
+    spelled = f"--{name.replace('_', '-')}"
+    return spelled if value in (None, "True") else f"{spelled} {value}"
 
 
 def _report(progress: Progress) -> None:
