@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from freefill.arguments import shown
 from freefill.errors import WeightsError
 from freefill.weights import cache
 from freefill.weights.entries import Entry, is_name, list_entries
@@ -25,6 +27,7 @@ __all__ = [
     "BUNDLED",
     "DEFAULT",
     "Entry",
+    "Model",
     "Weights",
     "find",
     "find_entry",
@@ -35,6 +38,8 @@ __all__ = [
 ]
 
 DEFAULT = "light"
+Model = str | os.PathLike[str]
+"""Name of weights, or the path of an ONNX file."""
 BUNDLED = Path(__file__).parent / "bundled"
 
 
@@ -121,7 +126,7 @@ def list_weights() -> list[Weights]:
     return bundled + pulled
 
 
-def find(model: str | Path) -> Weights:
+def find(model: Model) -> Weights:
     """Find weights by name or path.
 
     Args:
@@ -134,10 +139,15 @@ def find(model: str | Path) -> Weights:
         WeightsError: If there are none, or they are known and not here yet; the message lists the
             names that exist, or the command that fetches them.
     """
+    try:
+        path = Path(model)
+    except TypeError:
+        raise WeightsError(
+            f"{shown('model', model)}: it must be the name of weights or the path of an .onnx file"
+        ) from None
     for weights in list_weights():
         if weights.name == str(model):
             return weights
-    path = Path(model)
     if path.suffix == ".onnx":
         if path.is_file():
             return Weights(path.stem, path)
