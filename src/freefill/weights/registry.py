@@ -116,6 +116,9 @@ class Weights:
 def list_weights() -> list[Weights]:
     """List the weights that are here: the bundled ones, then those that were pulled.
 
+    Returns:
+        Their names and files; each name, and each path, is a ``model`` to fill with.
+
     Examples:
         >>> list_weights()[0].name
         'light'
