@@ -23,6 +23,7 @@ from PIL import Image
 import freefill
 from freefill.errors import ConfigError, FreefillError, ImageError, MaskError, WeightsError
 from freefill.pipeline.inpainter import Inpainter
+from freefill.pipeline.request import FillOptions, FillRequest
 
 pytestmark = [
     # Torch's and NumPy's own, about some of the values.
@@ -316,6 +317,18 @@ def test_odd_files(made: Callable[[], Any], name: str) -> None:
         else:
             assert (place / "o.png").is_file()
             assert name in ("mask", "strip", "overwrite", "fit")
+
+
+def test_numpys_numbers_are_numbers(inpainter: Inpainter) -> None:
+    wide = np.full((90, 100, 3), 130, np.uint8)
+    dot = np.zeros((90, 100), bool)
+    dot[2, 3] = True
+    request = FillRequest(wide, dot, options=FillOptions(grow=np.int8(70)))  # type: ignore[arg-type]
+    plain = FillRequest(wide, dot, options=FillOptions(grow=70))
+    np.testing.assert_array_equal(inpainter.run(request).mask, inpainter.run(plain).mask)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        inpainter(wide, dot, grow=np.uint8(20), invert=np.False_, max_pixels=np.int16(9))
 
 
 SENTENCES: list[tuple[dict[str, Any], type[FreefillError], str]] = [

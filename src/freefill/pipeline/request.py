@@ -117,7 +117,8 @@ class FillRequest:
             fit=options.fit,
             max_pixels=options.max_pixels,
         )
-        return grow(hole, options.grow), notices
+        # NumPy's small integers would overflow where a width is made of them.
+        return grow(hole, int(options.grow)), notices
 
     def guidance_for(self, picture: Picture) -> Guidance | None:
         """Read sketch and strokes, if there are any.
