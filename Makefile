@@ -30,7 +30,7 @@ slow: .venv/lab .venv/browser
 	touch $@
 
 .venv/lab: pyproject.toml .venv/base
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[lab,rivals,scale,serve,video,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[lab,baselines,scale,serve,video,dev]'
 	touch $@
 
 .venv/browser: .venv/lab

@@ -20,7 +20,7 @@ from PIL import Image
 
 from freefill import Inpainter
 from freefill.lab.data.photos import list_photos
-from freefill.lab.evaluation import rivals
+from freefill.lab.evaluation import baselines
 from freefill.lab.models.lpips import Lpips
 from freefill.masks.presets import free_form
 from freefill.pipeline import detail_transfer
@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def methods() -> dict[str, Fill]:
-    """Give the four ways to fill, each as the evaluation makes it fair."""
+    """Give the four ways to fill, each as the evaluation calls it."""
     inpainter = Inpainter()
 
     def with_detail(photo: np.ndarray, hole: np.ndarray) -> np.ndarray:
@@ -85,14 +85,14 @@ def methods() -> dict[str, Fill]:
         finally:
             detail_transfer.choose = choose
 
-    migan = rivals.migan(third_party.fetch("migan", lambda _: None))
+    migan = baselines.migan(third_party.fetch("migan", lambda _: None))
     plain = {
         "detail": with_detail,
         "enlarged alone": without,
-        "telea": rivals.telea,
+        "telea": baselines.telea,
         "migan": migan,
     }
-    return {name: rivals.fair(fill) for name, fill in plain.items()}
+    return {name: baselines.hide_hole_and_composite(fill) for name, fill in plain.items()}
 
 
 def read(path: Path) -> np.ndarray:

@@ -37,7 +37,7 @@ from freefill.lab.evaluation import protocol
 from freefill.lab.evaluation.metrics.edges import TOLERANCE, edge_f1, zero_crossings
 from freefill.lab.evaluation.metrics.lpips import lpips
 from freefill.lab.export.export import load_network
-from freefill.lab.gates.gates import correlations, look
+from freefill.lab.gates.gates import correlations, record_gates
 from freefill.pipeline.guidance import Guidance
 from freefill.pipeline.inpainter import Inpainter
 from freefill.pipeline.request import FillRequest
@@ -175,7 +175,7 @@ def gate_rows(model: str, samples: list[protocol.Sample]) -> list[dict[str, floa
     for sample in samples:
         lines = edges(sample.pixels.astype(np.float32) / 255) & sample.hole
         planes = Guidance(lines).seen(Box.whole(lines.shape), 1, lines.shape)
-        for gate in look(network, sample.pixels, sample.hole, planes):
+        for gate in record_gates(network, sample.pixels, sample.hole, planes):
             with np.errstate(all="ignore"), warnings.catch_warnings():
                 warnings.simplefilter("ignore", RuntimeWarning)  # a channel without any change
                 most = np.nanmax(np.abs(correlations(gate, sample.hole, lines)), 0)

@@ -8,7 +8,7 @@ segmented by GrabCut, whose edge is their outline. Changes: exposure by 0.3 to 0
 balance by 8 to 25 %, gamma by 15 to 50 %, all of them, or none. In the region: mean difference per
 channel, and LPIPS. Beside the plain paste: the transfer of mean and spread (Reinhard et al., 2001)
 from all that is around. A last row cuts regions with a white fringe of a pixel, which the band is
-for. Fetches LPIPS (`freefill references lpips_alex`); needs `freefill[lab,rivals]`.
+for. Fetches LPIPS (`freefill references lpips_alex`); needs `freefill[lab,baselines]`.
 """
 
 from __future__ import annotations
@@ -41,51 +41,74 @@ def main() -> None:
     parser.add_argument("--sheet", type=Path, help="draw the first photos here")
     arguments = parser.parse_args()
     inpainter = Inpainter()
-    found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    by_change: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    rows = []
+    found = Tables(inpainter)
     for number, photo in enumerate(photos(arguments.data, SIDE, arguments.photos)):
         truth = middle(photo)
         rng = np.random.default_rng(number)
         for kind, mask in (("blob", shape(rng)), ("object", segmented(truth))):
-            if mask is None:
-                continue
-            near = grow(mask, 2)
-            means: dict[str, list[float]] = defaultdict(list)
-            far: dict[str, list[float]] = defaultdict(list)
-            for change in CHANGES:
-                paste = np.where(mask[..., None], changed(truth, change, rng), truth)
-                results = {
-                    "harmonise": harmonise(paste, mask, inpainter=inpainter).image,
-                    "plain paste": paste,
-                    "mean and spread": reinhard(paste, mask),
-                }
-                for name, result in results.items():
-                    apart = np.abs(result[mask].astype(float) - truth[mask]).mean() / 255
-                    by_change[f"{kind}, {change}"][name].append(apart)
-                    if change != "none":
-                        means[name].append(apart)
-                        far[name].append(lpips(result, truth, near))
-                if change == "all of them" and len(rows) < 12:
-                    rows.append(np.concatenate([*results.values(), truth], 1))
-            for name, values in means.items():
-                found[f"difference, {kind}"][name].append(float(np.mean(values)))
-                found[f"LPIPS, {kind}"][name].append(float(np.mean(far[name])))
-            fringed = np.where(rim(mask)[..., None], np.uint8(235), truth)
-            for name, band in (("harmonise", 1), ("harmonise, band 0", 0)):
-                result = harmonise(fringed, mask, band=band, inpainter=inpainter).image
-                found[f"LPIPS, {kind} with a white fringe"][name].append(lpips(result, truth, near))
-            found[f"LPIPS, {kind} with a white fringe"]["plain paste"].append(
-                lpips(fringed, truth, near)
-            )
+            if mask is not None:
+                found.measure_changes(kind, truth, mask, rng)
+                found.measure_fringe(kind, truth, mask)
     print(measured_with(), end="")
-    for title, columns in found.items():
+    for title, columns in found.tables.items():
         print(table(title, columns), end="\n\n")
-    print("| | " + " | ".join(by_change["blob, none"]) + " |\n| --- | --- | --- | --- |")
-    for title, columns in by_change.items():
+    print("| | " + " | ".join(found.changes["blob, none"]) + " |\n| --- | --- | --- | --- |")
+    for title, columns in found.changes.items():
         print(f"| {title} | " + " | ".join(f"{np.mean(v):.4f}" for v in columns.values()) + " |")
     if arguments.sheet:
-        Image.fromarray(np.concatenate(rows)).save(arguments.sheet)
+        Image.fromarray(np.concatenate(found.rows)).save(arguments.sheet)
+
+
+class Tables:
+    """Collects what is measured.
+
+    Attributes:
+        tables: Title, method, and a value for each region.
+        changes: The same for each kind of change.
+        rows: Strips to look at.
+    """
+
+    def __init__(self, inpainter: Inpainter) -> None:
+        self.inpainter = inpainter
+        self.tables: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+        self.changes: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+        self.rows: list[np.ndarray] = []
+
+    def measure_changes(
+        self, kind: str, truth: np.ndarray, mask: np.ndarray, rng: np.random.Generator
+    ) -> None:
+        """Change a region in every way, and measure each method."""
+        near = grow(mask, 2)
+        differences: dict[str, list[float]] = defaultdict(list)
+        distances: dict[str, list[float]] = defaultdict(list)
+        for change in CHANGES:
+            paste = np.where(mask[..., None], changed(truth, change, rng), truth)
+            results = {
+                "harmonise": harmonise(paste, mask, inpainter=self.inpainter).image,
+                "plain paste": paste,
+                "mean and spread": reinhard(paste, mask),
+            }
+            for name, result in results.items():
+                difference = np.abs(result[mask].astype(float) - truth[mask]).mean() / 255
+                self.changes[f"{kind}, {change}"][name].append(difference)
+                if change != "none":
+                    differences[name].append(difference)
+                    distances[name].append(lpips(result, truth, near))
+            if change == "all of them" and len(self.rows) < 12:
+                self.rows.append(np.concatenate([*results.values(), truth], 1))
+        for name, values in differences.items():
+            self.tables[f"difference, {kind}"][name].append(float(np.mean(values)))
+            self.tables[f"LPIPS, {kind}"][name].append(float(np.mean(distances[name])))
+
+    def measure_fringe(self, kind: str, truth: np.ndarray, mask: np.ndarray) -> None:
+        """Give a region a white edge, and measure what the band is worth."""
+        near = grow(mask, 2)
+        fringed = np.where(rim(mask)[..., None], np.uint8(235), truth)
+        title = f"LPIPS, {kind} with a white fringe"
+        for name, band in (("harmonise", 1), ("harmonise, band 0", 0)):
+            result = harmonise(fringed, mask, band=band, inpainter=self.inpainter).image
+            self.tables[title][name].append(lpips(result, truth, near))
+        self.tables[title]["plain paste"].append(lpips(fringed, truth, near))
 
 
 def segmented(photo: np.ndarray) -> np.ndarray | None:

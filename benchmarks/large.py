@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from freefill import Inpainter
-from freefill.lab.evaluation import rivals
+from freefill.lab.evaluation import baselines
 from freefill.masks.presets import free_form
 from freefill.weights import third_party
 from speed import peak_memory, ratio, timed
@@ -42,7 +42,7 @@ def main() -> None:
         print(peak_memory())
         return
     inpainter = Inpainter()
-    migan = rivals.migan(third_party.fetch("migan", lambda _: None))
+    migan = baselines.migan(third_party.fetch("migan", lambda _: None))
 
     def ours(image: np.ndarray, hole: np.ndarray) -> None:
         inpainter(image=image, mask=hole)

@@ -6,7 +6,7 @@ A blob of one photo is composed into another, whose ground is known. It is moved
 exact mask and once with a rough one, 6 pixels wider. The truth is the same blob composed at the
 target. Less is better in each measure: LPIPS over the vacated place, LPIPS over where it landed,
 and how far the gradient along its new edge (3 pixels on each side) is from the true one. Fetches
-LPIPS (`freefill references lpips_alex`); needs `freefill[lab,rivals]`.
+LPIPS (`freefill references lpips_alex`); needs `freefill[lab,baselines]`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from PIL import Image, ImageFilter
 
 from freefill import Inpainter
 from freefill.imaging.box import bounds
-from freefill.lab.evaluation import rivals
+from freefill.lab.evaluation import baselines
 from freefill.lab.evaluation.metrics.lpips import lpips
 from freefill.masks.morphology import grow
 from freefill.tasks.recompose import recompose
@@ -56,7 +56,9 @@ def main() -> None:
             vacated = grow(mask, 2) & ~landed
             results = {
                 "recompose": np.asarray(recompose(start, mask, by=by, inpainter=inpainter).image),
-                "Telea and paste": pasted(rivals.fair(rivals.telea)(start, mask), start, mask, by),
+                "Telea and paste": pasted(
+                    baselines.hide_hole_and_composite(baselines.telea)(start, mask), start, mask, by
+                ),
                 "mean colour and paste": pasted(mean_fill(start, mask), start, mask, by),
             }
             for name, result in results.items():

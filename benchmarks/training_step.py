@@ -27,7 +27,9 @@ from freefill.lab.data.sources import Folder, open_source
 from freefill.lab.models import build_discriminator, build_generator
 from freefill.lab.training import start
 from freefill.lab.training.ema import Ema
-from freefill.lab.training.step import Networks, Step, composite
+from freefill.lab.training.generator_step import composite
+from freefill.lab.training.networks import Networks
+from freefill.lab.training.step import Step
 
 
 def main() -> None:
@@ -94,7 +96,7 @@ def steps(config: Config, batches: Batches) -> dict[str, Callable[[int], Any]]:
         output = wrapped(batch.image, batch.hole, *given)
         kept["output"], kept["filled"] = output, composite(output["filled"], batch)
 
-    def look(number: int) -> None:
+    def perceive(number: int) -> None:
         assert perceptual is not None
         drawn = perceptual.draw(len(batch.image), torch.Generator().manual_seed(number))
         kept["leaf"] = kept["filled"].detach().requires_grad_()
@@ -102,7 +104,7 @@ def steps(config: Config, batches: Batches) -> dict[str, Callable[[int], Any]]:
             seen = perceptual(
                 kept["leaf"], batch.image, batch.conditions, drawn[:, 0].tolist(), drawn[:, 1:]
             )
-        kept["look"] = seen
+        kept["perceptual"] = seen
         fabric.backward(seen.distance)
 
     def backwards(_: int) -> None:
@@ -111,9 +113,9 @@ def steps(config: Config, batches: Batches) -> dict[str, Callable[[int], Any]]:
         fabric.backward(torch.stack([*terms, output["match"]]).sum())
 
     def judged(number: int) -> None:
-        seen = kept["look"]
+        seen = kept["perceptual"]
         filled = [view.detach() for view in seen.filled[1:]]
-        step._discriminate(number, [(filled, seen.true[1:], seen.conditions)])
+        step.discriminate(number, [(filled, seen.true[1:], seen.conditions)])
 
     def optimise(number: int) -> None:
         g_optimizer.step()
@@ -122,7 +124,7 @@ def steps(config: Config, batches: Batches) -> dict[str, Callable[[int], Any]]:
 
     parts: dict[str, Callable[[int], Any]] = {"generator, forwards": forwards}
     if perceptual is not None:
-        parts["perceptual loss, both ways"] = look
+        parts["perceptual loss, both ways"] = perceive
     parts["generator, backwards"] = backwards
     if config.model.discriminator == "features" and perceptual is not None:
         parts["critic's step"] = judged

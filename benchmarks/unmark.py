@@ -8,7 +8,7 @@ the true one (that is how far the mask is widened); recall: share of the true ma
 A pixel is true where it was changed by 8 of 255 at least. PSNR and LPIPS-AlexNet of the whole
 picture against the truth: as it is, after a median filter of 5x5, filled by OpenCV's Telea on the
 same mask, and by unmark. Where nothing is found the photo stays as it is. Then a watermark over all
-photos at once. Fetches LPIPS (`freefill references lpips_alex`); OpenCV is in the extra `rivals`.
+photos at once. Fetches LPIPS (`freefill references lpips_alex`); OpenCV: extra `baselines`.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from freefill import Inpainter
 from freefill.errors import MaskError
 from freefill.imaging.io import read_picture, restore
 from freefill.lab.data.photos import list_photos
+from freefill.lab.evaluation.baselines import telea
 from freefill.lab.evaluation.metrics.lpips import lpips
-from freefill.lab.evaluation.rivals import telea
 from freefill.masks.morphology import grow
 from freefill.pipeline.request import FillRequest
 from freefill.tasks.unmark_stack import unmark_stack

@@ -74,7 +74,7 @@ def _bundle(args: argparse.Namespace, root: Path, command: str) -> int:
     held = _held(args, root)
     with tempfile.TemporaryDirectory(prefix="bundle-") as folder:
         out = Path(folder) / f"{args.name}.onnx"
-        card = export(args.run, out, notes=notes, say=_say)
+        card = export(args.run, out, notes=notes, on_message=_say)
         new = Weights(args.name, out)
         if new.short == old.short:
             raise ConfigError(f"{args.run} is {old.short}, which is bundled already: use --again")
@@ -133,7 +133,7 @@ def _again(args: argparse.Namespace, root: Path, command: str) -> int:
         figures = documents.Figures(choice, _measured(args, root, weights, weights))
         entry = figures.entry()
         del entry["before"]
-        # What the card has of rivals, and of other measures, is still of these weights.
+        # What the card has of baselines, and of other measures, is still of these weights.
         kept_metrics = card.get("metrics", {})
         for title, values in kept_metrics.get("lpips_alex", {}).items():
             entry["lpips_alex"][title] = values | entry["lpips_alex"].get(title, {})

@@ -9,6 +9,8 @@ from subprocess import CompletedProcess
 
 import pytest
 
+from freefill.cli import lab
+
 Run = Callable[..., "CompletedProcess[str]"]
 
 TINY = (
@@ -148,3 +150,18 @@ def test_licence_and_variant_of_foreign_weights_are_kept(
     assert card["licence"] == "CC BY-NC 4.0"
     assert card["base"]["licence"] == "CC BY-NC 4.0"
     assert card["base"]["sources"][0]["file"] == "theirs.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (59.6, "ETA 1:00  "),
+        (3599, "ETA 59:59  "),
+        (7384, "ETA 2:03:04  "),
+        (86400, "ETA 24:00:00  "),
+        (2e6, ""),
+        (float("inf"), ""),
+    ],
+)
+def test_time_that_is_left(seconds: float, text: str) -> None:
+    assert lab._eta(seconds) == text

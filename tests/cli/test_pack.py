@@ -95,7 +95,7 @@ def test_ctrl_c_says_how_to_go_on_and_the_result_is_the_same(
     assert 20 <= kept < COUNT
     assert kept % 5 == 0
     assert f"of {COUNT} files" in line
-    assert not list((many / "out").glob(".*"))
+    assert [p.name for p in (many / "out").glob(".*")] in ([], [".pack.lock"])
     goes_on(cli, many, whole, kept)
 
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
+import re
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
+from torch import nn
 
 from freefill.errors import ConfigError
-from freefill.lab.config import Config, StageConfig, TrainConfig, from_dict, load
+from freefill.lab.config import Config, ModelConfig, StageConfig, TrainConfig, from_dict, load
+from freefill.lab.registries import MODELS, ModelEntry
 
 
 def test_toml_round_trip(tmp_path: Path) -> None:
@@ -15,6 +21,33 @@ def test_toml_round_trip(tmp_path: Path) -> None:
     (tmp_path / "c.toml").write_text(config.to_toml())
     assert load(tmp_path / "c.toml") == config
     assert config != Config()
+
+
+def test_every_setting_of_a_written_file_has_a_comment_of_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def build(config: ModelConfig, **options: Any) -> nn.Module:
+        return nn.Identity()
+
+    monkeypatch.setitem(MODELS._entries, "any-options", ModelEntry(build))
+    config = load(
+        None,
+        [
+            "data.weights={'a_*' = 3.0, \"it's\" = 1.0}",
+            'model.options={depth = [1, 2], more = {name = "a\\nb"}}',
+            "model.name='any-options'",
+        ],
+    )
+    lines = config.to_toml().splitlines()
+    settings = [n for n, line in enumerate(lines) if re.match(r"[a-z_0-9]+ = ", line)]
+    assert len(settings) > 60
+    for number in settings:
+        assert lines[number - 1].startswith("# "), lines[number]
+    # One line each, but for the stages, whose entries' keys are explained as well.
+    for before, line in itertools.pairwise(lines):
+        if before.startswith("# ") and line.startswith("# "):
+            assert line.startswith(("# steps: ", "# crop: ", "# batch: ", "# adversarial: "))
+    assert from_dict(tomllib.loads(config.to_toml())) == config
 
 
 def test_overrides_go_over_the_file(tmp_path: Path) -> None:
@@ -44,9 +77,17 @@ def test_tables_are_replaced_whole(tmp_path: Path) -> None:
         ("data.masks={centre=0}", "one above it"),
         ("train.save_every=30", "multiple of train.log_every, 25"),
         ("train.lr", "key=value"),
-        ("model.name=huge", "light"),
+        ("model.name=huge", "no model 'huge': there are light, deepfill, encoder-decoder"),
         ("model.convolution=dense", "'plain', 'partial' or 'gated'"),
-        ("model.discriminator=global", "'patch', 'local-global' or 'features'"),
+        ("model.discriminator=global", "there are patch, local-global, features"),
+        (
+            "model.options={depth=3}",
+            "model.options.depth: build_light has no such option; it has none",
+        ),
+        ("loss.extra={tv=1}", "loss.extra.tv: there is no loss 'tv'"),
+        ("loss.extra={l1=1}", "loss.extra.l1: this loss has a setting of its own"),
+        ("plugins=['nowhere.py']", "nowhere.py is not there"),
+        ("plugins=['no_such_module']", "the plugin no_such_module cannot be imported"),
         ("model.convolution=plain", "model.convolution is 'plain', but light is always gated"),
         ("model.convolution=partial", "set model.name to 'encoder-decoder'"),
     ],
@@ -86,6 +127,20 @@ def test_stages_follow_each_other() -> None:
         train.stage_at(5)
     assert train.crops(4) == 14
     assert train.pixels(4) == 12 * 64**2 + 2 * 128**2
+
+
+def test_a_run_from_before_there_were_plugins_is_still_read() -> None:
+    # What its checkpoint and its card hold; the weights of then are read by models.light_names.
+    model = {
+        "name": "light", "convolution": "gated", "channels": [32, 64, 128],
+        "dilations": [1, 2, 4, 8, 1, 2], "deep_dilations": [1, 2, 4, 8], "guidance": 5,
+        "padding": "same", "mask_resize": "two-step", "fuse": True, "attention": "released",
+        "discriminator": "features", "discriminator_width": 32,
+    }  # fmt: skip
+    loss = {"l1": 1.0, "known": 0.2, "low": 4.0, "coarse": 3.0, "match": 0.2, "perceptual": 1.0}
+    config = from_dict({"model": model, "loss": loss})
+    assert config.to_dict()["model"] | model == config.to_dict()["model"]
+    assert (config.plugins, config.model.options, config.loss.extra) == ((), {}, {})
 
 
 @pytest.mark.parametrize(

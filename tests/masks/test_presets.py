@@ -78,7 +78,7 @@ def test_thin_is_thinner_than_thick() -> None:
 
 
 def test_an_unknown_preset_lists_those_that_exist() -> None:
-    with pytest.raises(ValueError, match="no mask preset 'stroke'") as refused:
+    with pytest.raises(ValueError, match="there is no mask preset 'stroke'") as refused:
         presets.sample("stroke", 8, 8, np.random.default_rng(0))
     assert all(name in str(refused.value) for name in presets.PRESETS)
     with pytest.raises(ValueError, match="no mask preset"):

@@ -46,7 +46,7 @@ def test_training_beats_its_own_first_guess(
             "train.stages=[{steps=400, crop=64, batch=16}]",
         ],
     )
-    train(examples, tmp_path / "run", config, say=lambda _: None)
+    train(examples, tmp_path / "run", config, on_message=lambda _: None)
     with (tmp_path / "run/log.csv").open() as file:
         held_out = [float(row["val_l1"]) for row in csv.DictReader(file) if row["val_l1"]]
     # The first value is that of pull-push with copies chosen by colour, to which a fresh network

@@ -115,6 +115,8 @@ OBJECTS: dict[str, Callable[[], Any]] = {
     "a null": lambda: "a\0.png",
     "half a character": lambda: "\ud800.png",
     "a long name": lambda: "x" * 5000,
+    "a long name of a network": lambda: "x" * 5000 + ".onnx",
+    "a file that is no network": lambda: Path(__file__),
     "alpha": lambda: "alpha",
     "a closed image": closed_image,
     "an image of nothing": lambda: Image.new("RGB", (0, 0)),

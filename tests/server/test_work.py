@@ -200,6 +200,27 @@ def test_a_body_that_does_not_come_gives_its_place_back(image: bytes) -> None:
         run(test, server.url)
 
 
+def test_a_client_that_goes_before_its_body_is_whole_is_counted(image: bytes) -> None:
+    with live(Settings(workers=1, queue=0)) as server:
+        cancelled = server.server.metrics.outcomes.labels("cancelled")._value
+
+        async def test(client: httpx.AsyncClient) -> None:
+            port = int(server.url.rpartition(":")[2])
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            head = (
+                "POST /v1/fill HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n"
+                "Content-Type: multipart/form-data; boundary=a\r\n\r\n--a\r\n"
+            )
+            writer.write(head.encode())
+            await until(lambda: len(server.server.work.tickets) == 1)
+            assert cancelled.get() == 0
+            writer.close()
+            await until(lambda: cancelled.get() == 1)
+            await until(lambda: server.server.work.tickets == {})
+
+        run(test, server.url)
+
+
 def test_metrics_count_what_became_of_requests(image: bytes, mask: bytes) -> None:
     with live(Settings(workers=1)) as server, httpx.Client(base_url=server.url) as client:
         for _ in range(3):

@@ -232,7 +232,7 @@ def test_a_box_beyond_the_border_ends_there() -> None:
     assert prompt((96, 120), box=(-10, -10, 60, 50)).box == Box.whole((50, 60))
 
 
-# --- its doors ----------------------------------------------------------------------------------
+# --- front ends -----------------------------------------------------------------------------------
 
 
 def test_the_command(command: Any, examples: Path, tmp_path: Path) -> None:
@@ -285,10 +285,8 @@ def test_segmenters_are_listed_and_need_no_lab(command: Any) -> None:
         (line,) = [line for line in ran.stdout.splitlines() if line.startswith(f"{name}:")]
         assert "Apache-2.0" in line
         assert line.endswith("not fetched")
-    assert not any(
-        third_party.REFERENCES[n].for_lab for n in ("u2netp", *third_party.GROUPS["sam2"])
-    )
-    assert third_party.REFERENCES["lpips_alex"].for_lab
+    assert not any(third_party.MODELS[n].for_lab for n in ("u2netp", *third_party.GROUPS["sam2"]))
+    assert third_party.MODELS["lpips_alex"].for_lab
 
 
 def test_details_of_the_mask_are_json(examples: Path) -> None:

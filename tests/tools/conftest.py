@@ -30,7 +30,7 @@ def new(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         # The time of a pass over 512x512, for a number that nothing here asks for.
         patch.setattr("freefill.lab.export.export.count_macs", lambda network, side: side * 10**7)
-        export(run, folder / "light.onnx", say=lambda _: None)
+        export(run, folder / "light.onnx", on_message=lambda _: None)
     return folder
 
 
@@ -85,7 +85,7 @@ def _reference_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tensors[f"features.{place}.bias"] = torch.zeros(shape[0])
         tensors[f"lin{number}"] = torch.rand(1, shape[0], 1, 1, generator=generator)
     folder = tmp_path_factory.mktemp("networks")
-    save_file(tensors, folder / third_party.REFERENCES["lpips_alex"].file)
+    save_file(tensors, folder / third_party.MODELS["lpips_alex"].file)
     return folder
 
 
@@ -93,5 +93,5 @@ def _reference_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _references(_reference_folder: Path) -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(third_party.FOLDER_VARIABLE, str(_reference_folder))
-        patch.setattr(third_party, "fetch", lambda name, say: third_party.path(name))
+        patch.setattr(third_party, "fetch", lambda name, on_message: third_party.path(name))
         yield

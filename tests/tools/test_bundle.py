@@ -115,7 +115,9 @@ def repository(
     manifest = protocols.build(root / "photos", ("free-form", "centre"))
     (root / "photos.toml").write_text(manifest.to_toml())
 
-    def exported(run: Path, out: Path, *, notes: dict[str, Any], say: object) -> dict[str, Any]:
+    def exported(
+        run: Path, out: Path, *, notes: dict[str, Any], on_message: object
+    ) -> dict[str, Any]:
         for ending in (".onnx", ".json", ".safetensors"):
             shutil.copy(new / f"light{ending}", out.with_suffix(ending))
         card: dict[str, Any] = json.loads((new / "light.json").read_text()) | notes

@@ -16,7 +16,7 @@ from PIL import Image
 
 import score
 from freefill.errors import ConfigError, DataError
-from freefill.lab.evaluation.rivals import Fill
+from freefill.lab.evaluation.baselines import Fill
 from freefill.masks.presets import sample
 from freefill.types import Mask, Pixels
 from freefill.weights.registry import Weights

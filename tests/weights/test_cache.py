@@ -16,7 +16,7 @@ from wayward import CONTENT, OTHER, SIZE, URL, Site, files, stopped
 
 from freefill.errors import WeightsError
 from freefill.weights import cache
-from freefill.weights.cache import fetch, folder, remove
+from freefill.weights.cache import fetch, remove
 
 
 def test_weights_are_fetched_once_and_have_a_card(site: Site, cache_folder: Path) -> None:
@@ -226,15 +226,3 @@ def test_a_folder_that_cannot_be_written_is_named(
     monkeypatch.setenv("FREEFILL_CACHE", str(tmp_path / "file"))
     with pytest.raises(WeightsError, match=r"file.* cannot be written: .*FREEFILL_CACHE"):
         fetch(site.entry())
-
-
-def test_the_folder_is_where_people_keep_such_things(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FREEFILL_CACHE", "/a")
-    assert folder() == Path("/a/weights")
-    monkeypatch.delenv("FREEFILL_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", "/b")
-    assert folder() == Path("/b/freefill/weights")
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", "/c")
-    assert folder() == Path("/c/.cache/freefill/weights")
-    assert cache.names() == []

@@ -13,7 +13,7 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from wayward import CONTENT, SIZE, URL, Site
+from wayward import CONTENT, SIZE, URL, Site, files
 
 import freefill
 from freefill.errors import WeightsError
@@ -277,7 +277,7 @@ def test_pulled_weights_are_found_and_removed(own: Path, site: Site, cache_folde
     assert weights.card["licence"] == GOOD["licence"]
     assert remove("big") > SIZE
     assert [weights.name for weights in list_weights()] == [DEFAULT]
-    assert os.listdir(cache_folder) == []
+    assert files(cache_folder) == []
 
 
 def test_bundled_weights_are_neither_fetched_nor_removed(cache_folder: Path) -> None:

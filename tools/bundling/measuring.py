@@ -19,8 +19,8 @@ import numpy as np
 
 from freefill.lab.evaluation import protocol as protocols
 from freefill.lab.evaluation import results, runner
+from freefill.lab.evaluation.baselines import Baseline, find
 from freefill.lab.evaluation.metrics.statistics import paired
-from freefill.lab.evaluation.rivals import Rival, find
 from freefill.pipeline.inpainter import PIPELINE_VERSION
 from freefill.weights.registry import Weights
 
@@ -139,10 +139,10 @@ def measure(
     protocols.check_protocols(plan, NAMES)
     protocols.check(plan, data)
     # By their hash: pictures of weights that were measured before are taken over.
-    first, second = _rival(old), _rival(new)
-    rivals = [first] if first.name == second.name else [first, second]
-    runner.evaluate(data, plan, NAMES, rivals, work, kid=False, report=report)
-    found = results.collect(plan, NAMES, rivals, work, kid=False)
+    first, second = _baseline(old), _baseline(new)
+    baselines = [first] if first.name == second.name else [first, second]
+    runner.evaluate(data, plan, NAMES, baselines, work, kid=False, report=report)
+    found = results.collect(plan, NAMES, baselines, work, kid=False)
     columns: list[Column] = []
     differences: dict[str, list[tuple[float, float]]] = {}
     for table in found.tables:
@@ -175,7 +175,7 @@ def measure(
     )
 
 
-def _rival(weights: Weights) -> Rival:
+def _baseline(weights: Weights) -> Baseline:
     return dataclasses.replace(find(str(weights.path)), name=weights.short)
 
 

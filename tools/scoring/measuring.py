@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from freefill.imaging.atomic import write_atomically
 from freefill.imaging.io import read_picture, restore
+from freefill.lab.evaluation.baselines import Fill, hide_hole_and_composite
 from freefill.lab.evaluation.metrics.lpips import lpips_of_each
 from freefill.lab.evaluation.metrics.pixel import psnr
-from freefill.lab.evaluation.rivals import Fill, fair
 from freefill.lab.evaluation.runner import MEASURES
 from freefill.pipeline.inpainter import PIPELINE_VERSION, Inpainter
 from freefill.pipeline.request import FillRequest
@@ -45,7 +45,7 @@ def filler(weights: Weights, threads: int | None = None) -> Fill:
         # Not a plain call: that warns of large holes, and here they are meant.
         return np.asarray(restore(inpainter.run(FillRequest(read_picture(photo), hole)).picture))
 
-    return fair(fill)
+    return hide_hole_and_composite(fill)
 
 
 def measure(

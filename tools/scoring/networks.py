@@ -34,13 +34,13 @@ class Network:
             return None
 
 
-def find(specs: Sequence[str], folder: Path, say: Callable[[str], None]) -> list[Network]:
+def find(specs: Sequence[str], folder: Path, on_message: Callable[[str], None]) -> list[Network]:
     """Find networks, and export those that are runs: an error shows before anything is filled.
 
     Args:
         specs: ``NAME=PATH`` each; PATH alone is named by its last part.
         folder: Where exported files go, as ``NAME.onnx`` with card and tensors.
-        say: Called with lines for people.
+        on_message: Called with lines for people.
 
     Returns:
         The networks, in this order.
@@ -68,7 +68,7 @@ def find(specs: Sequence[str], folder: Path, say: Callable[[str], None]) -> list
                 "file, or a run's folder, checkpoint or average weights"
             )
         out = folder / f"{name}.onnx"
-        export(Path(path), out, say=say)
+        export(Path(path), out, on_message=on_message)
         found.append(Network(name, Weights(name, out)))
     return found
 

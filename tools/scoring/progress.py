@@ -12,13 +12,13 @@ class Progress:
     What is there already passes at once, so the pace of all would promise too much.
 
     Args:
-        say: Takes each line.
+        on_message: Takes each line.
         things: What is counted, e.g. ``pictures``.
         every: Seconds between two lines.
     """
 
-    def __init__(self, say: Callable[[str], None], things: str, every: float = 20.0) -> None:
-        self.say, self.things, self.every = say, things, every
+    def __init__(self, on_message: Callable[[str], None], things: str, every: float = 20.0) -> None:
+        self.on_message, self.things, self.every = on_message, things, every
         self.last, self.done = time.monotonic(), 0
 
     def __call__(self, done: int, total: int, line: str) -> None:
@@ -31,4 +31,4 @@ class Progress:
         left = (now - self.last) / (done - self.done) * (total - done)
         self.last, self.done = now, done
         minutes, seconds = divmod(round(left), 60)
-        self.say(f"{done} of {total} {self.things} ({line}), ETA {minutes}:{seconds:02}")
+        self.on_message(f"{done} of {total} {self.things} ({line}), ETA {minutes}:{seconds:02}")

@@ -14,7 +14,7 @@ from pathlib import Path
 from freefill.batch import mask_pairing
 from freefill.batch.fill_photo import Options, pixels_of, reason_of
 from freefill.batch.mask_pairing import SUFFIXES
-from freefill.batch.worker_pool import IN_WORK, Bench, in_order
+from freefill.batch.worker_pool import IN_WORK, WorkerSlots, in_order
 from freefill.errors import FreefillError, GuidanceError, ImageError, MaskError
 from freefill.masks.convert import ALPHA
 from freefill.pipeline.files import fill_to_file
@@ -81,7 +81,7 @@ def collect(
     photos: Sequence[Path],
     mask: str | None,
     out: Path,
-    suffix: str | None = None,
+    ending: str | None = None,
     *,
     sketch: Path | None = None,
     colour: Path | None = None,
@@ -94,7 +94,7 @@ def collect(
         mask: A file (for all photos), a folder (``NAME_mask.*`` or ``NAME.*`` in it), the word
             ``alpha``, or ``None`` (``NAME_mask.*`` beside each photo).
         out: The result's file for one photo; else a folder, in which subfolders are kept.
-        suffix: Ending of the results in a folder, e.g. ``.png``; by default each photo's own.
+        ending: Of the results in a folder, e.g. ``.png``; by default each photo's own.
         sketch: A file (for all photos) or a folder (``NAME_sketch.*`` or ``NAME.*`` in it; photos
             without one are filled without).
         colour: The same with ``NAME_colour.*``.
@@ -111,35 +111,41 @@ def collect(
     to_folder = len(photos) > 1 or photos[0].is_dir() or out.is_dir()
     if to_folder and not out.is_dir() and out.suffix.lower() in SUFFIXES:
         raise ImageError(
-            f"--out {out} names a file, but several photos are filled: name a folder for them"
+            f"`out={out}` names a file, but several photos are filled: name a folder for them"
         )
-    if suffix is not None and not to_folder:
-        raise ImageError(f"--format is for folders: the ending of --out {out} sets the format")
+    if ending is not None and not to_folder:
+        raise ImageError(f"`file_format` is for folders: the ending of `out={out}` sets the format")
+    _check_exist(mask, sketch, colour)
+    guides = (("_sketch", sketch), ("_colour", colour))
+    endings = ("_mask", *(ending for ending, path in guides if path is not None))
+    no_photos = [out, *(Path(named) for named in (mask, sketch, colour) if named is not None)]
+    jobs = []
+    for named in photos:
+        if not named.exists():
+            raise ImageError(f"{named} does not exist")
+        for photo, relative in _photos(named, no_photos, endings):
+            job = Job(
+                photo,
+                _mask_of(photo, relative, mask),
+                out / relative.with_suffix(ending or relative.suffix) if to_folder else out,
+                _guide_of(photo, relative, sketch, "sketch"),
+                _guide_of(photo, relative, colour, "colour"),
+            )
+            jobs.append(job)
+    _check_results(jobs)
+    return sorted(jobs, key=lambda job: job.photo)
+
+
+def _check_exist(mask: str | None, sketch: Path | None, colour: Path | None) -> None:
     if mask is not None and mask != ALPHA and not Path(mask).exists():
         raise MaskError(f"{mask} does not exist")
     for path in (sketch, colour):
         if path is not None and not path.exists():
             raise GuidanceError(f"{path} does not exist")
-    guides = (("_sketch", sketch), ("_colour", colour))
-    endings = ("_mask", *(ending for ending, path in guides if path is not None))
-    apart = [Path(named) for named in (mask, sketch, colour) if named is not None]
-    jobs = []
-    for named in photos:
-        if not named.exists():
-            raise ImageError(f"{named} does not exist")
-        for photo, relative in _photos(named, [out, *apart], endings):
-            target = out
-            if to_folder:
-                target = out / relative.with_suffix(suffix or relative.suffix)
-            jobs.append(
-                Job(
-                    photo,
-                    _mask_of(photo, relative, mask),
-                    target,
-                    _guide_of(photo, relative, sketch, "sketch"),
-                    _guide_of(photo, relative, colour, "colour"),
-                )
-            )
+
+
+def _check_results(jobs: Sequence[Job]) -> None:
+    """Refuse results that would replace each other, or what they are made of."""
     targets: dict[Path, Path] = {}
     for job in jobs:
         if job.out in targets:
@@ -152,9 +158,8 @@ def collect(
     for job in jobs:
         if job.out.resolve() in inputs:
             raise ImageError(
-                f"{job.out} is a photo, mask or sketch of this call: give --out another name"
+                f"{job.out} is a photo, mask or sketch of this call: give `out` another name"
             )
-    return sorted(jobs, key=lambda job: job.photo)
 
 
 def run(inpainter: Inpainter, job: Job, options: Options) -> Outcome:
@@ -206,10 +211,10 @@ def run_all(
         What became of each job, in their order. Whoever stops early waits for the photos that are
         being worked on, and for no others.
     """
-    bench = Bench(workers, IN_WORK)
+    slots = WorkerSlots(workers, IN_WORK)
 
     def outcome(job: Job) -> Outcome:
-        with bench.place(pixels_of(job.photo, options.max_pixels)):
+        with slots.taken(pixels_of(job.photo, options.max_pixels)):
             return _outcome(inpainter, job, options)
 
     return in_order(outcome, jobs, workers, 4 * workers)
@@ -228,14 +233,14 @@ def _outcome(inpainter: Inpainter, job: Job, options: Options) -> Outcome:
 
 
 def _photos(
-    named: Path, apart: Sequence[Path], endings: tuple[str, ...]
+    named: Path, no_photos: Sequence[Path], endings: tuple[str, ...]
 ) -> Iterator[tuple[Path, Path]]:
     """Yield each photo with its place below the folder that was named."""
     if not named.is_dir():
         yield named, Path(named.name)
         return
     # Results, masks and sketches are not photos, where they lie below the photos' folder.
-    others = [path.resolve() for path in apart if path.resolve() != named.resolve()]
+    others = [path.resolve() for path in no_photos if path.resolve() != named.resolve()]
     found = [
         path
         for path in sorted(named.rglob("*"))
@@ -255,14 +260,18 @@ def _mask_of(photo: Path, relative: Path, mask: str | None) -> Path | None:
     if mask is not None and not Path(mask).is_dir():
         return Path(mask)
     if mask is None:
-        return _first_of(photo, photo.parent, mask_pairing.beside(photo.stem))
-    return _first_of(photo, (Path(mask) / relative).parent, mask_pairing.apart(photo.stem))
+        return _first_of(photo, photo.parent, mask_pairing.stems_beside(photo.stem))
+    return _first_of(
+        photo, (Path(mask) / relative).parent, mask_pairing.stems_in_folder(photo.stem)
+    )
 
 
 def _guide_of(photo: Path, relative: Path, named: Path | None, kind: str) -> Path | None:
     if named is None or not named.is_dir():
         return named
-    return _first_of(photo, (named / relative).parent, mask_pairing.apart(photo.stem, kind))
+    return _first_of(
+        photo, (named / relative).parent, mask_pairing.stems_in_folder(photo.stem, kind)
+    )
 
 
 def _first_of(photo: Path, folder: Path, stems: Sequence[str]) -> Path | None:

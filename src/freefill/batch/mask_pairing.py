@@ -39,12 +39,12 @@ def is_photo(name: str, endings: Sequence[str] = ("_mask",)) -> bool:
     return path.suffix.lower() in SUFFIXES and not path.stem.endswith(tuple(endings))
 
 
-def beside(stem: str) -> list[str]:
+def stems_beside(stem: str) -> list[str]:
     """Give the stems that the mask of a photo has beside it."""
     return [f"{stem}_mask"]
 
 
-def apart(stem: str, kind: str = "mask") -> list[str]:
+def stems_in_folder(stem: str, kind: str = "mask") -> list[str]:
     """Give the stems that the mask (sketch, colour) of a photo has in a folder, best first."""
     return [f"{stem}_{kind}", stem]
 
@@ -57,7 +57,7 @@ def first(stems: Sequence[str], exists: Callable[[str], bool]) -> str | None:
         exists: Whether there is such a file (and whether it is not the photo itself).
 
     Examples:
-        >>> first(apart("a"), {"a.png", "a_mask.jpg"}.__contains__)
+        >>> first(stems_in_folder("a"), {"a.png", "a_mask.jpg"}.__contains__)
         'a_mask.jpg'
     """
     return next((name for name in _names(stems) if exists(name)), None)

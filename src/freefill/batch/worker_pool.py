@@ -21,11 +21,11 @@ IN_WORK = 2**26
 peak is 40 to 45 bytes a pixel, so that a batch stays below some 3 GB."""
 
 
-class Room:
-    """Something of which only so much can be in use at a time.
+class PixelBudget:
+    """Pixels of which only so many can be worked on at a time.
 
     Args:
-        size: How much there is.
+        size: How many.
     """
 
     def __init__(self, size: int) -> None:
@@ -47,11 +47,11 @@ class Room:
                 self.changed.notify_all()
 
 
-class Bench:
-    """Where photos are worked on: so many cores, and so many pixels at a time.
+class WorkerSlots:
+    """Slots for photos that are worked on: so many cores, and so many pixels at a time.
 
-    Threads that wait for a disk or for a server hold no place at it, so that there can be more of
-    them than cores.
+    Threads that wait for a disk or for a server hold no slot, so that there can be more of them
+    than cores.
 
     Args:
         cores: Photos that are computed at a time.
@@ -60,17 +60,23 @@ class Bench:
 
     def __init__(self, cores: int, pixels: int) -> None:
         self.cores = threading.Semaphore(cores)
-        self.room = Room(pixels)
+        self.budget = PixelBudget(pixels)
 
     @contextmanager
-    def place(self, pixels: int) -> Iterator[None]:
-        """Wait for a place for a photo of so many pixels, and hold it."""
-        # Room first: no core is held by a large photo that waits for it.
-        with self.room.taken(pixels), self.cores:
+    def taken(self, pixels: int) -> Iterator[None]:
+        """Wait for a slot for a photo of so many pixels, and hold it."""
+        # Pixels first: no core is held by a large photo that waits for them.
+        with self.budget.taken(pixels), self.cores:
             yield
 
 
-def in_order(work: Callable[[T], R], items: Iterable[T], threads: int, ahead: int) -> Generator[R]:
+def in_order(
+    work: Callable[[T], R],
+    items: Iterable[T],
+    threads: int,
+    ahead: int,
+    start: Callable[[], object] | None = None,
+) -> Generator[R]:
     """Work on several items at a time.
 
     Args:
@@ -79,12 +85,13 @@ def in_order(work: Callable[[T], R], items: Iterable[T], threads: int, ahead: in
         threads: Items in work at a time.
         ahead: Items that may have been begun before the oldest result is taken: enough that one
             that takes long leaves no thread idle.
+        start: Called in each thread before it works on anything.
 
     Yields:
         The results, in the order of the items. Whoever stops early waits for the items that are
         being worked on, and for no others.
     """
-    pool = ThreadPoolExecutor(threads, "fill")
+    pool = ThreadPoolExecutor(threads, "fill", start)
     started: deque[Future[R]] = deque()
     try:
         for item in items:

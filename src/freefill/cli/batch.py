@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator
 from contextlib import closing
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +13,6 @@ import typer
 
 from freefill.cli import options
 from freefill.cli.console import print_error, print_notice
-from freefill.imaging.formats import MAX_PIXELS
 
 if TYPE_CHECKING:
     from freefill.batch.distributed.blocks import Done
@@ -36,6 +36,85 @@ class Runner(StrEnum):
     ray = "ray"
 
 
+@dataclass(frozen=True)
+class Running:
+    """What fills, and on how many cores."""
+
+    runner: Annotated[
+        Runner,
+        typer.Option(help="'local' uses this machine; 'ray' a cluster, or processes here."),
+    ] = Runner.local
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="Ray's cluster: 'auto' for the one that this machine is part of, or its address. "
+            "Without it, a Ray is started here and ends with the batch.",
+            show_default=False,
+        ),
+    ] = None
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            help="Photos at a time, one a core (local); processes (ray). As many as there are "
+            "cores by default.",
+            min=1,
+            show_default=False,
+        ),
+    ] = None
+    cores: Annotated[int, typer.Option(help="Cores of each process (ray).", min=1)] = 1
+    device: Annotated[
+        DeviceChoice,
+        typer.Option(
+            help="What runs the network: 'cuda' needs onnxruntime-gpu, and gives each process of "
+            "ray a GPU of its own."
+        ),
+    ] = DeviceChoice.cpu
+
+    def check(self) -> None:
+        """Refuse what does not go together.
+
+        Raises:
+            ConfigError: If it does not.
+        """
+        from freefill.errors import ConfigError
+
+        if self.runner is Runner.ray:
+            return
+        if self.address is not None:
+            raise ConfigError(f"--address {self.address} is for --runner ray")
+        if self.cores > 1:
+            raise ConfigError(
+                f"--cores {self.cores} is for --runner ray; here --workers are the cores"
+            )
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns of a table hold what."""
+
+    image_column: Annotated[
+        str, typer.Option(help="Of Parquet files: bytes of photos, paths, or s3:// URLs.")
+    ] = "image"
+    mask_column: Annotated[str, typer.Option(help="The same of their masks.")] = "mask"
+
+
+@dataclass(frozen=True)
+class Commits:
+    """What is done at a time, and what again."""
+
+    block: Annotated[
+        int,
+        typer.Option(
+            help="Photos that are committed at a time, and done again after a crash.", min=1
+        ),
+    ] = 64
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try again what failed before.")
+    ] = False
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False
+
+
+@options.spread
 def batch(
     source: Annotated[
         str,
@@ -55,18 +134,6 @@ def batch(
             metavar="DST",
         ),
     ],
-    runner: Annotated[
-        Runner,
-        typer.Option(help="'local' uses this machine; 'ray' a cluster, or processes here."),
-    ] = Runner.local,
-    address: Annotated[
-        str | None,
-        typer.Option(
-            help="Ray's cluster: 'auto' for the one that this machine is part of, or its address. "
-            "Without it, a Ray is started here and ends with the batch.",
-            show_default=False,
-        ),
-    ] = None,
     mask: Annotated[
         str | None,
         typer.Option(
@@ -78,10 +145,7 @@ def batch(
             show_default=False,
         ),
     ] = None,
-    model: options.Model = "light",
-    invert: options.Invert = False,
-    grow: options.Grow = 0,
-    fit: options.Fit = options.FitChoice.exact,
+    how: options.Filling = options.AS_USUAL,
     suffix: Annotated[
         str | None,
         typer.Option(
@@ -90,41 +154,9 @@ def batch(
             show_default=False,
         ),
     ] = None,
-    strip: options.Strip = False,
-    max_pixels: options.MaxPixels = MAX_PIXELS,
-    image_column: Annotated[
-        str, typer.Option(help="Of Parquet files: bytes of photos, paths, or s3:// URLs.")
-    ] = "image",
-    mask_column: Annotated[str, typer.Option(help="The same of their masks.")] = "mask",
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            help="Photos at a time, one a core (local); processes (ray). As many as there are "
-            "cores by default.",
-            min=1,
-            show_default=False,
-        ),
-    ] = None,
-    cores: Annotated[int, typer.Option(help="Cores of each process (ray).", min=1)] = 1,
-    device: Annotated[
-        DeviceChoice,
-        typer.Option(
-            help="What runs the network: 'cuda' needs onnxruntime-gpu, and gives each process of "
-            "ray a GPU of its own."
-        ),
-    ] = DeviceChoice.cpu,
-    block: Annotated[
-        int,
-        typer.Option(
-            help="Photos that are committed at a time, and done again after a crash.", min=1
-        ),
-    ] = 64,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Try again what failed before.")
-    ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be done.")
-    ] = False,
+    table: Columns = Columns(),
+    running: Running = Running(),
+    commits: Commits = Commits(),
 ) -> None:
     """Fill very many photos, on one machine or on many.
 
@@ -139,33 +171,28 @@ def batch(
 
       freefill batch photos.parquet filled/ --mask-column hole
     """
-    _check_extra(runner)
+    _check_extra(running.runner)
     from freefill.batch.distributed.prepare import batch_of, prepared
-    from freefill.batch.fill_photo import Options
-    from freefill.errors import ConfigError
 
-    if address is not None and runner is not Runner.ray:
-        raise ConfigError(f"--address {address} is for --runner ray")
-    if cores > 1 and runner is not Runner.ray:
-        raise ConfigError(f"--cores {cores} is for --runner ray; here --workers are the cores")
-    ending = options.ending_of(suffix)
-    chosen = Options(invert=invert, grow=grow, fit=fit.value, strip=strip, max_pixels=max_pixels)
+    running.check()
     made, found = batch_of(
         source,
         to,
         mask,
-        options=chosen,
-        ending=ending,
-        model=model,
-        device=device.value,
-        image_column=image_column,
-        mask_column=mask_column,
+        options=how.options(),
+        ending=options.ending_of(suffix),
+        model=how.model,
+        device=running.device.value,
+        image_column=table.image_column,
+        mask_column=table.mask_column,
     )
-    with prepared(made, found, block, retry=retry_failed, dry=dry_run) as work:
-        if dry_run:
+    with prepared(
+        made, found, commits.block, retry=commits.retry_failed, dry=commits.dry_run
+    ) as work:
+        if commits.dry_run:
             typer.echo(_planned(work))
             return
-        failed = _run(work, runner, workers, cores, address)
+        failed = _run(work, running)
     if failed:
         raise typer.Exit(1)
 
@@ -179,7 +206,7 @@ def _planned(work: Work) -> str:
     return line + (f"; {without} have no mask" if without else "")
 
 
-def _run(work: Work, runner: Runner, workers: int | None, cores: int, address: str | None) -> int:
+def _run(work: Work, running: Running) -> int:
     """Fill all of it with a progress bar, say in a line what became of it, give what failed."""
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
@@ -200,9 +227,8 @@ def _run(work: Work, runner: Runner, workers: int | None, cores: int, address: s
                 if not whole:
                     bar.advance(task, photos)
 
-            with closing(_blocks(work, runner, workers, cores, address, advance)) as coming:
+            with closing(_blocks(work, running, advance)) as coming:
                 for done in coming:
-                    work.check()
                     for line in done.errors[: max(0, SHOWN - failed)]:
                         print_error(line)
                     filled, failed = filled + done.filled, failed + done.failed
@@ -221,35 +247,28 @@ def _run(work: Work, runner: Runner, workers: int | None, cores: int, address: s
     return failed + work.failed_before
 
 
-def _blocks(
-    work: Work,
-    runner: Runner,
-    workers: int | None,
-    cores: int,
-    address: str | None,
-    advance: Callable[[int], None],
-) -> Generator[Done]:
+def _blocks(work: Work, running: Running, advance: Callable[[int], None]) -> Generator[Done]:
     if not work.blocks:
         return
-    if runner is Runner.ray:
+    if running.runner is Runner.ray:
         from freefill.batch.distributed import on_ray
 
         for done in on_ray.run(
             work.batch,
             work.blocks,
-            cores=cores,
-            workers=workers,
-            address=address,
-            told=print_notice,
+            cores=running.cores,
+            workers=running.workers,
+            address=running.address,
+            on_message=print_notice,
         ):
             advance(done.filled + done.failed)
             yield done
         return
-    from freefill.batch.distributed.worker import Filler
+    from freefill.batch.distributed.worker import BatchWorker
     from freefill.pipeline.engines.cpu_count import available_cores
 
-    filler = Filler(work.batch, workers or available_cores())
-    yield from filler.run(work.blocks, lambda row: advance(1))
+    worker = BatchWorker(work.batch, running.workers or available_cores())
+    yield from worker.run(work.blocks, lambda row: advance(1))
 
 
 def _check_extra(runner: Runner) -> None:

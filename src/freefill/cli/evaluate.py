@@ -12,11 +12,12 @@ import typer
 
 from freefill.cli.console import print_notice
 from freefill.cli.lab import need_lab, report_training
+from freefill.cli.options import Plugins
 from freefill.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
+    from freefill.lab.evaluation.baselines import Baseline
     from freefill.lab.evaluation.protocol import Manifest
-    from freefill.lab.evaluation.rivals import Rival
 
 PROTOCOL_HELP = (
     "Comma-separated: free-form, centre, thin, medium, thick, border, ratio-1-10 to ratio-50-60, "
@@ -43,10 +44,12 @@ def evaluate(
             "telea, ns, biharmonic, patchmatch, migan. The others are compared with the first."
         ),
     ] = "light,telea",
-    rival: Annotated[
+    baseline: Annotated[
         list[str] | None,
         typer.Option(
-            help="Any program as a rival: 'NAME=cmd {image} {mask} {out}', the paths of PNG "
+            "--baseline",
+            "--rival",
+            help="Any program as a baseline: 'NAME=cmd {image} {mask} {out}', the paths of PNG "
             "files; white = fill; repeatable.",
             show_default=False,
         ),
@@ -62,42 +65,47 @@ def evaluate(
     kid: Annotated[
         bool, typer.Option("--kid/--no-kid", help="Measure KID, too (an 87 MB network).")
     ] = True,
+    plugin: Plugins = None,
 ) -> None:
-    """Measure fills: LPIPS, l1, l2, PSNR, SSIM, seam and KID, with intervals, against rivals.
+    """Measure fills: LPIPS, l1, l2, PSNR, SSIM, seam and KID, with intervals, against baselines.
 
     Writes report.html and sheet.jpg to look at, report.md, table.csv and pictures.csv to keep.
-    Finished pictures stay in --out: a run that was stopped goes on, and a rival that is added later
-    is all that is computed. Examples:
+    Finished pictures stay in --out: a run that was stopped goes on, and a method that is added
+    later is all that is computed. Examples:
 
       freefill evaluate --data photos/ --out report
 
       freefill evaluate --data photos/ --fill mine.onnx,light,telea --protocol all --out report
 
-      freefill evaluate --data photos/ --rival 'lama=lama.py {image} {mask} {out}' --out report
+      freefill evaluate --data photos/ --baseline 'lama=lama.py {image} {mask} {out}' --out report
 
-    The rivals are an extra (rivals); MI-GAN and the networks of the metrics are fetched.
+    The libraries of the baselines are an extra (baselines); MI-GAN and the networks of the
+    metrics are fetched.
     """
     need_lab()
+    from freefill import plugins
     from freefill.lab.evaluation import protocol as protocols
     from freefill.lab.evaluation import report, results, runner
+
+    plugins.load(plugin or [])
 
     names = protocols.expand(_listed(protocol))
     for reference in ("lpips_alex", *(("inception",) if kid else ())):
         _fetch(reference)
-    rivals = _rivals([*_listed(fill), *(rival or [])])
+    baselines = _baselines([*_listed(fill), *(baseline or [])])
     plan = _manifest(manifest, data, out, names)
     try:
         with _progress("measuring") as advance:
-            made = runner.evaluate(data, plan, names, rivals, out, kid=kid, report=advance)
+            made = runner.evaluate(data, plan, names, baselines, out, kid=kid, report=advance)
     except KeyboardInterrupt:
         print_notice(f"stopped; what is finished is in {out}, the same command goes on from there")
         raise typer.Exit(130) from None
-    found = results.collect(plan, names, rivals, out, kid)
+    found = results.collect(plan, names, baselines, out, kid)
     command = shlex.join(["freefill", *sys.argv[1:]])
-    setting = report.Setting(str(data), command, plan, rivals)
+    setting = report.Setting(str(data), command, plan, baselines)
     report.write(found, setting, data, out)
     for table in found.tables:
-        values = ", ".join(f"{r.rival} {r.estimates['lpips'].value:.4f}" for r in table.rows)
+        values = ", ".join(f"{r.baseline} {r.estimates['lpips'].value:.4f}" for r in table.rows)
         typer.echo(f"{table.protocol}, {table.size}: LPIPS {values}")
     typer.echo(f"{out}/report.html: {made} pictures made, the rest were there")
 
@@ -186,12 +194,16 @@ def ablate(
         plan = ablation.prepare(data, out, seconds, seeds, set_ or [], print_notice)
         weights = ablation.train_cells(data, out, plan, print_notice, report_training)
         with _progress("measuring") as advance:
-            rivals = ablation_table.measure(weights, test, held, names, out / "evaluation", advance)
+            baselines = ablation_table.measure(
+                weights, test, held, names, out / "evaluation", advance
+            )
     except KeyboardInterrupt:
         print_notice(f"stopped; the same command goes on from what is in {out}")
         raise typer.Exit(130) from None
     setting = report.Setting(str(test), shlex.join(["freefill", *sys.argv[1:]]), held, ())
-    written = ablation_table.write(weights, plan, rivals, setting, test, names, out / "evaluation")
+    written = ablation_table.write(
+        weights, plan, baselines, setting, test, names, out / "evaluation"
+    )
     typer.echo(f"{written[0]}: done. Look at {written[-1]}")
 
 
@@ -227,19 +239,19 @@ def _manifest(path: Path | None, data: Path, out: Path, names: Sequence[str]) ->
     return plan
 
 
-def _rivals(specs: Sequence[str]) -> list[Rival]:
-    from freefill.lab.evaluation import rivals
+def _baselines(specs: Sequence[str]) -> list[Baseline]:
+    from freefill.lab.evaluation import baselines
     from freefill.lab.evaluation.runner import TRUTH
 
     if "migan" in specs:
         _fetch("migan")
-    found = [rivals.find(spec) for spec in specs]
+    found = [baselines.find(spec) for spec in specs]
     # What the report calls its own pictures, and what would be another folder.
     seen = {TRUTH, "hole", ".", ".."}
     for one in found:
         if one.name in seen:
             raise ConfigError(
-                f"two rivals are called {one.name!r}, or one takes a name of the report's own: "
+                f"two methods are called {one.name!r}, or one takes a name of the report's own: "
                 "rename the file, or give the command another name"
             )
         seen.add(one.name)
@@ -252,7 +264,7 @@ def _fetch(name: str) -> None:
     """Bring a reference that is not there yet; what is there is used without a word."""
     from freefill.weights import third_party
 
-    if not (third_party.folder() / third_party.REFERENCES[name].file).exists():
+    if not (third_party.folder() / third_party.MODELS[name].file).exists():
         third_party.fetch(name, print_notice)
 
 

@@ -13,7 +13,6 @@ import typer
 
 from freefill.cli import options
 from freefill.cli.console import print_error, print_notice, quiet_libraries
-from freefill.imaging.formats import MAX_PIXELS
 
 if TYPE_CHECKING:
     from freefill.batch.fill_photo import Options
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from freefill.pipeline.inpainter import Inpainter
 
 
+@options.spread
 def fill(
     photos: Annotated[
         list[Path],
@@ -66,18 +66,13 @@ def fill(
             show_default=False,
         ),
     ] = None,
-    model: options.Model = "light",
-    invert: options.Invert = False,
-    grow: options.Grow = 0,
-    fit: options.Fit = options.FitChoice.exact,
+    how: options.Filling = options.AS_USUAL,
     suffix: Annotated[
         str | None,
         typer.Option(
             "--format", help="Format of the results in a folder, e.g. png.", show_default=False
         ),
     ] = None,
-    strip: options.Strip = False,
-    max_pixels: options.MaxPixels = MAX_PIXELS,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace results that exist.")
     ] = False,
@@ -114,33 +109,24 @@ def fill(
       freefill fill photo.jpg --mask mask.png --sketch lines.png --out filled.png
     """
     from freefill.batch import local_files
-    from freefill.batch.fill_photo import Options
     from freefill.pipeline.engines.cpu_count import available_cores
     from freefill.pipeline.inpainter import Inpainter
 
-    chosen = Options(
-        invert=invert,
-        grow=grow,
-        fit=fit.value,
-        max_pixels=max_pixels,
-        overwrite=overwrite,
-        explain=explain,
-        strip=strip,
-    )
+    chosen = how.options(overwrite=overwrite, explain=explain)
     work = local_files.collect(
         photos, mask, out, options.ending_of(suffix), sketch=sketch, colour=colour
     )
     if sheet is not None:
         _check_sheet(sheet, work)
     if len(photos) == 1 and not photos[0].is_dir():
-        inpainter = Inpainter(model, threads=threads)
+        inpainter = Inpainter(how.model, threads=threads)
         with quiet_libraries():
             outcomes = [local_files.run(inpainter, work[0], chosen)]
         _tell(outcomes[0])
     else:
         workers = min(threads or available_cores(), len(work))
         # One core a photo: decoding and encoding then have as many cores as the network.
-        inpainter = Inpainter(model, threads=1 if workers > 1 else threads)
+        inpainter = Inpainter(how.model, threads=1 if workers > 1 else threads)
         outcomes = _fill_many(inpainter, work, chosen, workers)
     if sheet is not None:
         _draw(sheet, outcomes, chosen)

@@ -100,7 +100,7 @@ def import_weights(
         mask_resize=cast("deepfill.MaskResize | None", mask_resize and mask_resize.value),
         attention=cast("deepfill.Attention | None", attention and attention.value),
         licence=licence,
-        say=print_notice,
+        on_message=print_notice,
     )
     typer.echo(
         cleaned(

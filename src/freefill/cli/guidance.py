@@ -127,7 +127,7 @@ def gates(
     from freefill.imaging.io import read_picture
     from freefill.lab.export.export import load_network
     from freefill.lab.gates import report
-    from freefill.lab.gates.gates import filled, look
+    from freefill.lab.gates.gates import filled, record_gates
     from freefill.masks.convert import to_mask
     from freefill.pipeline.guidance import Guidance
 
@@ -151,7 +151,7 @@ def gates(
     hole = np.asarray(small) > 0
     planes = None if guidance is None else guidance.seen(box, factor, size)
     try:
-        found = look(network, image, hole, planes)
+        found = record_gates(network, image, hole, planes)
     except ValueError as error:
         raise GuidanceError(f"--model {model}: {error}") from None
     if not found:

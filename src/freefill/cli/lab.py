@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from freefill.cli.console import print_notice
-from freefill.cli.options import Settings, SettingsFile
+from freefill.cli.options import Plugins, Settings, SettingsFile
 from freefill.errors import ConfigError, ExtraMissingError
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ NEEDED = (
     "torch", "lightning_fabric", "tensorboard", "safetensors", "onnx", "pydantic", "tomli_w",
     "scipy", "jinja2",
 )  # fmt: skip
+DAY = 24 * 60 * 60
 
 
 def train(
@@ -88,8 +89,7 @@ def train(
     """
     need_lab()
     from freefill.lab import config as settings
-    from freefill.lab.export import averages
-    from freefill.lab.export.export import initial_weights, source_card
+    from freefill.lab.export.export import starting_point
     from freefill.lab.training import processes
     from freefill.lab.training.loop import train as run_training
 
@@ -99,11 +99,8 @@ def train(
             "--init-from"
         )
     chosen = settings.load(config, set_ or [])
-    init = initial_weights(init_from) if init_from else None
-    critic = None
-    if init_from and averages.is_average(Path(init_from)):
-        critic = averages.load(Path(init_from)).get("discriminator")
-    base = source_card(init_from) if init_from else {}
+    init = starting_point(init_from) if init_from else None
+    base = init.card if init else {}
     _check_variant(base, chosen.model)
     try:
         path = run_training(
@@ -111,14 +108,14 @@ def train(
             out,
             chosen,
             resume=resume,
-            init=init,
-            init_discriminator=critic,
+            init=init.weights if init else None,
+            init_discriminator=init.discriminator if init else None,
             origin=init_from or "random weights",
             source_card=base,
             command=shlex.join(["freefill", *sys.argv[1:]]),
             seconds_at_most=seconds,
             average_every=average_every,
-            say=print_notice,
+            on_message=print_notice,
             report=report_training,
         )
     except KeyboardInterrupt:
@@ -159,6 +156,7 @@ def export(
             help="JSON with more entries for the card: data, licence, metrics.", show_default=False
         ),
     ] = None,
+    plugin: Plugins = None,
 ) -> None:
     """Make weights of a run: ONNX, safetensors and a card.
 
@@ -177,7 +175,7 @@ def export(
             raise ConfigError(f"--notes {notes}: {error}") from None
         if not isinstance(more, dict):
             raise ConfigError(f"--notes {notes}: it must hold a JSON object")
-    run_export(run, out, notes=more, say=typer.echo)
+    run_export(run, out, notes=more, plugin_names=plugin or [], on_message=typer.echo)
 
 
 def need_lab() -> None:
@@ -194,8 +192,17 @@ def report_training(progress: Progress) -> None:
     """Print one line of a training run's progress."""
     shown = ("l1", "perceptual", "adversarial", "score_real", "score_fake", "val_l1")
     values = "  ".join(f"{k} {progress.values[k]:.3f}" for k in shown if k in progress.values)
-    minutes, seconds = divmod(round(progress.eta), 60)
     print_notice(
         f"step {progress.step}/{progress.steps}  {progress.images_per_second:.1f} img/s  "
-        f"ETA {minutes}:{seconds:02}  {values}"
+        f"{_eta(progress.eta)}{values}"
     )
+
+
+def _eta(left: float) -> str:
+    """Tell the time that is left; nothing beyond a day, as such runs are stopped by hand."""
+    if left > DAY:
+        return ""
+    minutes, seconds = divmod(round(left), 60)
+    hours, minutes = divmod(minutes, 60)
+    clock = f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+    return f"ETA {clock}  "

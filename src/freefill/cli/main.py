@@ -87,9 +87,9 @@ app.command(rich_help_panel="Lab (needs freefill\\[lab])")(lab.train)
 app.command(rich_help_panel="Lab (needs freefill\\[lab])")(lab.export)
 app.command()(references.references)
 app.command(rich_help_panel="Lab (needs freefill\\[lab])")(guidance.gates)
-app.command(rich_help_panel="Measure (needs freefill\\[lab,rivals])")(evaluate.evaluate)
-app.command(rich_help_panel="Measure (needs freefill\\[lab,rivals])")(evaluate.manifest)
-app.command(rich_help_panel="Measure (needs freefill\\[lab,rivals])")(evaluate.ablate)
+app.command(rich_help_panel="Measure (needs freefill\\[lab,baselines])")(evaluate.evaluate)
+app.command(rich_help_panel="Measure (needs freefill\\[lab,baselines])")(evaluate.manifest)
+app.command(rich_help_panel="Measure (needs freefill\\[lab,baselines])")(evaluate.ablate)
 
 
 def main() -> None:

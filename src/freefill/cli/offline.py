@@ -62,6 +62,6 @@ def offline(
             raise ReferenceMissingError(f"loss.perceptual_network: {network} is not there")
     packed = pack(
         data, out, chosen, network, init=init_from, wheels=wheels, parts=parts,
-        part_size=part_size, say=print_notice,
+        part_size=part_size, on_message=print_notice,
     )  # fmt: skip
     typer.echo(f"{out}: {len(packed.files)} files. There: python3 start.py --seconds 600 --out run")

@@ -158,7 +158,7 @@ def _shown() -> Iterator[Shown]:
             nonlocal begun
             if not begun:
                 begun = True
-                # A task of its own: the time that is left is told by the speed of this run alone.
+                # A task of its own: the time left goes by the speed of this run alone.
                 bar.remove_task(task)
                 bar.add_task("packing", total=progress.total, completed=progress.first, more="")
             current = bar.task_ids[-1]
@@ -178,14 +178,14 @@ def lines_of_progress(start: float, say: Callable[[str], None]) -> Shown:
     Returns:
         What is called while photos are packed, and while they are listed.
     """
-    told = start
+    last_line = start
 
     def due() -> bool:
-        nonlocal told
+        nonlocal last_line
         now = time.monotonic()
-        if now < told + EVERY:
+        if now < last_line + EVERY:
             return False
-        told = now
+        last_line = now
         return True
 
     begun: float | None = None

@@ -26,12 +26,12 @@ def references(
     from freefill.weights import third_party as known
 
     wanted = [one for name in names or [] for one in known.GROUPS.get(name, (name,))]
-    if any(name in known.REFERENCES and known.REFERENCES[name].for_lab for name in wanted):
+    if any(name in known.MODELS and known.MODELS[name].for_lab for name in wanted):
         need_lab()
     for name in wanted:
         known.fetch(name, typer.echo)
     if not names:
-        for reference in known.REFERENCES.values():
+        for reference in known.MODELS.values():
             there = (known.folder() / reference.file).exists()
             typer.echo(
                 f"{reference.name}: {reference.about}; {reference.licence}; {reference.package}; "

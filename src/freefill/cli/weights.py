@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Weights: show, fetch and remove them.\n\n"
     "They are fetched when 'pull' asks for them and never else. Environment:\n\n"
-    "  FREEFILL_CACHE     folder to keep them in (default: ~/.cache/freefill)\n\n"
+    "  FREEFILL_CACHE     folder of all caches (default: the system's, e.g. ~/.cache/freefill)\n\n"
     "  FREEFILL_OFFLINE   1 = never open a connection\n\n"
     "  FREEFILL_MIRROR    https://host/path to fetch from: MIRROR/FILE instead of each address\n\n"
     "  FREEFILL_REGISTRY  TOML file with further weights",

@@ -11,9 +11,26 @@ from functools import partial
 import numpy as np
 
 from freefill.masks import strokes
+from freefill.registry import Registry
 from freefill.types import Mask
 
 Sampler = Callable[[int, int, np.random.Generator], Mask]
+"""Called with height, width and a source of randomness; gives the hole, ``(height, width)``."""
+
+PRESETS: Registry[Sampler] = Registry("mask preset")
+"""Every preset by name."""
+
+
+def register_preset(name: str) -> Callable[[Sampler], Sampler]:
+    """Give a decorator that adds a preset; docs/extending.md has an example.
+
+    Args:
+        name: What configurations call it.
+
+    Raises:
+        ConfigError: If the name is taken.
+    """
+    return PRESETS.register(name)
 
 
 def centre(height: int, width: int, rng: np.random.Generator | None = None) -> Mask:
@@ -22,7 +39,7 @@ def centre(height: int, width: int, rng: np.random.Generator | None = None) -> M
     Args:
         height: Rows of the picture, in pixels, at least 2.
         width: Columns of the picture, in pixels, at least 2.
-        rng: Unused; accepted so that every preset is called alike.
+        rng: Unused; accepted so that every preset has the same signature.
 
     Returns:
         The hole, ``(height, width)``.
@@ -71,7 +88,7 @@ def released(height: int, width: int, rng: np.random.Generator) -> Mask:
 def by_ratio(
     height: int, width: int, rng: np.random.Generator, *, ratio: tuple[float, float]
 ) -> Mask:
-    """Draw strokes until they cover a wanted share, as the "irregular masks" of the field do.
+    """Draw strokes until they cover a given share, as the "irregular masks" of the field do.
 
     Liu et al. (ECCV 2018) sort masks by 1 to 10 %, 10 to 20 % and so on; here the share is drawn
     from the range first, and strokes of every width are added until it is reached.
@@ -94,7 +111,7 @@ def by_ratio(
         True
     """
     low, high = ratio
-    wanted = rng.uniform(low, high)
+    target = rng.uniform(low, high)
     hole = np.zeros((height, width), bool)
     for attempt in range(ATTEMPTS):
         # Near the end only thin strokes still fit below the upper bound.
@@ -106,7 +123,7 @@ def by_ratio(
         share = joined.mean()
         if share < high:
             hole = joined
-            if share >= wanted or (attempt > ATTEMPTS // 2 and share >= low):
+            if share >= target or (attempt > ATTEMPTS // 2 and share >= low):
                 return hole
     if hole.mean() >= low:  # so near the upper bound that no other stroke fitted below it
         return hole
@@ -118,7 +135,7 @@ def by_ratio(
 
 ATTEMPTS = 200
 
-PRESETS: Mapping[str, Sampler] = {
+_BUILT_IN: dict[str, Sampler] = {
     "free-form": free_form,
     "released": released,
     "centre": centre,
@@ -130,7 +147,8 @@ PRESETS: Mapping[str, Sampler] = {
     "border": strokes.border,
     "scratches": strokes.scratches,
 }
-"""Every preset by name; each is called with ``(height, width, rng)``."""
+for _name, _sampler in _BUILT_IN.items():
+    PRESETS.add(_name, _sampler)
 
 
 def sample(name: str, height: int, width: int, rng: np.random.Generator) -> Mask:
@@ -146,14 +164,12 @@ def sample(name: str, height: int, width: int, rng: np.random.Generator) -> Mask
         The hole, ``(height, width)``.
 
     Raises:
-        ValueError: If there is no such preset; the message lists those that exist.
+        ConfigError: If there is no such preset; the message lists those that exist.
 
     Examples:
         >>> float(sample("centre", 8, 8, np.random.default_rng(0)).mean())
         0.25
     """
-    if name not in PRESETS:
-        raise ValueError(f"no mask preset {name!r}; there are {', '.join(PRESETS)}")
     return PRESETS[name](height, width, rng)
 
 
@@ -172,7 +188,7 @@ def mixture(
         The hole, ``(height, width)``.
 
     Raises:
-        ValueError: If a preset does not exist.
+        ConfigError: If a preset does not exist.
     """
     names = list(weights)
     share = np.array([weights[name] for name in names], float)

@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 BOX = "L,T,R,B"
 SIDES = "LEFT,TOP,RIGHT,BOTTOM"
-MOST = 10**9
+LARGEST_NUMBER = 10**9
 """Of a number that a person writes, without its sign."""
 
 
@@ -141,7 +141,7 @@ def numbers(name: str, text: str, form: str) -> list[int]:
         found = [int(part) for part in text.split(",")]
     except ValueError:
         found = []
-    if len(found) != count or max(map(abs, found)) > MOST:
-        told = f"{form} ({SIDES})" if form == BOX else form
-        raise MaskError(f"{name} {text}: it is to be {count} whole numbers, {told}")
+    if len(found) != count or max(map(abs, found)) > LARGEST_NUMBER:
+        expected = f"{form} ({SIDES})" if form == BOX else form
+        raise MaskError(f"{name} {text}: it is to be {count} whole numbers, {expected}")
     return found

@@ -31,8 +31,9 @@ from freefill.pipeline.calls import (
     Shown,
     answer,
 )
+from freefill.pipeline.engines import open_engine
 from freefill.pipeline.engines.base import Engine
-from freefill.pipeline.engines.onnx import Device, OnnxEngine
+from freefill.pipeline.engines.onnx import Device
 from freefill.pipeline.guidance import Guidance
 from freefill.pipeline.request import LARGEST_GROWTH as LARGEST_GROWTH
 from freefill.pipeline.request import FillOptions, FillRequest, Result
@@ -78,7 +79,7 @@ class Inpainter:
         device: Device = "cpu",
     ) -> None:
         self.weights = registry.find(model)
-        self.engine: Engine = OnnxEngine(self.weights.path, threads, device)
+        self.engine: Engine = open_engine(self.weights.path, threads, device)
         self._made_of = (model, threads, device)
 
     def __reduce__(self) -> tuple[Any, ...]:

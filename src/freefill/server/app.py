@@ -112,8 +112,8 @@ def _add_errors(app: FastAPI) -> None:
             {"field": ".".join(map(str, one["loc"])), "message": one["msg"]}
             for one in error.errors()
         ]
-        told = "; ".join(f"{one['field']}: {one['message']}" for one in errors)
-        return ProblemError(422, "field", told, errors=errors).response()
+        detail = "; ".join(f"{one['field']}: {one['message']}" for one in errors)
+        return ProblemError(422, "field", detail, errors=errors).response()
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> Response:

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import TypeVar
 from uuid import UUID
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from freefill.errors import FreefillError, spell
 from freefill.pipeline.engines.cpu_count import available_cores
@@ -85,11 +85,16 @@ class Server:
 
         Raises:
             ProblemError: 408 after that, else what the reading raises.
+            ClientDisconnect: If the client goes.
         """
         seconds = self.settings.body_seconds
         try:
             async with asyncio.timeout(seconds):
                 return await reading
+        except ClientDisconnect:
+            # One that goes before its body is whole has gone as one that goes later.
+            self.metrics.count("cancelled")
+            raise
         except TimeoutError:
             raise ProblemError(408, "slow", f"the body did not come within {seconds:g} s") from None
 
@@ -125,9 +130,9 @@ class Server:
             StoppedError: If the client has gone.
         """
 
-        def in_room() -> T:
+        def within_budget() -> T:
             # Large ones wait for each other, as in a batch.
-            with self.work.room.taken(fills.pixels_of(image, self.settings.max_pixels)):
+            with self.work.budget.taken(fills.pixels_of(image, self.settings.max_pixels)):
                 ticket.check()
                 return task()
 
@@ -136,7 +141,7 @@ class Server:
                 pass
 
         try:
-            result = await self.work.run(ticket, in_room, gone)
+            result = await self.work.run(ticket, within_budget, gone)
         except FreefillError as error:
             self.metrics.count("refused")
             raise ProblemError(422, kind_of(error), spell(str(error), field)) from None

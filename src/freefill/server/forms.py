@@ -23,7 +23,7 @@ Options = TypeVar("Options", bound=BaseModel)
 JSON = "application/json"
 MULTIPART = "multipart/form-data"
 FIELDS = 20
-BESIDE = ("mask", "sketch", "colour")
+EXTRA_FILES = ("mask", "sketch", "colour")
 """Files that a fill can have beside its image."""
 
 
@@ -109,11 +109,11 @@ async def read_fill(request: Request) -> tuple[FillOptions, Files]:
     """
     media_type = media_type_of(request)
     if media_type == MULTIPART:
-        options, files = await read_multipart(request, FillOptions, ("image", *BESIDE))
+        options, files = await read_multipart(request, FillOptions, ("image", *EXTRA_FILES))
         return options, Files(**files)
     if media_type == JSON:
         body = await read_json(request, FillBody)
-        texts = {name: getattr(body, name) for name in BESIDE}
+        texts = {name: getattr(body, name) for name in EXTRA_FILES}
         beside = {k: decoded(text, k) for k, text in texts.items() if text is not None}
         return body, Files(decoded(body.image, "image"), **beside)
     raise ProblemError(
@@ -194,5 +194,5 @@ def _validated(kind: type[Options], fields: Mapping[str, object], strict: bool =
             {"field": ".".join(map(str, one["loc"])), "message": one["msg"]}
             for one in error.errors(include_url=False, include_input=False, include_context=False)
         ]
-        told = "; ".join(f"{one['field']}: {one['message']}" for one in errors)
-        raise ProblemError(422, "field", told, errors=errors) from None
+        detail = "; ".join(f"{one['field']}: {one['message']}" for one in errors)
+        raise ProblemError(422, "field", detail, errors=errors) from None

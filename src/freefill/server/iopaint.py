@@ -102,7 +102,7 @@ def add(app: FastAPI, server: Server) -> None:
     """
     current = server.models.default
 
-    def told(problem: ProblemError) -> ProblemError:
+    def with_line(problem: ProblemError) -> ProblemError:
         # What its page shows of an error.
         problem.errors = problem.errors or problem.detail
         return problem
@@ -119,7 +119,7 @@ def add(app: FastAPI, server: Server) -> None:
                 options = schemas.FillOptions(model=current)
                 content, kind, _ = await server.fill(request, ticket, Files(*decoded), options)
         except ProblemError as problem:
-            raise told(problem) from None
+            raise with_line(problem) from None
         seed = -1 if body.sd_seed is None else body.sd_seed
         return Response(content, media_type=kind, headers={"X-Seed": str(seed)})
 
@@ -147,7 +147,7 @@ def add(app: FastAPI, server: Server) -> None:
         try:
             current = server.models.check(body.name)
         except ProblemError as problem:
-            raise told(problem) from None
+            raise with_line(problem) from None
         return info(current)
 
     def info(name: str) -> ModelInfo:

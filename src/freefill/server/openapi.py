@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel
 
 from freefill.server import problems, schemas
-from freefill.server.forms import BESIDE
+from freefill.server.forms import EXTRA_FILES
 
 REASONS = {
     400: "The body is no form, or no JSON",
@@ -75,7 +75,7 @@ FILL: dict[str, Any] = {
         "requestBody": {
             "required": True,
             "content": {
-                "multipart/form-data": _form(schemas.FillOptions, "image", *BESIDE),
+                "multipart/form-data": _form(schemas.FillOptions, "image", *EXTRA_FILES),
                 "application/json": {"schema": schemas.FillBody.model_json_schema()},
             },
         }
@@ -107,7 +107,7 @@ VIEW: dict[str, Any] = {
 
 def form_route(options: type[BaseModel], result: type[BaseModel], *files: str) -> dict[str, Any]:
     """Describe a route that takes a form of files and options and gives an image."""
-    told = {"schema": {"type": "string"}, "description": "With an image: its details as JSON."}
+    header = {"schema": {"type": "string"}, "description": "With an image: its details as JSON."}
     return {
         "response_class": Response,
         "responses": {
@@ -115,7 +115,7 @@ def form_route(options: type[BaseModel], result: type[BaseModel], *files: str) -
                 "description": "The image, or what became of it.",
                 "model": result,
                 "content": {f"image/{name}": BINARY for name in IMAGES},
-                "headers": {"Fill-Details": told},
+                "headers": {"Fill-Details": header},
             },
             **_problems(400, 408, 415, 422, 429, 503),
         },

@@ -27,6 +27,9 @@ def field(name: str, value: str | None) -> str:
         ('`invert=true`', '`format=png`')
     """
     spelled = FIELDS.get(name, name)
+    if name == "max_pixels":
+        # Not the client's to choose.
+        return f"the server's --max-pixels {value}"
     if value is None:
         return f"`{spelled}`"
     return f"`{spelled}={value.lower() if value in ('True', 'False') else value}`"

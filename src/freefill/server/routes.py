@@ -46,8 +46,8 @@ def add(app: FastAPI, server: Server) -> None:
             result = schemas.FillResult(**details.model_dump(), media_type=kind, image=coded)
             return Response(result.model_dump_json(), media_type="application/json")
         # A header is ASCII: what is not is written out, as JSON allows.
-        told = json.dumps(details.model_dump(), ensure_ascii=True)
-        return Response(content, media_type=kind, headers={"Fill-Details": told})
+        header = json.dumps(details.model_dump(), ensure_ascii=True)
+        return Response(content, media_type=kind, headers={"Fill-Details": header})
 
     @app.get("/v1/fills/{id}", **openapi.PROGRESS)
     async def progress(id: UUID) -> schemas.Progress:

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from typing import Any, Literal, TypeVar
 from uuid import UUID
 
-from freefill.batch.worker_pool import IN_WORK, Room
+from freefill.batch.worker_pool import IN_WORK, PixelBudget
 from freefill.server.metrics import Metrics
 from freefill.server.problems import ProblemError
 
@@ -73,7 +73,7 @@ class Work:
         self.timeout = timeout
         self.metrics = metrics
         self.pool = ThreadPoolExecutor(workers, "fill")
-        self.room = Room(IN_WORK)
+        self.budget = PixelBudget(IN_WORK)
         self.tickets: dict[int, Ticket] = {}
         self.named: dict[UUID, Ticket] = {}
         self.numbers = itertools.count()

@@ -36,7 +36,7 @@ def remove(
         segmenter: Who finds it.
         grow: Pixels by which the hole goes over the object's edge.
         inpainter: The pipeline.
-        progress: As for :meth:`freefill.pipeline.inpainter.Inpainter.fill_hole`.
+        progress: As for :meth:`freefill.pipeline.inpainter.Inpainter.run`.
 
     Returns:
         The photo without it; every pixel outside ``mask`` is the photo's own. ``info`` is that of

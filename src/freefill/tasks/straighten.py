@@ -56,7 +56,7 @@ def straighten(
         expand: Enlarge the canvas until it holds the whole turned photo, instead of keeping its
             size and losing the photo's own corners.
         inpainter: The pipeline.
-        progress: As for :meth:`freefill.pipeline.inpainter.Inpainter.fill_hole`.
+        progress: As for :meth:`freefill.pipeline.inpainter.Inpainter.run`.
         max_pixels: The most that width times height of an enlarged canvas may be.
 
     Returns:

@@ -72,7 +72,7 @@ def uncrop(
             ``"16:9"``. Nothing is cut off: it grows in width or in height.
         anchor: Where the photo stays in a result of another ``aspect``.
         inpainter: The pipeline.
-        progress: As for :meth:`freefill.pipeline.inpainter.Inpainter.fill_hole`.
+        progress: As for :meth:`freefill.pipeline.inpainter.Inpainter.run`.
         max_pixels: The most that width times height of the result may be.
 
     Returns:

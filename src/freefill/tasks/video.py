@@ -134,7 +134,7 @@ def video(
         )
         notices += more
     partial = target.with_name(f"{target.name}.partial")
-    folder = Folder(partial, identity, anew=overwrite)
+    folder = Folder(partial, identity, overwrite=overwrite)
     try:
         if mask is None:
             assert box is not None

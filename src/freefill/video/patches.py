@@ -81,24 +81,24 @@ class Folder:
     Args:
         path: Where.
         identity: What the run depends on: another clip, mask or option is another run.
-        anew: Whether another run that is there is thrown away.
+        overwrite: Whether another run that is there is thrown away.
 
     Raises:
         VideoError: If it holds another run.
     """
 
-    def __init__(self, path: Path, identity: dict[str, Any], *, anew: bool = False) -> None:
+    def __init__(self, path: Path, identity: dict[str, Any], *, overwrite: bool = False) -> None:
         self.path = path
         identity = json.loads(json.dumps(identity))
         kept = self.read("run")
-        if kept is not None and kept != identity and anew:
+        if kept is not None and kept != identity and overwrite:
             shutil.rmtree(path)
             kept = None
         if kept is not None and kept != identity:
             other = [key for key in identity if kept.get(key) != identity[key]]
             raise VideoError(
                 f"{path} holds a run with another {', '.join(other) or 'version'}: remove it, or "
-                "--overwrite starts anew"
+                "`overwrite=True` starts again"
             )
         if kept is None and path.exists() and any(path.iterdir()):
             raise VideoError(f"{path} is needed for what is filled, but holds something else")

@@ -142,9 +142,9 @@ def _encode(video: Any, clip: Clip, frames: Iterable[Frame], lossless: bool) -> 
 
 def _with_durations(packets: list[Any], durations: dict[int, int]) -> Iterator[Any]:
     for packet in packets:
-        told = durations.pop(packet.pts, 0)
-        if told:
-            packet.duration = told
+        duration = durations.pop(packet.pts, 0)
+        if duration:
+            packet.duration = duration
         yield packet
 
 

@@ -4,7 +4,7 @@
 ``NAME.onnx.partial``, and is gone on with when the same weights are asked for again.
 
 Environment:
-    FREEFILL_CACHE: The folder, instead of ``$XDG_CACHE_HOME/freefill`` or ``~/.cache/freefill``.
+    FREEFILL_CACHE: The folder of all caches; see :mod:`freefill.paths`.
     FREEFILL_OFFLINE: If 1, no connection is ever opened.
     FREEFILL_MIRROR: An address that stands for the folder of every address in the registry.
 """
@@ -20,23 +20,19 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from freefill.errors import WeightsError
+from freefill.paths import CACHE_VARIABLE, cache_folder, explain_unwritable
 from freefill.weights.entries import Entry, is_name
 
 if TYPE_CHECKING:
     from freefill.weights.download import Progress
 
-CACHE_VARIABLE = "FREEFILL_CACHE"
 OFFLINE_VARIABLE = "FREEFILL_OFFLINE"
 MIRROR_VARIABLE = "FREEFILL_MIRROR"
 
 
 def folder() -> Path:
     """Give the folder that fetched weights lie in; it need not exist."""
-    named = os.environ.get(CACHE_VARIABLE)
-    if named:
-        return Path(named).expanduser() / "weights"
-    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(cache) / "freefill" / "weights"
+    return cache_folder("weights")
 
 
 def path_of(name: str) -> Path:
@@ -89,30 +85,25 @@ def fetch(entry: Entry, progress: Progress = lambda done, size: None) -> Path:
     Raises:
         WeightsError: If it cannot be had, is not what the registry says, or cannot be written.
     """
-    from freefill.weights.lock import alone
+    from freefill.weights.lock import file_lock
 
     if entry.url is None:
         raise WeightsError(f"{entry.name} is bundled with freefill: there is nothing to fetch")
     target, partial = path_of(entry.name), partial_of(entry.name)
 
-    def waiting() -> None:
+    def show_progress() -> None:
         # Another process fetches the same: what it has got is what there is to show.
         progress(partial.stat().st_size if partial.exists() else 0, entry.bytes)
 
-    try:
+    with explain_unwritable(target, WeightsError):
         target.parent.mkdir(parents=True, exist_ok=True)
-        with alone(folder() / f".{entry.name}.lock", waiting):
+        with file_lock(folder() / f".{entry.name}.lock", show_progress):
             if target.is_file():
                 _check_kept(entry, target)
                 if not target.with_suffix(".json").is_file():
                     _write_card(entry)
             else:
                 _bring(entry, entry.url, progress)
-    except OSError as error:
-        raise WeightsError(
-            f"{error.filename or target} cannot be written: {error.strerror or error}; "
-            f"{CACHE_VARIABLE} names another folder"
-        ) from None
     return target
 
 
@@ -129,11 +120,11 @@ def remove(name: str) -> int:
         WeightsError: If there are none, or another process is fetching them.
     """
     from freefill.weights.download import state_of
-    from freefill.weights.lock import alone
+    from freefill.weights.lock import file_lock
 
     target, partial = path_of(name), partial_of(name)
 
-    def waiting() -> None:
+    def refuse() -> None:
         raise WeightsError(f"{name} is being fetched by another process: stop that one first")
 
     def found() -> list[Path]:
@@ -145,7 +136,7 @@ def remove(name: str) -> int:
         raise WeightsError(f"no weights {name!r} in {folder()}; there are {there}")
     freed = 0
     try:
-        with alone(folder() / f".{name}.lock", waiting):
+        with file_lock(folder() / f".{name}.lock", refuse):
             for path in found():
                 size = path.stat().st_size
                 path.unlink()

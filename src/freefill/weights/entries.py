@@ -7,13 +7,13 @@ checked is not fetched.
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from freefill.errors import WeightsError
+from freefill.paths import path_from
 from freefill.weights.addresses import check_address
 
 REGISTRY_VARIABLE = "FREEFILL_REGISTRY"
@@ -98,14 +98,14 @@ def list_entries() -> list[Entry]:
     Raises:
         WeightsError: If a file cannot be read, an entry lacks something or has a field that is not
             known, or a name is taken twice.
+        ConfigError: If ``FREEFILL_REGISTRY`` names a home folder that there is not.
 
     Examples:
         >>> list_entries()[0].name
         'light'
     """
-    files = [BUILT_IN]
-    if os.environ.get(REGISTRY_VARIABLE):
-        files.append(Path(os.environ[REGISTRY_VARIABLE]).expanduser())
+    own = path_from(REGISTRY_VARIABLE)
+    files = [BUILT_IN] if own is None else [BUILT_IN, own]
     entries: list[Entry] = []
     places: dict[str, Path] = {}
     for file in files:
@@ -147,6 +147,14 @@ def _entry(table: Any, file: Path) -> Entry:
             "file's ending"
         )
     where = f"{file}: weights {name!r}"
+    _check_fields(table, where)
+    _check_values(table, where, built_in=file == BUILT_IN)
+    fields = {key: value for key, value in table.items() if key != "bundled"}
+    return Entry(**fields | {"sha256": table["sha256"].lower()})
+
+
+def _check_fields(table: dict[str, Any], where: str) -> None:
+    """Refuse fields that are not known, of another type, or missing."""
     for key, value in table.items():
         if key not in _KINDS:
             raise WeightsError(f"{where}: no field {key!r}; there are {', '.join(_KINDS)}")
@@ -156,12 +164,16 @@ def _entry(table: Any, file: Path) -> Entry:
     for key in _NEEDED:
         if not table.get(key):
             raise WeightsError(f"{where}: no {key}; every entry states {', '.join(_NEEDED)}")
+
+
+def _check_values(table: dict[str, Any], where: str, *, built_in: bool) -> None:
+    """Refuse what no file can have, and what cannot be fetched."""
     if not re.fullmatch("[0-9a-fA-F]{64}", table["sha256"]):
         raise WeightsError(f"{where}: sha256 is 64 digits of 0-9 and a-f, not {table['sha256']!r}")
     if table["bytes"] < 0:
         raise WeightsError(f"{where}: bytes is {table['bytes']}; it is the size of the .onnx")
     bundled = table.get("bundled", False)
-    if bundled and file != BUILT_IN:
+    if bundled and not built_in:
         raise WeightsError(f"{where}: only freefill's own weights are bundled: give a url")
     if bundled == bool(table.get("url")):
         raise WeightsError(f"{where}: an entry has either a url or bundled = true")
@@ -171,5 +183,3 @@ def _entry(table: Any, file: Path) -> Entry:
                 check_address(table[key])
             except WeightsError as error:
                 raise WeightsError(f"{where}: {key}: {error}") from None
-    fields = {key: value for key, value in table.items() if key != "bundled"}
-    return Entry(**fields | {"sha256": table["sha256"].lower()})

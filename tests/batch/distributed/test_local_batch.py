@@ -22,9 +22,10 @@ from pyarrow import parquet
 
 from freefill.batch.distributed import manifest
 from freefill.batch.distributed.blocks import Row
-from freefill.batch.distributed.worker import Filler
+from freefill.batch.distributed.worker import BatchWorker
 from freefill.errors import WeightsError
 from freefill.pipeline.inpainter import Inpainter
+from freefill.pipeline.request import FillRequest, Result
 
 Ran = subprocess.CompletedProcess[str]
 Run = Callable[..., Ran]
@@ -57,13 +58,13 @@ def expected(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 def fills(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The photos that are looked at, by name."""
     seen: list[str] = []
-    row = Filler.row
+    row = BatchWorker.row
 
-    def watched(self: Filler, item: Any) -> Row:
+    def watched(self: BatchWorker, item: Any) -> Row:
         seen.append(item.name)
         return row(self, item)
 
-    monkeypatch.setattr(Filler, "row", watched)
+    monkeypatch.setattr(BatchWorker, "row", watched)
     return seen
 
 
@@ -272,14 +273,15 @@ def test_a_bad_photo_costs_a_row_and_can_be_tried_again(
 def test_an_error_nobody_thought_of_costs_a_row(
     command: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fill_hole = Inpainter.fill_hole
+    run = Inpainter.run
 
-    def failing(self: Inpainter, picture: Any, hole: Any, **rest: Any) -> Any:
-        if hole[: SIDE // 8 + 5].any() and not hole[: SIDE // 8 + 4].any():
+    def failing(self: Inpainter, request: FillRequest) -> Result:
+        result = run(self, request)
+        if result.mask[: SIDE // 8 + 5].any() and not result.mask[: SIDE // 8 + 4].any():
             raise ZeroDivisionError("by nothing")
-        return fill_hole(self, picture, hole, **rest)
+        return result
 
-    monkeypatch.setattr(Inpainter, "fill_hole", failing)
+    monkeypatch.setattr(Inpainter, "run", failing)
     ran = command("batch", folder, tmp_path / "out")
     assert ran.returncode == 1
     assert ran.stderr == "freefill: error: 004.jpg: ZeroDivisionError: by nothing\n"
@@ -309,7 +311,8 @@ def test_a_rerun_does_only_what_is_missing(
     check_whole(str(out), inputs(folder))
     assert content(str(out)) == expected
     after = batches.changed(str(out))
-    kept = set(before) - gone - {f"_manifest/{lost}"}
+    # Which run fills it is written down each time.
+    kept = set(before) - gone - {f"_manifest/{lost}", manifest.JOB}
     assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
 
 
@@ -410,7 +413,7 @@ def test_a_second_batch_into_the_same_place_is_refused(
 ) -> None:
     ran = command("batch", many, tmp_path / "out")
     assert ran.returncode == 2
-    assert f"another batch fills {tmp_path / 'out'}: process {running.pid} on" in ran.stderr
+    assert f"another run fills {tmp_path / 'out'}: process {running.pid} on" in ran.stderr
     assert running.wait(60) == 0
     check_whole(str(tmp_path / "out"), inputs(many))
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tarfile
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import batches
@@ -16,7 +17,7 @@ import pytest
 from batches import check_whole, content
 from pyarrow import parquet
 
-from freefill.batch.distributed import files, lock, manifest, prepare, worker
+from freefill.batch.distributed import files, manifest, ownership, prepare, worker
 from freefill.batch.distributed.blocks import Batch
 from freefill.errors import StorageError
 
@@ -169,18 +170,20 @@ def test_a_source_that_goes_away_stops_the_batch_and_a_bad_file_does_not(
 def test_workers_of_a_dead_driver_commit_nothing_after_the_next_has_come(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lock, "TAKEN_OVER", 0.0)
+    monkeypatch.setattr(ownership, "SETTLING", 0.0)
     batch, found = prepare.batch_of(str(folder), str(tmp_path / "out"), None, model="light")
     with prepare.prepared(batch, found, 2) as first:
         assert first.batch.token
-        old = worker.Filler(first.batch, 1)
+        old = worker.BatchWorker(first.batch, 1)
         assert len(list(old.run(first.blocks[:1]))) == 1
-        # As after kill -9: the lock stays, and its holder is gone.
-        monkeypatch.setattr(lock, "_runs", lambda pid: False)
+        with pytest.raises(StorageError, match=rf"another run fills .*: process {os.getpid()} on"):
+            prepare.prepared(batch, found, 3).__enter__()
+        # As after kill -9: the lock is gone with its holder, and what it wrote is there.
+        monkeypatch.setattr(ownership, "file_lock", lambda path, on_busy: nullcontext())
         with prepare.prepared(batch, found, 3) as second:
-            with pytest.raises(StorageError, match="another batch has begun"):
+            with pytest.raises(StorageError, match="another run has begun"):
                 list(old.run(first.blocks[1:]))
-            list(worker.Filler(second.batch, 1).run(second.blocks))
+            list(worker.BatchWorker(second.batch, 1).run(second.blocks))
     check_whole(str(tmp_path / "out"), [f"{n:03}.jpg" for n in range(4)])
     assert isinstance(batch, Batch)
 

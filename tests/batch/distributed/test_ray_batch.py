@@ -20,9 +20,8 @@ from freefill.batch.distributed import manifest
 from freefill.batch.distributed.blocks import Batch
 from freefill.batch.distributed.on_ray import Blocks
 from freefill.batch.distributed.prepare import batch_of, prepared
-from freefill.batch.distributed.quiet import quiet
-from freefill.batch.distributed.worker import Filler
-from freefill.pipeline.engines.blas_threads import use_one_thread
+from freefill.batch.distributed.ray_output import suppress_output
+from freefill.batch.distributed.worker import BatchWorker
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 COUNT = 30
@@ -43,7 +42,7 @@ def expected(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     to = tmp_path_factory.mktemp("local") / "out"
     batch, found = batch_of(str(folder), str(to), None)
     with prepared(batch, found, 8) as work:
-        done = list(Filler(batch, 2).run(work.blocks))
+        done = list(BatchWorker(batch, 2).run(work.blocks))
     assert sum(block.filled for block in done) == COUNT - 1
     return content(str(to))
 
@@ -162,10 +161,6 @@ def test_a_node_that_would_fill_otherwise_refuses(folder: Path, tmp_path: Path) 
         assert words in answer["trouble"][0].as_py()
 
 
-def test_matrix_products_can_be_held_to_one_thread() -> None:
-    assert use_one_thread(), "NumPy's wheels come with OpenBLAS"
-
-
 def test_no_cluster_is_said_in_a_line(command: Run, folder: Path, tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -178,7 +173,7 @@ def test_no_cluster_is_said_in_a_line(command: Run, folder: Path, tmp_path: Path
 
 def test_what_ray_says_is_hushed_but_for_the_dead(capfd: pytest.CaptureFixture[str]) -> None:
     told: list[str] = []
-    with quiet(told.append):
+    with suppress_output(told.append):
         os.write(2, b"logging.cc: something\n")
         print("(raylet) Task failed. There are infinite retries remaining")
         print("(raylet) A worker died or was killed while executing a task")

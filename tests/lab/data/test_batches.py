@@ -10,7 +10,7 @@ import torch
 
 from freefill.errors import ConfigError
 from freefill.lab.config import Config, DataConfig, GuidanceConfig, StageConfig, TrainConfig
-from freefill.lab.data.batches import Batch, Batches, Steps, crop, recolour
+from freefill.lab.data.batches import Batch, Batches, Steps, color_jitter, crop
 from freefill.lab.data.photos import PhotoStore, open_store
 from freefill.lab.data.sources import Folder, open_source
 from freefill.types import GUIDANCE_CHANNELS
@@ -126,10 +126,10 @@ def test_small_photos_are_enlarged() -> None:
     ).shape == (64, 64, 3)
 
 
-def test_recolour_stays_in_range_and_can_be_off() -> None:
+def test_color_jitter_stays_in_range_and_can_be_off() -> None:
     pixels = np.random.default_rng(0).random((8, 8, 3), np.float32)
-    assert recolour(pixels, np.random.default_rng(0), 0.0) is pixels
-    changed = recolour(pixels, np.random.default_rng(0), 0.5)
+    assert color_jitter(pixels, np.random.default_rng(0), 0.0) is pixels
+    changed = color_jitter(pixels, np.random.default_rng(0), 0.5)
     assert changed.dtype == np.float32
     assert 0 <= changed.min() <= changed.max() <= 1
     assert np.abs(changed - pixels).max() > 0.01

@@ -17,9 +17,9 @@ from torch.nn import functional as F
 from freefill.lab.evaluation import protocol as protocols
 from freefill.lab.evaluation import results as summary
 from freefill.lab.evaluation import runner
+from freefill.lab.evaluation.baselines import Baseline, find
 from freefill.lab.evaluation.protocol import Manifest
 from freefill.lab.evaluation.results import Results
-from freefill.lab.evaluation.rivals import Rival, find
 from freefill.lab.models.lpips import Lpips
 from freefill.weights import third_party
 
@@ -59,8 +59,8 @@ def network_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tensors[f"features.{place}.weight"] = torch.randn(shape, generator=generator) / scale
         tensors[f"features.{place}.bias"] = torch.randn(shape[0], generator=generator) / 10
         tensors[f"lin{number}"] = torch.rand(1, shape[0], 1, 1, generator=generator)
-    save_file(tensors, folder / third_party.REFERENCES["lpips_alex"].file)
-    torch.jit.script(Pooled()).save(str(folder / third_party.REFERENCES["inception"].file))
+    save_file(tensors, folder / third_party.MODELS["lpips_alex"].file)
+    torch.jit.script(Pooled()).save(str(folder / third_party.MODELS["inception"].file))
     return folder
 
 
@@ -108,25 +108,27 @@ class Evaluated:
 
     data: Path
     manifest: Manifest
-    rivals: tuple[Rival, ...]
+    baselines: tuple[Baseline, ...]
     out: Path
     results: Results
     names: tuple[str, ...] = PROTOCOLS
 
     def evaluate(self, **changes: object) -> int:
-        """Go on with it, with other rivals, names, data, manifest or kid."""
+        """Go on with it, with other baselines, names, data, manifest or kid."""
         given = {
             "data": self.data,
             "manifest": self.manifest,
             "names": self.names,
-            "rivals": self.rivals,
+            "baselines": self.baselines,
             "out": self.out,
             "kid": True,
         }
         return runner.evaluate(**(given | changes))  # type: ignore[arg-type]
 
-    def collect(self, rivals: tuple[Rival, ...] | None = None, kid: bool = True) -> Results:
-        return summary.collect(self.manifest, self.names, rivals or self.rivals, self.out, kid)
+    def collect(self, baselines: tuple[Baseline, ...] | None = None, kid: bool = True) -> Results:
+        return summary.collect(
+            self.manifest, self.names, baselines or self.baselines, self.out, kid
+        )
 
     def files(self) -> dict[str, bytes]:
         """Give the content of every file of every picture."""
@@ -142,20 +144,20 @@ class Evaluated:
 def finished(
     photos: Path, network_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Evaluated:
-    """The five photos with two protocols, filled by three rivals. Shared: none may write to it."""
+    """The five photos with two protocols, filled in three ways. Shared: none may write to it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(third_party.FOLDER_VARIABLE, str(network_folder))
         out = tmp_path_factory.mktemp("finished")
         manifest = protocols.build(photos, PROTOCOLS)
         command = copy_command(tmp_path_factory.mktemp("program"))
-        rivals = find("mean_colour"), find("telea"), find(f"copy={command}")
-        assert runner.evaluate(photos, manifest, PROTOCOLS, rivals, out) == 30
-        found = summary.collect(manifest, PROTOCOLS, rivals, out, kid=True)
-    return Evaluated(photos, manifest, rivals, out, found)
+        baselines = find("mean_colour"), find("telea"), find(f"copy={command}")
+        assert runner.evaluate(photos, manifest, PROTOCOLS, baselines, out) == 30
+        found = summary.collect(manifest, PROTOCOLS, baselines, out, kid=True)
+    return Evaluated(photos, manifest, baselines, out, found)
 
 
 @pytest.fixture
 def own(finished: Evaluated, networks: Path, tmp_path: Path) -> Evaluated:
     """A copy of the finished evaluation to write to."""
     out = Path(shutil.copytree(finished.out, tmp_path / "own"))
-    return Evaluated(finished.data, finished.manifest, finished.rivals, out, finished.results)
+    return Evaluated(finished.data, finished.manifest, finished.baselines, out, finished.results)

@@ -17,12 +17,12 @@ from scipy.stats import wilcoxon
 
 from freefill.errors import ConfigError
 from freefill.lab.config import Config
-from freefill.lab.evaluation import ablation, ablation_table, report, runner
+from freefill.lab.evaluation import ablation, ablation_table, measures, report
 from freefill.lab.evaluation import protocol as protocols
 from freefill.lab.evaluation.ablation import CELLS, CONVOLUTIONS, LOSSES, Plan, cell_config
 from freefill.lab.evaluation.ablation_table import LEGEND
+from freefill.lab.evaluation.baselines import Baseline, hide_hole_and_composite
 from freefill.lab.evaluation.metrics.statistics import bootstrap_interval
-from freefill.lab.evaluation.rivals import Rival, fair
 from freefill.lab.training import checkpoint
 
 CPU = {"plain": 0.25, "partial": 0.5, "gated": 0.75, "l1": 0.4, "local-global": 1.0}
@@ -48,7 +48,7 @@ class Fakes:
         config: Config,
         *,
         resume: bool = False,
-        say: Callable[[str], None] = print,
+        on_message: Callable[[str], None] = print,
         report: Callable[..., None] = silent,
     ) -> None:
         self.trained.append((run.name, config, resume))
@@ -69,7 +69,7 @@ class Fakes:
         if stopped:
             raise KeyboardInterrupt
 
-    def export(self, run: Path, out: Path, *, say: Callable[[str], None] = print) -> None:
+    def export(self, run: Path, out: Path, *, on_message: Callable[[str], None] = print) -> None:
         assert checkpoint.load(run)["step"] == self.trained[-1][1].train.steps
         self.exported.append(run.name)
         out.write_bytes(b"weights")
@@ -338,7 +338,7 @@ def test_a_run_goes_on_from_wherever_it_was(
     checkpoint.save(cells / "gated-0", {"step": PLAN.steps["gated"]})
     resumed = {}
 
-    def note(run: Path, out: Path, *, say: Callable[[str], None]) -> None:
+    def note(run: Path, out: Path, *, on_message: Callable[[str], None]) -> None:
         resumed[run.name] = [r for name, _, r in fakes.trained if name == run.name]
         out.write_bytes(b"")
 
@@ -391,7 +391,7 @@ class Made:
         self.manifest = protocols.build(photos, names)
         rng = np.random.default_rng(3)
         self.weights: dict[tuple[str, int], Path] = {}
-        self.rivals: dict[str, Rival] = {}
+        self.baselines: dict[str, Baseline] = {}
         self.cards: dict[tuple[str, int], dict[str, Any]] = {}
         for seed in range(plan.seeds):
             for number, name in enumerate(CELLS):
@@ -410,16 +410,18 @@ class Made:
                 path.with_suffix(".json").write_text(json.dumps(self.cards[name, seed]))
                 self.weights[name, seed] = path
                 colour = rng.integers(0, 256, 3).astype(np.uint8)
-                self.rivals[str(path)] = Rival(path.stem, fair(painted(colour)), f"{colour}")
+                self.baselines[str(path)] = Baseline(
+                    path.stem, hide_hole_and_composite(painted(colour)), f"{colour}"
+                )
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(ablation_table, "find", self.rivals.__getitem__)
-            rivals = ablation_table.measure(
+            patch.setattr(ablation_table, "find", self.baselines.__getitem__)
+            baselines = ablation_table.measure(
                 self.weights, photos, self.manifest, names, out / "evaluation", silent
             )
-        assert rivals == list(self.rivals.values())
+        assert baselines == list(self.baselines.values())
         setting = report.Setting(str(photos), "freefill ablate ...", self.manifest, ())
         self.files = ablation_table.write(
-            self.weights, plan, rivals, setting, photos, names, out / "evaluation"
+            self.weights, plan, baselines, setting, photos, names, out / "evaluation"
         )
         self.values: dict[tuple[str, str, str], NDArray[np.float64]] = {}
         """Metric by protocol, size and metric: (cells and seeds in their order, photos)."""
@@ -427,7 +429,7 @@ class Made:
             samples = [
                 protocols.sample(self.manifest, photos, p, name) for p in self.manifest.photos
             ]
-            for column in runner.COLUMNS:
+            for column in measures.columns():
                 if column.key not in ("lpips", *ablation_table.METRICS):
                     continue
                 for size in ("64", "96"):
@@ -435,7 +437,7 @@ class Made:
                         [
                             [
                                 column.metric(
-                                    self.rivals[str(path)].fill(s.pixels, s.hole),
+                                    self.baselines[str(path)].fill(s.pixels, s.hole),
                                     s.pixels,
                                     s.hole if column.hole else None,
                                 )
@@ -565,7 +567,7 @@ def test_every_picture_is_in_the_csv_and_the_sheet_can_be_seen(made: Made) -> No
     files = {"64": [p.file for p in made.manifest.photos if p.size == "64"]}
     for row in rows:
         if row["protocol"] == "thin" and row["photo"] in files["64"]:
-            name, _, seed = row["rival"].rpartition("-")
+            name, _, seed = row["method"].rpartition("-")
             values = made.of("thin", "64", "psnr", name)[int(seed)]
             assert float(row["psnr"]) == pytest.approx(
                 values[files["64"].index(row["photo"])], rel=1e-6

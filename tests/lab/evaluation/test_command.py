@@ -58,7 +58,7 @@ def test_evaluate(command: Run, photos: Path, copy: str, tmp_path: Path) -> None
     out = tmp_path / "new/report"
     arguments = (
         *("evaluate", "--data", photos, "--out", out, "--protocol", "thin,centre"),
-        *("--fill", "light, telea", "--rival", f"copy={copy}"),
+        *("--fill", "light, telea", "--baseline", f"copy={copy}"),
     )
     ran = command(*arguments, "--no-kid")
     assert ran.returncode == 0, ran.stderr
@@ -68,7 +68,7 @@ def test_evaluate(command: Run, photos: Path, copy: str, tmp_path: Path) -> None
     assert len(lines) == 4
     with (out / "table.csv").open(newline="") as file:
         values = {
-            (row["protocol"], row["size"], row["rival"]): float(row["value"])
+            (row["protocol"], row["size"], row["method"]): float(row["value"])
             for row in csv.DictReader(file)
             if row["metric"] == "lpips" and row["source"] == "all"
         }
@@ -76,10 +76,11 @@ def test_evaluate(command: Run, photos: Path, copy: str, tmp_path: Path) -> None
         lines, [("thin", "64"), ("thin", "96"), ("centre", "64"), ("centre", "96")], strict=True
     ):
         told = ", ".join(
-            f"{rival} {values[protocol, size, rival]:.4f}" for rival in ("light", "telea", "copy")
+            f"{baseline} {values[protocol, size, baseline]:.4f}"
+            for baseline in ("light", "telea", "copy")
         )
         assert line == f"{protocol}, {size}: LPIPS {told}"
-    # Not on a terminal: a line for each protocol and rival.
+    # Not on a terminal: a line for each protocol and baseline.
     told = [line for line in ran.stderr.splitlines() if "measuring" in line]
     assert len(told) == 6
     assert told[-1].endswith("of 30: centre, copy")
@@ -107,9 +108,9 @@ def test_missing_networks_are_fetched(
 ) -> None:
     fetched: list[str] = []
 
-    def fetch(name: str, say: object) -> None:
+    def fetch(name: str, on_message: object) -> None:
         fetched.append(name)
-        file = third_party.REFERENCES[name].file
+        file = third_party.MODELS[name].file
         shutil.copy(networks / file, tmp_path / file)
 
     monkeypatch.setenv(third_party.FOLDER_VARIABLE, str(tmp_path))
@@ -137,18 +138,18 @@ def test_help_names_the_protocols(command: Run, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--fill", "telea,light,telea"], ["two rivals are called 'telea'"]),
-        (["--fill", "telea,{folder}/telea.onnx"], ["two rivals are called 'telea'"]),
-        (["--rival", "a=cp {image} {mask} {out}", "--rival", "a=x {out}"], ["lacks {image}"]),
-        (["--rival", "a=cp {image} {mask} {out}"] * 2, ["two rivals are called 'a'"]),
-        (["--rival", "truth=cp {image} {mask} {out}"], ["'truth'", "the report's own"]),
-        (["--rival", "hole=cp {image} {mask} {out}"], ["'hole'", "the report's own"]),
-        (["--rival", "..=cp {image} {mask} {out}"], ["'..'", "the report's own"]),
-        (["--fill", "lama"], ["no rival 'lama'", "there are mean_colour, telea"]),
+        (["--fill", "telea,light,telea"], ["two methods are called 'telea'"]),
+        (["--fill", "telea,{folder}/telea.onnx"], ["two methods are called 'telea'"]),
+        (["--baseline", "a=cp {image} {mask} {out}", "--baseline", "a=x {out}"], ["lacks {image}"]),
+        (["--baseline", "a=cp {image} {mask} {out}"] * 2, ["two methods are called 'a'"]),
+        (["--baseline", "truth=cp {image} {mask} {out}"], ["'truth'", "the report's own"]),
+        (["--baseline", "hole=cp {image} {mask} {out}"], ["'hole'", "the report's own"]),
+        (["--baseline", "..=cp {image} {mask} {out}"], ["'..'", "the report's own"]),
+        (["--fill", "lama"], ["no baseline 'lama'", "there are mean_colour, telea"]),
         (["--fill", " , "], ["--fill names nothing"]),
         (["--protocol", "center"], ["no protocol 'center'", "free-form, centre"]),
         (["--protocol", ","], ["no protocol is named", "free-form, centre"]),
-        (["--rival", "a=false {image} {mask} {out}"], ["false exited with 1"]),
+        (["--baseline", "a=false {image} {mask} {out}"], ["false exited with 1"]),
         (["--data", "{folder}/nothing"], ["nothing is not a folder"]),
         (["--data", "{folder}/empty"], ["empty holds no photos"]),
         (["--manifest", "{folder}/none.toml"], ["none.toml: No such file"]),
@@ -313,7 +314,7 @@ def test_ctrl_c(
 def test_killed_and_run_again(
     command: Run, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`kill -9` in the middle of a rival's fill, and after it the numbers of a run that was not."""
+    """`kill -9` in the middle of a fill, and then the numbers of a run that was not killed."""
     wait, count = tmp_path / "wait", tmp_path / "count"
     script = tmp_path / "slow.py"
     script.write_text(
@@ -323,10 +324,10 @@ def test_killed_and_run_again(
         "    time.sleep(0.02)\n"
         "shutil.copyfile(sys.argv[1], sys.argv[3])\n"
     )
-    rival = f"slow={sys.executable} -S {script} {{image}} {{mask}} {{out}}"
+    baseline = f"slow={sys.executable} -S {script} {{image}} {{mask}} {{out}}"
     arguments = [
         *("evaluate", "--data", str(photos), "--protocol", "thin", "--fill", "telea"),
-        *("--rival", rival),
+        *("--baseline", baseline),
     ]
     killed, whole, scratch = tmp_path / "killed", tmp_path / "whole", tmp_path / "scratch"
     scratch.mkdir()

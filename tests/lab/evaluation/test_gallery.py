@@ -103,7 +103,7 @@ def test_pictures(finished: Evaluated, side: int) -> None:
                 np.testing.assert_array_equal(part, expected)
 
 
-def test_contact_sheet_has_all_rivals(finished: Evaluated) -> None:
+def test_contact_sheet_has_all_baselines(finished: Evaluated) -> None:
     pictures = gallery.Pictures(finished.manifest, finished.data, finished.out, 192)
     names = ["telea", "copy", "mean_colour"]
     page = np.asarray(gallery.overview(finished.results, pictures, names))

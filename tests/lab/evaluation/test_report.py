@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from conftest import Evaluated
 
 FILES = ("report.md", "table.csv", "pictures.csv", "times.csv", "report.html", "sheet.jpg")
-COMMAND = "freefill evaluate --rival 'a=`b` | c' </script><script>alert(1)</script>"
+COMMAND = "freefill evaluate --baseline 'a=`b` | c' </script><script>alert(1)</script>"
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def written(finished: Evaluated, tmp_path_factory: pytest.TempPathFactory) -> Pa
     """A report. Shared: none may write to it."""
     out = tmp_path_factory.mktemp("written") / "report"
     shutil.copytree(finished.out, out)
-    setting = Setting("photos", COMMAND, finished.manifest, finished.rivals)
+    setting = Setting("photos", COMMAND, finished.manifest, finished.baselines)
     assert report.write(finished.results, setting, finished.data, out) == [out / f for f in FILES]
     return out
 
@@ -64,7 +64,7 @@ def tables_of(text: str) -> dict[str, list[list[str]]]:
 
 def test_table_csv(finished: Evaluated, written: Path) -> None:
     found = {
-        (r["protocol"], r["size"], r["source"], r["rival"], r["metric"]): r
+        (r["protocol"], r["size"], r["source"], r["method"], r["metric"]): r
         for r in rows(written / "table.csv")
     }
     assert len(found) == len(rows(written / "table.csv"))
@@ -72,7 +72,7 @@ def test_table_csv(finished: Evaluated, written: Path) -> None:
     for table in (*finished.results.tables, *finished.results.by_source):
         for row in table.rows:
             for metric, estimate in row.estimates.items():
-                line = found[table.protocol, table.size, table.source, row.rival, metric]
+                line = found[table.protocol, table.size, table.source, row.baseline, metric]
                 values = [float(line[name]) for name in ("value", "low", "high")]
                 assert values == pytest.approx(dataclasses.astuple(estimate), rel=1e-7)
                 assert int(line["photos"]) == len(table.photos)
@@ -94,10 +94,10 @@ def test_sources_do_not_pass_for_all_photos(own: Evaluated) -> None:
         dataclasses.replace(p, source=names.get(p.file, p.source)) for p in own.manifest.photos
     ]
     manifest = dataclasses.replace(own.manifest, photos=tuple(photos))
-    found = results.collect(manifest, own.names, own.rivals, own.out, False)
-    report.write(found, Setting("", "", manifest, own.rivals), own.data, own.out)
+    found = results.collect(manifest, own.names, own.baselines, own.out, False)
+    report.write(found, Setting("", "", manifest, own.baselines), own.data, own.out)
     keys = [
-        tuple(r[k] for k in ("protocol", "size", "source", "rival", "metric"))
+        tuple(r[k] for k in ("protocol", "size", "source", "method", "metric"))
         for r in rows(own.out / "table.csv")
     ]
     assert len(set(keys)) == len(keys)
@@ -108,27 +108,27 @@ def test_pictures_csv(finished: Evaluated, written: Path) -> None:
     found = rows(written / "pictures.csv")
     assert len(found) == 30
     for row in found:
-        measurement = finished.results.measurements[row["protocol"], row["rival"], row["photo"]]
+        measurement = finished.results.measurements[row["protocol"], row["method"], row["photo"]]
         assert float(row["area"]) == pytest.approx(measurement.area, abs=1e-6)
         values = {key: float(row[key]) for key in measurement.values}
         assert values == pytest.approx(measurement.values, rel=1e-7)
-        assert set(row) == {"protocol", "rival", "photo", "area", *measurement.values}
+        assert set(row) == {"protocol", "method", "photo", "area", *measurement.values}
 
 
 def test_times_csv(finished: Evaluated, written: Path) -> None:
-    found = {(r["protocol"], r["size"], r["rival"]): r for r in rows(written / "times.csv")}
-    assert len(found) == 8  # two protocols, two sizes, two rivals next to the first
+    found = {(r["protocol"], r["size"], r["method"]): r for r in rows(written / "times.csv")}
+    assert len(found) == 8  # two protocols, two sizes, two baselines next to the first
     for table in finished.results.tables:
         for row in table.rows[1:]:
-            line = found[table.protocol, table.size, row.rival]
+            line = found[table.protocol, table.size, row.baseline]
             values = [float(line[name]) for name in ("median", "least", "greatest")]
             assert row.time is not None
             assert values == pytest.approx(dataclasses.astuple(row.time), abs=1e-4)
 
 
-def test_no_times_of_one_rival(own: Evaluated) -> None:
-    found = own.collect(own.rivals[:1])
-    setting = Setting("photos", "", own.manifest, own.rivals[:1])
+def test_no_times_of_one_baseline(own: Evaluated) -> None:
+    found = own.collect(own.baselines[:1])
+    setting = Setting("photos", "", own.manifest, own.baselines[:1])
     report.write(found, setting, own.data, own.out)
     assert (own.out / "times.csv").read_text() == "empty\n"
     assert "Time over" not in (own.out / "report.md").read_text()
@@ -140,7 +140,7 @@ def test_the_same_evaluation_twice(
 ) -> None:
     second = dataclasses.replace(finished, out=tmp_path)
     assert second.evaluate() == 30
-    setting = Setting("elsewhere", "another", finished.manifest, finished.rivals)
+    setting = Setting("elsewhere", "another", finished.manifest, finished.baselines)
     report.write(second.collect(), setting, finished.data, tmp_path)
     for name in ("table.csv", "pictures.csv", "sheet.jpg"):
         assert (tmp_path / name).read_bytes() == (written / name).read_bytes()
@@ -169,13 +169,13 @@ def test_markdown_tables(finished: Evaluated, written: Path) -> None:
     for title, lines in found.items():
         assert len({len(line) for line in lines}) == 1, title
         assert set(lines[1]) == {"---"}
-        rivals = ["mean_colour", "telea", "copy"][1 if title.startswith("Time") else 0 :]
-        assert [line[0] for line in lines[2:]] == rivals
+        baselines = ["mean_colour", "telea", "copy"][1 if title.startswith("Time") else 0 :]
+        assert [line[0] for line in lines[2:]] == baselines
         if not title.startswith("Time"):
             assert any("**" in cell for line in lines[2:] for cell in line)
     whole = found["thin, 64: the whole picture"]
     assert whole[0] == [
-        *("rival", "LPIPS ↓", "less mean_colour's", "l1 % ↓", "l2 % ↓", "PSNR dB ↑", "SSIM ↑"),
+        *("method", "LPIPS ↓", "less mean_colour's", "l1 % ↓", "l2 % ↓", "PSNR dB ↑", "SSIM ↑"),
         "KID x1000 ↓",
     ]
     assert "KID x1000 ↓" not in found["thin, 96: the whole picture"][0]
@@ -228,7 +228,7 @@ def test_bold_is_the_best(finished: Evaluated, written: Path) -> None:
                 if key is None:
                     assert not bold
                     continue
-                values = {row.rival: row.estimates[key].value for row in table.rows}
+                values = {row.baseline: row.estimates[key].value for row in table.rows}
                 best = max if "psnr" in key or "ssim" in key else min
                 (winner,) = bold
                 assert values[winner] == best(values.values())
@@ -251,8 +251,8 @@ def test_nothing_breaks_a_markdown_table_or_a_line(own: Evaluated) -> None:
         for p in own.manifest.photos
     ]
     manifest = dataclasses.replace(own.manifest, photos=tuple(photos))
-    found = results.collect(manifest, own.names, own.rivals, own.out, True)
-    setting = Setting("a `photo`\n# folder", COMMAND, manifest, own.rivals)
+    found = results.collect(manifest, own.names, own.baselines, own.out, True)
+    setting = Setting("a `photo`\n# folder", COMMAND, manifest, own.baselines)
     report.write(found, setting, own.data, own.out)
     text = (own.out / "report.md").read_text()
     for lines in tables_of(text).values():
@@ -270,20 +270,20 @@ def test_nothing_breaks_a_markdown_table_or_a_line(own: Evaluated) -> None:
             assert fence[0] not in re.findall("`+", inner)
             facts[name] = inner.strip()
     assert facts["command"] == COMMAND
-    assert facts["rival copy"] == own.rivals[2].identity
+    assert facts["method copy"] == own.baselines[2].identity
     assert facts["photos"] == "5 of a `photo` # folder; holes of seed 0"
     assert f"freefill {report.__version__}" in facts["software"]
-    assert {"machine", "rival mean_colour", "rival telea"} <= set(facts)
+    assert {"machine", "method mean_colour", "method telea"} <= set(facts)
 
 
 def test_markdown_marks_the_best() -> None:
-    grid = Grid("T", ("rival", "x ↓"), ((Cell("a", "a"), Cell("1|2", 1, True)),), "A note.")
+    grid = Grid("T", ("baseline", "x ↓"), ((Cell("a", "a"), Cell("1|2", 1, True)),), "A note.")
     text = report.markdown("Title", [grid], [("name", "value")], ["A legend."])
     assert (
         text.splitlines()
         == [
             *("# Title", "", "- name: `value`", "", "A legend.", "", "## T", "", "A note.", ""),
-            *("| rival | x ↓ |", "| --- | --- |", r"| a | **1\|2** |", ""),
+            *("| baseline | x ↓ |", "| --- | --- |", r"| a | **1\|2** |", ""),
         ][: len(text.splitlines())]
     )
     assert text.endswith("**1\\|2** |\n")
@@ -330,7 +330,7 @@ def test_page(finished: Evaluated, written: Path) -> None:
     assert page.open == []
     # What the command holds is shown as it is, and is no part of the page.
     assert COMMAND in page.texts["dd"]
-    assert finished.rivals[2].identity in page.texts["dd"]
+    assert finished.baselines[2].identity in page.texts["dd"]
     assert {tag for tag, _ in page.elements} <= {
         *("html", "head", "meta", "title", "style", "body", "h1", "h2", "p", "a", "dl", "dt", "dd"),
         *("div", "table", "thead", "tbody", "tr", "th", "td", "button", "details", "summary"),
@@ -352,13 +352,13 @@ def test_page(finished: Evaluated, written: Path) -> None:
             assert max(image.size) <= report.THUMBNAIL
             image.load()
     alternatives = [found["alt"] for tag, found in page.elements if tag == "img"]
-    # Of each of four tables and three rivals three photos, or two: hole, two fills, truth.
+    # Of each of four tables and three baselines three photos, or two: hole, two fills, truth.
     assert len(keys) == 4 * 3 * 2 * (3 + 2)
     for start in range(0, len(keys), 4):
-        hole, rival, other, truth = alternatives[start : start + 4]
+        hole, baseline, other, truth = alternatives[start : start + 4]
         assert (hole, truth) == ("hole", "truth")
-        assert other == ("telea" if rival == "mean_colour" else "mean_colour")
-        for key, name in zip(keys[start : start + 3], (hole, rival, other), strict=True):
+        assert other == ("telea" if baseline == "mean_colour" else "mean_colour")
+        for key, name in zip(keys[start : start + 3], (hole, baseline, other), strict=True):
             assert key is not None
             assert key.endswith(f"/{name}")
         assert keys[start + 3] in {photo.file for photo in finished.manifest.photos}
@@ -391,9 +391,9 @@ def test_page_shows_each_picture_under_its_own_key(finished: Evaluated, written:
                 true.hole[..., None], 255 * contact_sheet.HOLE, true.pixels
             ),
         }
-        for rival in finished.rivals:
-            with Image.open(picture_path(finished.out, "centre", rival.name, photo)) as image:
-                candidates[f"centre/{photo.file}/{rival.name}"] = np.asarray(image)
+        for baseline in finished.baselines:
+            with Image.open(picture_path(finished.out, "centre", baseline.name, photo)) as image:
+                candidates[f"centre/{photo.file}/{baseline.name}"] = np.asarray(image)
         for key in candidates.keys() & images.keys():
             content = base64.b64decode(images[key].partition(",")[2])
             with Image.open(io.BytesIO(content)) as image:
@@ -409,7 +409,7 @@ def test_contact_sheet(finished: Evaluated, written: Path) -> None:
     with Image.open(written / "sheet.jpg") as image:
         assert image.format == "JPEG"
         found = image.convert("RGB")
-    # The first rival's worst, median and best of 3 photos, or of 2; none is larger than 192.
+    # The first baseline's worst, median and best of 3 photos, or of 2; none is larger than 192.
     heights = []
     widths = []
     for table in finished.results.tables:

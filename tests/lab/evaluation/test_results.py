@@ -16,25 +16,25 @@ import pytest
 from numpy.typing import NDArray
 
 from freefill.errors import DataError
+from freefill.lab.evaluation import measures, report, results, runner
 from freefill.lab.evaluation import protocol as protocols
-from freefill.lab.evaluation import report, results, runner
 from freefill.lab.evaluation.metrics import fid
 from freefill.lab.evaluation.results import Table
 
 if TYPE_CHECKING:
     from conftest import Evaluated
 
-KEYS = [column.key for column in runner.COLUMNS]
+KEYS = [column.key for column in measures.columns()]
 
 
-def by_hand(finished: Evaluated, table: Table, rival: str, key: str) -> NDArray[np.float64]:
+def by_hand(finished: Evaluated, table: Table, baseline: str, key: str) -> NDArray[np.float64]:
     """Read one metric of a table's photos from pictures.csv."""
     text = report.pictures_csv(finished.results).decode()
     found = {
-        (row["protocol"], row["rival"], row["photo"]): float(row[key])
+        (row["protocol"], row["method"], row["photo"]): float(row[key])
         for row in csv.DictReader(io.StringIO(text))
     }
-    return np.array([found[table.protocol, rival, photo.file] for photo in table.photos])
+    return np.array([found[table.protocol, baseline, photo.file] for photo in table.photos])
 
 
 def exact_p(differences: NDArray[np.float64]) -> float:
@@ -61,7 +61,7 @@ def test_tables_and_their_photos(finished: Evaluated) -> None:
     ]
     for table in (*found.tables, *found.by_source):
         assert {photo.size for photo in table.photos} == {table.size}
-        assert [row.rival for row in table.rows] == ["mean_colour", "telea", "copy"]
+        assert [row.baseline for row in table.rows] == ["mean_colour", "telea", "copy"]
         holes = [
             protocols.sample(finished.manifest, finished.data, photo, table.protocol).hole.mean()
             for photo in table.photos
@@ -76,7 +76,7 @@ def test_means_and_differences(finished: Evaluated) -> None:
             assert set(KEYS) <= set(row.estimates)
             assert set(row.differences) == (set() if row is table.rows[0] else set(KEYS))
             for key in KEYS:
-                values = by_hand(finished, table, row.rival, key)
+                values = by_hand(finished, table, row.baseline, key)
                 estimate = row.estimates[key]
                 # Eight digits are in the file. With two photos the least and the greatest are each
                 # a quarter of all resamples, with three each 1/27: more than 2.5 %.
@@ -92,7 +92,7 @@ def test_means_and_differences(finished: Evaluated) -> None:
 def test_sources_alone_if_there_are_two(own: Evaluated) -> None:
     photos = tuple(dataclasses.replace(p, source="one") for p in own.manifest.photos)
     plain = dataclasses.replace(own.manifest, photos=photos)
-    found = results.collect(plain, own.names, own.rivals, own.out, True)
+    found = results.collect(plain, own.names, own.baselines, own.out, True)
     assert found.by_source == ()
     assert [t.rows for t in found.tables] == [t.rows for t in own.results.tables]
 
@@ -120,7 +120,7 @@ def test_kid(finished: Evaluated) -> None:
                             for photo in table.photos
                         ]
                     )[:, number].astype(float)
-                    for name in (row.rival, "truth")
+                    for name in (row.baseline, "truth")
                 )
                 estimate = row.estimates[key]
                 assert estimate.value == pytest.approx(1000 * kernel_distance(filled, true))
@@ -160,7 +160,7 @@ def test_fid_appears_with_enough_photos(
                             for photo in table.photos
                         ]
                     )[:, number]
-                    for name in (row.rival, "truth")
+                    for name in (row.baseline, "truth")
                 )
                 estimate = row.estimates[key]
                 assert estimate.value == fid.fid(a, b) > 0

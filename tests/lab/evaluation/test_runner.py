@@ -19,13 +19,13 @@ from PIL import Image
 from freefill.errors import DataError, ReferenceMissingError
 from freefill.lab.evaluation import protocol as protocols
 from freefill.lab.evaluation import runner
+from freefill.lab.evaluation.baselines import Baseline, hide_hole_and_composite
 from freefill.lab.evaluation.metrics import inception
 from freefill.lab.evaluation.metrics.lpips import lpips
 from freefill.lab.evaluation.metrics.pixel import l1, l2, psnr
 from freefill.lab.evaluation.metrics.seam import seam
 from freefill.lab.evaluation.metrics.ssim import ssim
 from freefill.lab.evaluation.protocol import Manifest
-from freefill.lab.evaluation.rivals import Rival, fair
 from freefill.lab.evaluation.runner import window
 from freefill.weights import third_party
 
@@ -36,13 +36,13 @@ pytestmark = pytest.mark.usefixtures("networks")
 
 
 class Fake:
-    """A rival that counts its calls: one grey, and a crash at a chosen call."""
+    """A baseline that counts its calls: one grey, and a crash at a chosen call."""
 
     def __init__(self, name: str, grey: int, identity: str = "1") -> None:
         self.calls = 0
         self.stop_at = -1
         self.grey = grey
-        self.rival = Rival(name, fair(self._fill), identity)
+        self.baseline = Baseline(name, hide_hole_and_composite(self._fill), identity)
 
     def _fill(self, photo: NDArray[np.uint8], hole: NDArray[np.bool_]) -> NDArray[np.uint8]:
         if self.calls == self.stop_at:
@@ -57,8 +57,8 @@ def evaluate(photos: Path, tmp_path: Path) -> Callable[..., int]:
     manifest = protocols.build(photos, ["thin"])
 
     def run(*fakes: Fake, kid: bool = False, manifest: Manifest = manifest) -> int:
-        rivals = [fake.rival for fake in fakes]
-        return runner.evaluate(photos, manifest, ["thin"], rivals, tmp_path / "out", kid=kid)
+        baselines = [fake.baseline for fake in fakes]
+        return runner.evaluate(photos, manifest, ["thin"], baselines, tmp_path / "out", kid=kid)
 
     return run
 
@@ -82,25 +82,25 @@ def same(found: dict[str, bytes], expected: dict[str, bytes]) -> bool:
 
 
 def each(finished: Evaluated) -> Iterator[tuple[str, str, protocols.Sample, Path]]:
-    """Give protocol, rival, sample and PNG of every picture."""
+    """Give protocol, baseline, sample and PNG of every picture."""
     for name in finished.names:
         for photo in finished.manifest.photos:
             sample = protocols.sample(finished.manifest, finished.data, photo, name)
-            for rival in finished.rivals:
+            for baseline in finished.baselines:
                 yield (
                     name,
-                    rival.name,
+                    baseline.name,
                     sample,
-                    runner.picture_path(finished.out, name, rival.name, photo),
+                    runner.picture_path(finished.out, name, baseline.name, photo),
                 )
 
 
 def test_every_file_is_there_and_no_other(finished: Evaluated) -> None:
     stems = [file.rsplit(".", 1)[0] for file in (p.file for p in finished.manifest.photos)]
     expected = {
-        f"{protocol}/{rival}/{stem}{ending}"
+        f"{protocol}/{baseline}/{stem}{ending}"
         for protocol in finished.names
-        for rival in ("mean_colour", "telea", "copy")
+        for baseline in ("mean_colour", "telea", "copy")
         for stem in stems
         for ending in (".png", ".json", ".npy")
     }
@@ -115,28 +115,28 @@ def test_every_file_is_there_and_no_other(finished: Evaluated) -> None:
 
 def test_pictures_keep_what_is_known(finished: Evaluated) -> None:
     filled = set()
-    for _, rival, sample, path in each(finished):
+    for _, baseline, sample, path in each(finished):
         with Image.open(path) as image:
             assert (image.format, image.mode) == ("PNG", "RGB")
             pixels = np.asarray(image)
         np.testing.assert_array_equal(pixels[~sample.hole], sample.pixels[~sample.hole])
         assert (pixels[sample.hole] != sample.pixels[sample.hole]).any()
-        filled.add((rival, pixels.tobytes()))
+        filled.add((baseline, pixels.tobytes()))
     assert len(filled) == 30
-    # The rival's own fill, not another's.
-    for _, rival, sample, path in each(finished):
-        if rival == "telea":
-            expected = finished.rivals[1].fill(sample.pixels, sample.hole)
+    # The baseline's own fill, not another's.
+    for _, baseline, sample, path in each(finished):
+        if baseline == "telea":
+            expected = finished.baselines[1].fill(sample.pixels, sample.hole)
             with Image.open(path) as image:
                 np.testing.assert_array_equal(np.asarray(image), expected)
 
 
 def test_measurements_are_those_of_the_metrics(finished: Evaluated) -> None:
-    for name, rival, sample, path in each(finished):
+    for name, baseline, sample, path in each(finished):
         with Image.open(path) as image:
             filled = np.asarray(image)
         true, hole = sample.pixels, sample.hole
-        found = finished.results.measurements[name, rival, sample.photo.file]
+        found = finished.results.measurements[name, baseline, sample.photo.file]
         assert found.area == hole.mean()
         assert found.values == {
             "lpips": lpips(filled, true),
@@ -157,10 +157,10 @@ def test_measurements_are_those_of_the_metrics(finished: Evaluated) -> None:
             "photo": sample.photo.sha256,
             "hole": sample.photo.holes[name],
             "seed": 0,
-            "rival": next(r.identity for r in finished.rivals if r.name == rival),
+            "method": next(r.identity for r in finished.baselines if r.name == baseline),
         }
         rows, columns = window(hole)
-        for pixels, of in ((filled, rival), (true, runner.TRUTH)):
+        for pixels, of in ((filled, baseline), (true, runner.TRUTH)):
             features = np.load(runner.feature_path(finished.out, name, of, sample.photo))
             expected = inception.features([pixels, pixels[rows, columns]])
             np.testing.assert_array_equal(features, expected)
@@ -196,7 +196,7 @@ def test_second_call_makes_nothing(own: Evaluated) -> None:
     assert own.files() == before
     # What is not asked for is not in the way, and what is less is not made again.
     assert own.evaluate(kid=False) == 0
-    assert own.evaluate(names=["thin"], rivals=own.rivals[:1]) == 0
+    assert own.evaluate(names=["thin"], baselines=own.baselines[:1]) == 0
     assert own.files() == before
 
 
@@ -267,48 +267,48 @@ def test_measurement_without_a_metric_is_made_again(own: Evaluated) -> None:
     assert "seam" in json.loads(path.read_text())["values"]
 
 
-def test_changed_rival_is_made_again_alone(own: Evaluated) -> None:
+def test_changed_baseline_is_made_again_alone(own: Evaluated) -> None:
     before = own.files()
-    other = dataclasses.replace(own.rivals[1], identity="another")
-    assert own.evaluate(rivals=(own.rivals[0], other, own.rivals[2])) == 10
+    other = dataclasses.replace(own.baselines[1], identity="another")
+    assert own.evaluate(baselines=(own.baselines[0], other, own.baselines[2])) == 10
     for name, content in own.files().items():
         if "/telea/" not in name or not name.endswith(".json"):
             assert content == before[name]
         else:
-            assert json.loads(content)["key"]["rival"] == "another"
+            assert json.loads(content)["key"]["method"] == "another"
 
 
-def test_added_rival_is_made_alone(own: Evaluated) -> None:
+def test_added_baseline_is_made_alone(own: Evaluated) -> None:
     before = own.files()
     grey = Fake("grey", 99)
-    assert own.evaluate(rivals=(*own.rivals, grey.rival)) == 10
+    assert own.evaluate(baselines=(*own.baselines, grey.baseline)) == 10
     after = own.files()
     assert {name: after[name] for name in before} == before
     assert {name.split("/")[1] for name in after.keys() - before.keys()} == {"grey"}
 
 
-def test_another_first_rival_times_again_and_makes_nothing_else(
+def test_another_first_baseline_times_again_and_makes_nothing_else(
     own: Evaluated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runner, "TIMED", 1)
     before = own.files()
-    mean_colour, telea, copy = own.rivals
+    mean_colour, telea, copy = own.baselines
     order = (telea, mean_colour, copy)
     # One photo of each of two sizes and two protocols, for each of the two that are not the first.
-    assert own.evaluate(rivals=order) == 8
+    assert own.evaluate(baselines=order) == 8
     assert same_but_first(own.files(), before)
     changed = {name for name, content in own.files().items() if content != before[name]}
     assert changed == {
-        f"{protocol}/{rival}/{photo}.json"
+        f"{protocol}/{baseline}/{photo}.json"
         for protocol in own.names
-        for rival in ("mean_colour", "copy")
+        for baseline in ("mean_colour", "copy")
         for photo in ("64/flower_bee", "96/flower_fruit")
     }
-    assert own.evaluate(rivals=order) == 0
+    assert own.evaluate(baselines=order) == 0
     # What was timed against another is no time now, of the first least of all.
     found = own.collect(order)
-    for (_, rival, file), measurement in found.measurements.items():
-        timed = rival != "telea" and file in ("64/flower_bee.png", "96/flower_fruit.png")
+    for (_, baseline, file), measurement in found.measurements.items():
+        timed = baseline != "telea" and file in ("64/flower_bee.png", "96/flower_fruit.png")
         assert (measurement.first_seconds is not None) == timed
         assert measurement.first == (telea.identity if timed else None)
     assert [row.time is None for row in found.tables[0].rows] == [True, False, False]
@@ -409,24 +409,24 @@ def test_features_later(evaluate: Callable[..., int], tmp_path: Path) -> None:
 def test_times(
     evaluate: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By a clock that only the rivals move: their fills alone, warm, one after the other."""
+    """By a clock that only the baselines move: their fills alone, warm, one after the other."""
     now = 0.0
     seen: set[tuple[str, tuple[int, ...]]] = set()
 
-    def rival(name: str, seconds: float) -> Rival:
+    def baseline(name: str, seconds: float) -> Baseline:
         def fill(photo: NDArray[np.uint8], hole: NDArray[np.bool_]) -> NDArray[np.uint8]:
             nonlocal now
             now += seconds if (name, photo.shape) in seen else 100
             seen.add((name, photo.shape))
             return photo.copy()
 
-        return Rival(name, fill, name)
+        return Baseline(name, fill, name)
 
     monkeypatch.setattr(runner.time, "perf_counter", lambda: now)
     monkeypatch.setattr(runner, "TIMED", 2)
     fakes = [Fake("first", 0), Fake("second", 0)]
     for fake, seconds in zip(fakes, (0.5, 2.0), strict=True):
-        fake.rival = rival(fake.rival.name, seconds)
+        fake.baseline = baseline(fake.baseline.name, seconds)
     assert evaluate(*fakes) == 10
     found = [
         json.loads((tmp_path / f"out/pictures/thin/second/{name}.json").read_text())
@@ -475,7 +475,7 @@ def test_missing_network_is_found_before_anything_is_filled(
     folder = tmp_path / "networks"
     folder.mkdir()
     if kid:
-        file = third_party.REFERENCES["lpips_alex"].file
+        file = third_party.MODELS["lpips_alex"].file
         (folder / file).write_bytes((networks / file).read_bytes())
     monkeypatch.setenv(third_party.FOLDER_VARIABLE, str(folder))
     fake = Fake("a", 1)

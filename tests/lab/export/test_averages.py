@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from freefill.errors import CheckpointError, WeightsError
 from freefill.lab.config import from_dict
 from freefill.lab.export import averages
-from freefill.lab.export.export import export, initial_weights, source_card
+from freefill.lab.export.export import export, starting_point
 from freefill.lab.models.light import Light
 from freefill.lab.training import checkpoint
 
@@ -44,7 +44,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_is_exported_with_what_the_run_says(folder: Path, tmp_path: Path) -> None:
-    card = export(folder, tmp_path / "w.onnx", say=lambda _: None)
+    card = export(folder, tmp_path / "w.onnx", on_message=lambda _: None)
     assert card["training"]["hardware"] == "a GPU elsewhere"
     assert (card["training"]["steps"], card["training"]["started_from"]) == (3, "light")
     assert card["base"] == {"name": "light", "licence": "Apache-2.0"}
@@ -56,10 +56,10 @@ def test_is_exported_with_what_the_run_says(folder: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize("name", ["", averages.TENSORS])
 def test_a_run_starts_from_the_folder_and_from_its_tensors(folder: Path, name: str) -> None:
     given = load_file(folder / averages.TENSORS)
-    found = initial_weights(str(folder / name))
+    found = starting_point(str(folder / name)).weights
     assert found.keys() == given.keys()
     assert all(torch.equal(found[k], given[k].float()) for k in given)
-    card = source_card(str(folder / name))
+    card = starting_point(str(folder / name)).card
     assert card["licence"] == "Apache-2.0"
     assert card["training"]["config"]["model"]["channels"] == [8, 8, 16]
 

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from freefill.errors import CheckpointError, WeightsError
 from freefill.lab.config import from_dict
 from freefill.lab.export import onnx as onnx_export
-from freefill.lab.export.export import export, initial_weights, source_card
+from freefill.lab.export.export import export, starting_point
 from freefill.lab.models.light import Light
 from freefill.lab.training import checkpoint
 from freefill.pipeline.engines.onnx import OnnxEngine
@@ -56,7 +56,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_files_agree_with_each_other(run: Path, tmp_path: Path) -> None:
     lines: list[str] = []
     out = tmp_path / "weights.onnx"
-    card = export(run, out, notes={"licence": "CC0"}, say=lines.append)
+    card = export(run, out, notes={"licence": "CC0"}, on_message=lines.append)
     assert json.loads(out.with_suffix(".json").read_text()) == card
     assert card["sha256"] == hashlib.sha256(out.read_bytes()).hexdigest()
     assert card["licence"] == "CC0"
@@ -82,7 +82,7 @@ def test_guided_weights_follow_and_take_none_at_no_cost(run: Path, tmp_path: Pat
     config = {"model": MODEL, "guidance": {"sketch": 0.5}}
     checkpoint.save(tmp_path, state | {"config": from_dict(config).to_dict()})
     out = tmp_path / "weights.onnx"
-    card = export(tmp_path, out, say=lambda _: None)
+    card = export(tmp_path, out, on_message=lambda _: None)
     assert card["sketch"] is True
     engine = OnnxEngine(out, 1)
     assert engine.guided
@@ -97,14 +97,14 @@ def test_guided_weights_follow_and_take_none_at_no_cost(run: Path, tmp_path: Pat
             expected = network(image, hole, *given).numpy()
         found = engine.predict(image.numpy(), hole.numpy(), *(g.numpy() for g in given))
         np.testing.assert_allclose(found, expected, atol=1e-4)
-    assert "guide.weight" in initial_weights(str(out))
+    assert "guide.weight" in starting_point(str(out)).weights
     # The run that was not guided made a file without the input.
-    export(run, tmp_path / "plain.onnx", say=lambda _: None)
+    export(run, tmp_path / "plain.onnx", on_message=lambda _: None)
     assert not OnnxEngine(tmp_path / "plain.onnx", 1).guided
 
 
 def test_weights_are_stored_as_half(run: Path, tmp_path: Path) -> None:
-    export(run, tmp_path / "w.onnx", say=lambda _: None)
+    export(run, tmp_path / "w.onnx", on_message=lambda _: None)
     model = onnx.load(tmp_path / "w.onnx")
     kinds = {t.data_type for t in model.graph.initializer if np.prod(t.dims) >= 16}
     assert onnx.TensorProto.FLOAT16 in kinds
@@ -112,32 +112,32 @@ def test_weights_are_stored_as_half(run: Path, tmp_path: Path) -> None:
 
 
 def test_exported_weights_can_be_started_from(run: Path, tmp_path: Path) -> None:
-    export(run, tmp_path / "w.onnx", say=lambda _: None)
+    export(run, tmp_path / "w.onnx", on_message=lambda _: None)
     tensors = load_file(tmp_path / "w.safetensors")
-    read = initial_weights(str(tmp_path / "w.onnx"))
+    read = starting_point(str(tmp_path / "w.onnx")).weights
     assert set(tensors) - set(read) == {"guide.weight"}
     for name, tensor in read.items():
         torch.testing.assert_close(tensor, tensors[name].float(), rtol=0, atol=0)
-    assert set(initial_weights(str(run))) == set(tensors)
-    assert set(initial_weights(str(tmp_path / "w.safetensors"))) == set(tensors)
+    assert set(starting_point(str(run)).weights) == set(tensors)
+    assert set(starting_point(str(tmp_path / "w.safetensors")).weights) == set(tensors)
 
 
 def test_what_a_run_starts_from_keeps_its_licence(run: Path, tmp_path: Path) -> None:
-    export(run, tmp_path / "w.onnx", notes={"licence": "CC BY-NC 4.0"}, say=lambda _: None)
+    export(run, tmp_path / "w.onnx", notes={"licence": "CC BY-NC 4.0"}, on_message=lambda _: None)
     (tmp_path / "w.json").unlink()
     for name in ("w.onnx", "w.safetensors"):
-        card = source_card(str(tmp_path / name))
+        card = starting_point(str(tmp_path / name)).card
         assert card["licence"] == "CC BY-NC 4.0"
         assert card["architecture"] == "light"
         assert "sha256" not in card
-    assert source_card("light")["licence"]
+    assert starting_point("light").card["licence"]
     state = checkpoint.load(run)
     checkpoint.save(tmp_path, state | {"source_card": {"licence": "CC0", "training": 3}})
-    card = source_card(str(tmp_path))
+    card = starting_point(str(tmp_path)).card
     assert card == {"licence": "CC0", "training": {"config": state["config"]}}
-    assert set(source_card(str(run))) == {"training"}
+    assert set(starting_point(str(run)).card) == {"training"}
     with pytest.raises(WeightsError, match="there are light"):
-        source_card("heavy")
+        starting_point("heavy")
 
 
 def test_refuses_when_torch_and_onnx_differ(
@@ -153,7 +153,7 @@ def test_refuses_when_torch_and_onnx_differ(
 
     monkeypatch.setattr("freefill.lab.export.export.to_onnx", wrong)
     with pytest.raises(WeightsError, match=r"differ by 0\.01"):
-        export(run, tmp_path / "w.onnx", say=lambda _: None)
+        export(run, tmp_path / "w.onnx", on_message=lambda _: None)
     assert not list(tmp_path.iterdir())
 
 
@@ -164,7 +164,7 @@ def test_ten_gigabytes_are_not_started_from(tmp_path: Path, name: str) -> None:
     os.truncate(path, 10 * 2**30)
     start = time.perf_counter()
     with pytest.raises(WeightsError, match=r"has 10,737,418,240 bytes, more than 536,870,912"):
-        initial_weights(str(path))
+        starting_point(str(path))
     assert time.perf_counter() - start < 1
 
 
@@ -175,6 +175,6 @@ def test_refuses_other_endings_and_missing_runs(run: Path, tmp_path: Path) -> No
         export(tmp_path / "nothing", tmp_path / "w.onnx")
     (tmp_path / "bad.safetensors").write_bytes(b"x" * 100)
     with pytest.raises(CheckpointError, match=r"bad\.safetensors"):
-        initial_weights(str(tmp_path / "bad.safetensors"))
+        starting_point(str(tmp_path / "bad.safetensors"))
     with pytest.raises(WeightsError, match="there are light"):
-        initial_weights("heavy")
+        starting_point("heavy")

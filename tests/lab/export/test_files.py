@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from freefill.errors import FreefillWarning, WeightsError
-from freefill.lab.export.export import source_card
+from freefill.lab.export.export import starting_point
 from freefill.lab.export.foreign import read
 from freefill.lab.export.importing import import_weights
 from freefill.lab.models.deepfill import DeepFill, Variant
@@ -45,24 +45,24 @@ def test_nothing_is_lost_without_the_card(source: Path, tmp_path: Path, ending: 
         mask_resize="one-step",
         fuse=False,
         licence="mine alone",
-        say=lambda _: None,
+        on_message=lambda _: None,
     )
     alone = tmp_path / f"alone{ending}"
     (tmp_path / f"first{ending}").rename(alone)
     foreign = read(alone)
     assert foreign.assumed == ("rgb", Variant("symmetric", "one-step", False), "mine alone")
-    known = source_card(str(alone))
+    known = starting_point(str(alone)).card
     kept = ("licence", "variant", "sources", "paper", "channel_order", "layout", "sketch")
     assert {key: known[key] for key in kept} == {key: first[key] for key in kept}
     # As in the file of an unknown origin, so in what is made of it.
-    again = import_weights(alone, tmp_path / "again.onnx", say=lambda _: None)
+    again = import_weights(alone, tmp_path / "again.onnx", on_message=lambda _: None)
     assert {key: again[key] for key in kept} == {key: first[key] for key in kept}
     assert again["imported_from"] == foreign.sources
     assert again["imported_from"][0]["file"] == alone.name
     # A card beside it has the last word, and need not say everything.
     alone.with_suffix(".json").write_text('{"licence": "told later"}')
     assert read(alone).assumed == ("rgb", Variant("symmetric", "one-step", False), "told later")
-    assert source_card(str(alone))["sources"] == first["sources"]
+    assert starting_point(str(alone)).card["sources"] == first["sources"]
 
 
 @pytest.mark.parametrize("said", ["{", "[" * 100_000, "[]", "x" * 2_000_000])
@@ -97,7 +97,7 @@ def test_what_is_not_ours_is_not_replaced(
         (tmp_path / name).write_bytes(content)
     before = snapshot(tmp_path)
     with pytest.raises(WeightsError, match=words):
-        import_weights(source, tmp_path / "w.onnx", say=lambda _: None)
+        import_weights(source, tmp_path / "w.onnx", on_message=lambda _: None)
     assert snapshot(tmp_path) == before
 
 
@@ -106,7 +106,7 @@ def test_an_import_that_breaks_off_changes_nothing(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    import_weights(source, tmp_path / "w.onnx", say=lambda _: None)
+    import_weights(source, tmp_path / "w.onnx", on_message=lambda _: None)
     before = snapshot(tmp_path)
     write = Path.write_bytes
 
@@ -117,11 +117,11 @@ def test_an_import_that_breaks_off_changes_nothing(
 
     monkeypatch.setattr(Path, "write_bytes", fail)
     with pytest.raises(WeightsError, match=r"w\.onnx cannot be written: No space left"):
-        import_weights(source, tmp_path / "w.onnx", licence="another", say=lambda _: None)
+        import_weights(source, tmp_path / "w.onnx", licence="another", on_message=lambda _: None)
     monkeypatch.undo()
     assert snapshot(tmp_path) == before
     lines: list[str] = []
-    import_weights(source, tmp_path / "w.onnx", licence="another", say=lines.append)
+    import_weights(source, tmp_path / "w.onnx", licence="another", on_message=lines.append)
     (line,) = (line for line in lines if line.startswith("replaced: "))
     assert all(str(tmp_path / f"w{ending}") in line for ending in (".onnx", ".json"))
     find(tmp_path / "w.onnx").check()
@@ -130,7 +130,7 @@ def test_an_import_that_breaks_off_changes_nothing(
 def test_guided_weights_follow_a_sketch_in_onnx(tmp_path: Path) -> None:
     lines: list[str] = []
     path = released(tmp_path, sketch=True)
-    import_weights(path, tmp_path / "out.onnx", say=lines.append)
+    import_weights(path, tmp_path / "out.onnx", on_message=lines.append)
     assert any("can be guided by a sketch" in line for line in lines)
     assert read(tmp_path / "out.safetensors").sketch
     inpainter = Inpainter(tmp_path / "out.onnx")

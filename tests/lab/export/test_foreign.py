@@ -17,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import google_crc32c
 import numpy as np
 import onnx
 import pytest
@@ -26,11 +27,10 @@ from torch import Tensor
 
 from freefill.errors import ConfigError, FreefillError, WeightsError
 from freefill.lab.config import from_dict
-from freefill.lab.export.export import initial_weights
+from freefill.lab.export.export import starting_point
 from freefill.lab.export.foreign import Foreign, read
 from freefill.lab.export.importing import build, import_weights
 from freefill.lab.export.onnx import read_weights
-from freefill.lab.export.tf_bundle.crc32c import crc32c
 from freefill.lab.models.deepfill import DeepFill, Variant
 from freefill.lab.models.deepfill_names import Layout, names, swap_colours
 from freefill.lab.training import checkpoint
@@ -81,7 +81,7 @@ def save_bundle(folder: Path, weights: Weights) -> Path:
     arrays |= {f"inpaint_net/conv1/bias/{slot}": bias * 7 for slot in ("Adam", "Adam_1")}
     arrays |= {"beta1_power": np.float32(0.5), "global_step": np.int64(9)}
     arrays = {name: np.asarray(values) for name, values in arrays.items()}
-    load_writer().write_bundle(folder / "snap-0", arrays, per_block=40, crc=crc32c)
+    load_writer().write_bundle(folder / "snap-0", arrays, per_block=40, crc=google_crc32c.value)
     (folder / "checkpoint").write_text('model_checkpoint_path: "snap-0"\n')
     return folder
 
@@ -97,7 +97,7 @@ def imported(
 ) -> tuple[Path, dict[str, Any], list[str]]:
     out = tmp_path_factory.mktemp("imported") / "new" / "places2.onnx"
     lines: list[str] = []
-    return out, import_weights(bundle, out, say=lines.append), lines
+    return out, import_weights(bundle, out, on_message=lines.append), lines
 
 
 FUSE = {"stage2.contextual_attention.fuse_weight": torch.eye(3)[None, None]}
@@ -371,7 +371,7 @@ def test_onnx_tensors_that_are_no_weights(
     assert "\n" not in str(refused.value)
     if "not 96" not in words and "the type" not in words:
         with pytest.raises(FreefillError, match=words):
-            initial_weights(str(tmp_path / "w.onnx"))
+            starting_point(str(tmp_path / "w.onnx"))
 
 
 def test_onnx_tensors_of_other_names_are_not_converted(tmp_path: Path) -> None:
@@ -382,7 +382,7 @@ def test_onnx_tensors_of_other_names_are_not_converted(tmp_path: Path) -> None:
     tracemalloc.start()
     with pytest.raises(WeightsError, match=r"w\.onnx: it holds 1 tensors"):
         read(tmp_path / "w.onnx")
-    assert initial_weights(str(tmp_path / "w.onnx")) == {}
+    assert starting_point(str(tmp_path / "w.onnx")).weights == {}
     assert tracemalloc.get_traced_memory()[1] < 2**27
     tracemalloc.stop()
 

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from freefill.lab.gates import report
-from freefill.lab.gates.gates import Gate, correlations, filled, inspect_gates, look
+from freefill.lab.gates.gates import Gate, correlations, filled, inspect_gates, record_gates
 from freefill.lab.models.deepfill import DeepFill
 from freefill.lab.models.encoder_decoder import EncoderDecoder
 from freefill.lab.models.light import Light
@@ -79,7 +79,7 @@ def test_gates_are_those_that_were_used(light: Light, image: np.ndarray, hole: n
 def test_looking_leaves_the_network_as_it_was(image: np.ndarray, hole: np.ndarray) -> None:
     network = EncoderDecoder("gated", (4, 4, 8), (1,)).train()
     state = {name: value.clone() for name, value in network.state_dict().items()}
-    look(network, image, hole)
+    record_gates(network, image, hole)
     assert network.training
     assert not any(module._forward_hooks for module in network.modules())
     for name, value in network.state_dict().items():
@@ -88,7 +88,7 @@ def test_looking_leaves_the_network_as_it_was(image: np.ndarray, hole: np.ndarra
 
 def test_masks_of_partial_convolutions_follow_the_rule(image: np.ndarray, hole: np.ndarray) -> None:
     network = EncoderDecoder("partial", (4, 4, 8), (1, 2, 4))
-    gates = look(network, image, hole)
+    gates = record_gates(network, image, hole)
     assert {gate.kind for gate in gates} == {"partial"}
     for gate in gates:
         # The rule that is shown beside other networks' gates is what the layers did.
@@ -98,7 +98,7 @@ def test_masks_of_partial_convolutions_follow_the_rule(image: np.ndarray, hole: 
     assert unknown[-1] == 0
     (plain,) = {
         (float(g.maps.min()), float(g.maps.max()), g.kind)
-        for g in look(EncoderDecoder("plain", (4, 4, 8), (1,)), image, hole)
+        for g in record_gates(EncoderDecoder("plain", (4, 4, 8), (1,)), image, hole)
     }
     assert plain == (1.0, 1.0, "plain")
 
@@ -123,13 +123,13 @@ def test_what_cannot_be_looked_at_is_refused(image: np.ndarray, hole: np.ndarray
     network = EncoderDecoder("gated", (4, 4, 8), (1,))
     planes = np.zeros((*SIZE, GUIDANCE_CHANNELS), np.float32)
     with pytest.raises(ValueError, match="takes no sketch"):
-        look(network, image, hole, planes)
+        record_gates(network, image, hole, planes)
     with pytest.raises(ValueError, match="takes no sketch"):
-        look(DeepFill(), image, hole, planes)
+        record_gates(DeepFill(), image, hole, planes)
     with pytest.raises(ValueError, match=r"\(H, W, 3\)"):
-        look(network, image, hole[1:])
+        record_gates(network, image, hole[1:])
     with pytest.raises(ValueError, match=r"guidance is"):
-        look(Light((8, 8, 16), (1,), (1,)), image, hole, planes[..., :4])
+        record_gates(Light((8, 8, 16), (1,), (1,)), image, hole, planes[..., :4])
 
 
 def test_correlations_by_arithmetic(hole: np.ndarray) -> None:
@@ -163,7 +163,7 @@ def test_a_report_holds_every_map(
     torch.manual_seed(0)
     network = EncoderDecoder("gated", (4, 6, 8), (1, 2))
     for model in (light, network):
-        gates = look(model, image, hole)
+        gates = record_gates(model, image, hole)
         view = report.View("a <b>.png", "m", image, hole, None, image, gates)
         page = report.write(view, tmp_path).read_text()
         assert "a &lt;b&gt;.png" in page

@@ -215,7 +215,7 @@ def test_trains_with_the_encoder_decoder(
         ],
     )
     seen: list[Progress] = []
-    train(examples, tmp_path / "run", config, say=lambda _: None, report=seen.append)
+    train(examples, tmp_path / "run", config, on_message=lambda _: None, report=seen.append)
     assert [p.step for p in seen] == [1, 2, 3]
     assert all(np.isfinite(list(p.values.values())).all() for p in seen)
     assert "val_l1" in seen[-1].values

@@ -56,7 +56,7 @@ def photo(path: Path, side: int, seed: int = 0) -> None:
 
 
 def packed(data: Path, out: Path, config: Config, **options: object) -> Packed:
-    options = {"network": None, "say": lambda _: None, **options}
+    options = {"network": None, "on_message": lambda _: None, **options}
     return pack(data, out, config, **options)  # type: ignore[arg-type]
 
 
@@ -115,6 +115,19 @@ def test_the_parts_hold_what_a_run_needs(examples: Path, tmp_path: Path, network
     (tmp_path / "halves").write_bytes(found[start.NETWORK])
     halves, whole = load_file(tmp_path / "halves"), load_file(network)
     assert all(torch.equal(halves[name], whole[name].half()) for name in whole)
+
+
+def test_plugins_are_packed_beside_the_settings(examples: Path, tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "same.py").write_text(f"WHERE = {folder!r}\n")
+    named = [str(tmp_path / folder / "same.py") for folder in ("a", "b")]
+    found = members(packed(examples, tmp_path / "parts", settings(f"plugins={[*named, 'json']}")))
+    inside = start_toml(found[start.SETTINGS])["plugins"]
+    # Relative to the settings, as both are unpacked into one folder.
+    assert inside == ["plugins/0/same.py", "plugins/1/same.py", "json"]
+    assert found["plugins/0/same.py"] == b"WHERE = 'a'\n"
+    assert found["plugins/1/same.py"] == b"WHERE = 'b'\n"
 
 
 def start_toml(content: bytes) -> dict[str, object]:
@@ -373,7 +386,7 @@ def test_it_trains_there_and_comes_back(
 
     # Brought back: weights are made of it, and a run goes on from it.
     brought = Path(shutil.copytree(average, tmp_path / "average"))
-    card = export(brought, tmp_path / "weights.onnx", say=lambda _: None)
+    card = export(brought, tmp_path / "weights.onnx", on_message=lambda _: None)
     assert card["training"]["steps"] == 3
     assert (tmp_path / "weights.onnx").stat().st_size > 10_000
 

@@ -23,9 +23,10 @@ from freefill.lab.data.packing.run import Options, pack
 from freefill.lab.export import averages
 from freefill.lab.models import build_discriminator, build_generator
 from freefill.lab.models.lpips import Lpips
-from freefill.lab.training import checkpoint, loop, losses, start
+from freefill.lab.training import checkpoint, loop, losses, networks, start
 from freefill.lab.training.ema import Ema
 from freefill.lab.training.loop import Progress, train
+from freefill.lab.training.schedule import rate_at
 
 SMALL = (
     "model.channels=[8,8,16]",
@@ -74,7 +75,7 @@ def silent(_: str) -> None:
 def test_loss_falls_and_everything_is_written(examples: Path, tmp_path: Path) -> None:
     seen: list[Progress] = []
     config = small("train.preview_every=30", "train.lr=2e-3", steps=60)
-    train(examples, tmp_path / "run", config, say=silent, report=seen.append)
+    train(examples, tmp_path / "run", config, on_message=silent, report=seen.append)
     # Ten photos and two a step: five steps, one row, are an epoch. Holes differ between rows.
     errors = [progress.values["l1"] for progress in seen]
     assert sum(errors[-4:]) < sum(errors[:4])
@@ -97,10 +98,10 @@ def test_loss_falls_and_everything_is_written(examples: Path, tmp_path: Path) ->
 
 def test_resumed_run_equals_an_uninterrupted_one(examples: Path, tmp_path: Path) -> None:
     config = small()
-    train(examples, tmp_path / "whole", config, say=silent)
+    train(examples, tmp_path / "whole", config, on_message=silent)
     # Stops in the adversarial stage, between two checkpoints' worth of steps.
-    train(examples, tmp_path / "cut", config, stop_at=15, say=silent)
-    train(examples, tmp_path / "cut", config, resume=True, say=silent)
+    train(examples, tmp_path / "cut", config, stop_at=15, on_message=silent)
+    train(examples, tmp_path / "cut", config, resume=True, on_message=silent)
     assert rows(tmp_path / "cut") == rows(tmp_path / "whole")
     one, two = (checkpoint.load(tmp_path / name) for name in ("cut", "whole"))
     for key in ("generator", "discriminator", "ema"):
@@ -111,10 +112,10 @@ def test_resumed_run_equals_an_uninterrupted_one(examples: Path, tmp_path: Path)
 def test_resumed_in_the_middle_of_an_epoch_of_shards(examples: Path, tmp_path: Path) -> None:
     pack(examples, tmp_path / "shards", Options(size=64, per_shard=3), workers=1)
     config = small("data.window=2")
-    train(tmp_path / "shards", tmp_path / "whole", config, say=silent)
+    train(tmp_path / "shards", tmp_path / "whole", config, on_message=silent)
     # Two photos a step and ten of twelve an epoch: step 8 lies in the middle of the second one.
-    train(tmp_path / "shards", tmp_path / "cut", config, stop_at=8, say=silent)
-    train(tmp_path / "shards", tmp_path / "cut", config, resume=True, say=silent)
+    train(tmp_path / "shards", tmp_path / "cut", config, stop_at=8, on_message=silent)
+    train(tmp_path / "shards", tmp_path / "cut", config, resume=True, on_message=silent)
     one, two = (checkpoint.load(tmp_path / name) for name in ("cut", "whole"))
     assert one["photos"] == 10
     for name, tensor in one["generator"].items():
@@ -177,7 +178,7 @@ def test_r1_and_perceptual_losses_take_part(
         "loss.r1_every=2",
         steps=10,
     )
-    train(examples, tmp_path / "run", config, say=silent)
+    train(examples, tmp_path / "run", config, on_message=silent)
     first, last = rows(tmp_path / "run")
     assert first["r1"] == ""
     assert float(last["r1"]) > 0
@@ -204,7 +205,7 @@ def test_accumulation_gives_the_same_step(examples: Path, tmp_path: Path) -> Non
             tmp_path / name,
             small(f"train.accumulate={parts}", steps=10),
             stop_at=5,
-            say=silent,
+            on_message=silent,
         )
     one, two = (checkpoint.load(tmp_path / name)["generator"] for name in ("one", "two"))
     for name, tensor in one.items():
@@ -214,28 +215,27 @@ def test_accumulation_gives_the_same_step(examples: Path, tmp_path: Path) -> Non
 def test_stops_on_nan_with_the_last_good_checkpoint(examples: Path, tmp_path: Path) -> None:
     config = small("train.lr=1e30", "train.warmup=0")
     with pytest.raises(TrainingError, match=r"at step \d+: stopped.*train\.lr"):
-        train(examples, tmp_path / "run", config, say=silent)
+        train(examples, tmp_path / "run", config, on_message=silent)
 
 
 def test_refuses_to_overwrite_and_to_resume_nothing(examples: Path, tmp_path: Path) -> None:
     config = small(steps=10)
-    train(examples, tmp_path / "run", config, stop_at=2, say=silent)
+    train(examples, tmp_path / "run", config, stop_at=2, on_message=silent)
     with pytest.raises(CheckpointError, match="--resume"):
-        train(examples, tmp_path / "run", config, say=silent)
+        train(examples, tmp_path / "run", config, on_message=silent)
     with pytest.raises(CheckpointError, match="no run to go on with"):
-        train(examples, tmp_path / "other", config, resume=True, say=silent)
+        train(examples, tmp_path / "other", config, resume=True, on_message=silent)
 
 
 def test_two_runs_into_one_folder_are_refused(examples: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    train(examples, run, small(steps=10), stop_at=2, say=silent)
-    with start.held(run), pytest.raises(CheckpointError, match="another run is writing"):
-        train(examples, run, small(steps=10), resume=True, say=silent)
+    train(examples, run, small(steps=10), stop_at=2, on_message=silent)
+    with start.run_lock(run), pytest.raises(CheckpointError, match="another run is writing"):
+        train(examples, run, small(steps=10), resume=True, on_message=silent)
     # The one that was refused has touched nothing, and the folder is free again.
     assert checkpoint.load(run)["step"] == 2
-    train(examples, run, small(steps=10), resume=True, say=silent)
+    train(examples, run, small(steps=10), resume=True, on_message=silent)
     assert checkpoint.load(run)["step"] == 10
-    assert not (run / start.LOCK).exists()
 
 
 def test_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
@@ -251,19 +251,19 @@ def test_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
 
 def test_starting_weights_are_taken_where_they_fit(examples: Path, tmp_path: Path) -> None:
     config = small(steps=10)
-    train(examples, tmp_path / "a", config, stop_at=2, say=silent)
+    train(examples, tmp_path / "a", config, stop_at=2, on_message=silent)
     ema = checkpoint.load(tmp_path / "a")["ema"]
     # A step that changes nothing: what is saved is what it started from.
     still = small("train.lr=1e-12", "train.warmup=0", steps=10)
     lines: list[str] = []
-    train(examples, tmp_path / "b", still, init=ema, stop_at=1, say=lines.append)
+    train(examples, tmp_path / "b", still, init=ema, stop_at=1, on_message=lines.append)
     assert not any("fresh" in line for line in lines)
     begun = checkpoint.load(tmp_path / "b")["generator"]
     torch.testing.assert_close(begun["down2.conv.weight"], ema["down2.conv.weight"])
 
     missing = {k: v for k, v in ema.items() if k != "stem.conv.weight"}
     missing["to_rgb.bias"] = torch.full((3,), 9.0)  # of another shape
-    train(examples, tmp_path / "c", still, init=missing, stop_at=1, say=lines.append)
+    train(examples, tmp_path / "c", still, init=missing, stop_at=1, on_message=lines.append)
     assert any("2 tensors start fresh" in line and "stem.conv.weight" in line for line in lines)
     begun = checkpoint.load(tmp_path / "c")["generator"]
     torch.testing.assert_close(begun["down2.conv.weight"], ema["down2.conv.weight"])
@@ -272,17 +272,17 @@ def test_starting_weights_are_taken_where_they_fit(examples: Path, tmp_path: Pat
 
     few = {k: v for k, v in ema.items() if k.startswith("down")}
     with pytest.raises(CheckpointError, match=r"do not fit.*4 of its"):
-        train(examples, tmp_path / "d", config, init=few, say=silent)
+        train(examples, tmp_path / "d", config, init=few, on_message=silent)
 
 
 def test_a_run_of_another_architecture_is_named(examples: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    train(examples, run, small(steps=10), stop_at=2, say=silent)
+    train(examples, run, small(steps=10), stop_at=2, on_message=silent)
     state = checkpoint.load(run)
     state["ema"]["old.weight"] = torch.zeros(3)
     checkpoint.save(run, state)
     with pytest.raises(CheckpointError, match=r"1 tensors differ, old\.weight.*--init-from"):
-        train(examples, run, small(), resume=True, say=silent)
+        train(examples, run, small(), resume=True, on_message=silent)
 
 
 def test_colours_and_choice_of_patches_have_losses_of_their_own(
@@ -293,7 +293,7 @@ def test_colours_and_choice_of_patches_have_losses_of_their_own(
         "loss.l1=0", "loss.coarse=3", "loss.match=0.5", "loss.low=2", "loss.lower=1.5",
         "train.log_every=1", steps=4,
     )  # fmt: skip
-    train(examples, tmp_path / "run", config, stop_at=2, say=silent, report=seen.append)
+    train(examples, tmp_path / "run", config, stop_at=2, on_message=silent, report=seen.append)
     values = seen[0].values
     assert values["coarse"] > 0
     assert values["match"] > 0
@@ -326,7 +326,10 @@ def test_who_steps_first_and_on_what(
     """Record what each network sees in one step, and in which order the optimizers move."""
     order: list[str] = []
     seen: dict[str, list[torch.Tensor]] = {"generator": [], "discriminator": []}
-    build = {"generator": loop.build_generator, "discriminator": loop.build_discriminator}
+    build = {
+        "generator": networks.build_generator,
+        "discriminator": networks.build_discriminator,
+    }
 
     def watched(kind: str) -> Callable[..., torch.nn.Module]:
         def make(*arguments: Any) -> torch.nn.Module:
@@ -339,7 +342,7 @@ def test_who_steps_first_and_on_what(
         return make
 
     for kind in build:
-        monkeypatch.setattr(loop, f"build_{kind}", watched(kind))
+        monkeypatch.setattr(networks, f"build_{kind}", watched(kind))
     for name in ("hinge_generator", "hinge_discriminator"):
         original = getattr(losses, name)
         monkeypatch.setattr(
@@ -353,7 +356,7 @@ def test_who_steps_first_and_on_what(
         "train.save_every=1",
     )
     monkeypatch.setattr(loop.previews.Preview, "write", lambda *a: 0.0)
-    train(examples, tmp_path / "run", config, say=silent)
+    train(examples, tmp_path / "run", config, on_message=silent)
 
     batches = loop.Batches(loop.open_source(str(examples), config.data, 0, silent), config)
     first, second = batches.batch(0).image, batches.batch(0, 1).image
@@ -375,7 +378,9 @@ def test_who_steps_first_and_on_what(
 
 
 def test_without_decay_the_rate_stays(examples: Path, tmp_path: Path) -> None:
-    train(examples, tmp_path / "run", small("train.decay=false", "train.warmup=0"), say=silent)
+    train(
+        examples, tmp_path / "run", small("train.decay=false", "train.warmup=0"), on_message=silent
+    )
     assert {row["lr"] for row in rows(tmp_path / "run")} == {"0.0004"}
 
 
@@ -384,18 +389,18 @@ def test_the_rate_falls_at_the_end_alone_where_there_is_a_cooldown() -> None:
         load(None, ["train.warmup=10", "train.stages=[{steps=110}]", f"train.cooldown={share}"])
         for share in (1.0, 0.2)
     )
-    rates = [loop._rate(step, late.train) for step in range(110)]
+    rates = [rate_at(step, late.train) for step in range(110)]
     assert rates[4] == 0.5
     assert set(rates[10:90]) == {1.0}
     assert rates[90:] == sorted(rates[90:], reverse=True)
     assert rates[100] == pytest.approx(0.505, abs=0.01)
     assert rates[-1] < 0.03
-    assert loop._rate(60, whole.train) == pytest.approx(0.505, abs=1e-6)
+    assert rate_at(60, whole.train) == pytest.approx(0.505, abs=1e-6)
     # Where time is limited, the share of it that has passed counts if it is more.
-    assert loop._rate(20, late.train, 0.9) == pytest.approx(rates[100], abs=1e-6)
-    assert loop._rate(20, late.train, 1.5) == pytest.approx(0.01)
-    assert loop._rate(4, late.train, 1.0) == pytest.approx(0.01)  # in the warm-up as well
-    assert loop._rate(100, late.train, 0.1) == rates[100]
+    assert rate_at(20, late.train, 0.9) == pytest.approx(rates[100], abs=1e-6)
+    assert rate_at(20, late.train, 1.5) == pytest.approx(0.01)
+    assert rate_at(4, late.train, 1.0) == pytest.approx(0.01)  # in the warm-up as well
+    assert rate_at(100, late.train, 0.1) == rates[100]
 
 
 def test_a_run_stops_when_its_time_is_up_and_leaves_average_weights(
@@ -410,7 +415,7 @@ def test_a_run_stops_when_its_time_is_up_and_leaves_average_weights(
     run = tmp_path / "run"
     train(
         examples, run, config, seconds_at_most=3, average_every=0.001, command="typed",
-        say=said.append,
+        on_message=said.append,
     )  # fmt: skip
     assert 3 <= time.monotonic() - begun < 60
     state = checkpoint.load(run)
@@ -430,13 +435,20 @@ def test_a_run_stops_when_its_time_is_up_and_leaves_average_weights(
     # The next run goes on from both.
     begun = small(steps=2)
     train(examples, tmp_path / "on", begun, stop_at=1, init=average["ema"],
-          init_discriminator=critic, say=said.append)  # fmt: skip
+          init_discriminator=critic, on_message=said.append)  # fmt: skip
     assert "the discriminator goes on from the one that was given" in said
     kept = checkpoint.load(tmp_path / "on")["discriminator"]  # it rests in the first stage
     for name, tensor in critic.items():
         torch.testing.assert_close(kept[name], tensor)
     other = {name: tensor[:1] for name, tensor in critic.items()}
-    train(examples, tmp_path / "off", begun, stop_at=1, init_discriminator=other, say=said.append)
+    train(
+        examples,
+        tmp_path / "off",
+        begun,
+        stop_at=1,
+        init_discriminator=other,
+        on_message=said.append,
+    )
     assert any(line.startswith("the discriminator starts fresh") for line in said)
     assert not list((run / "average").glob("*.partial"))
 
@@ -449,12 +461,12 @@ def test_a_list_chooses_the_photos(examples: Path, tmp_path: Path) -> None:
     listed.write_text("\n".join(["file,use", *lines]))
     said: list[str] = []
     config = small(f"data.list='{listed}'", steps=2)
-    train(examples, tmp_path / "run", config, say=said.append)
+    train(examples, tmp_path / "run", config, on_message=said.append)
     assert "5 photos to train on, 2 to look at" in said
     assert checkpoint.load(tmp_path / "run")["config"]["data"]["list"] == str(listed)
     listed.write_text("\n".join(["file,use", *lines, "gone.jpg,train", "too.jpg,train"]))
     with pytest.raises(DataError, match=r"2 of the photos .* not there, gone\.jpg among them"):
-        train(examples, tmp_path / "other", config, say=silent)
+        train(examples, tmp_path / "other", config, on_message=silent)
 
 
 def test_resident_photos_train_and_are_refused_where_they_cannot(
@@ -463,24 +475,24 @@ def test_resident_photos_train_and_are_refused_where_they_cannot(
     monkeypatch.setattr(resident, "HOLES", 8)
     monkeypatch.setattr(banks, "SHAPES", 8)
     config = small("data.resident=true", "data.synthetic=0.5", *GUIDED, steps=4)
-    train(examples, tmp_path / "a", config, say=silent)
-    train(examples, tmp_path / "b", config, stop_at=2, say=silent)
-    train(examples, tmp_path / "b", config, resume=True, say=silent)
+    train(examples, tmp_path / "a", config, on_message=silent)
+    train(examples, tmp_path / "b", config, stop_at=2, on_message=silent)
+    train(examples, tmp_path / "b", config, resume=True, on_message=silent)
     one, two = (checkpoint.load(tmp_path / name) for name in "ab")
     for name, tensor in one["generator"].items():
         torch.testing.assert_close(two["generator"][name], tensor, rtol=0, atol=0)
     pack(examples, tmp_path / "shards", Options(size=64, per_shard=3), workers=1)
     with pytest.raises(ConfigError, match="names a folder of photos"):
-        train(tmp_path / "shards", tmp_path / "c", config, say=silent)
+        train(tmp_path / "shards", tmp_path / "c", config, on_message=silent)
 
 
 def test_guided_training_learns_the_branch_and_resumes_exactly(
     examples: Path, tmp_path: Path
 ) -> None:
     config = small(*GUIDED, "train.lr=2e-3", "data.size=128")
-    train(examples, tmp_path / "a", config, say=silent)
-    train(examples, tmp_path / "b", config, say=silent, stop_at=10)
-    train(examples, tmp_path / "b", config, say=silent, resume=True)
+    train(examples, tmp_path / "a", config, on_message=silent)
+    train(examples, tmp_path / "b", config, on_message=silent, stop_at=10)
+    train(examples, tmp_path / "b", config, on_message=silent, resume=True)
     one, two = (checkpoint.load(tmp_path / name) for name in "ab")
     assert one["ema"]["guide.weight"].abs().max() > 0
     for name, tensor in one["generator"].items():
@@ -495,5 +507,5 @@ def test_guided_training_learns_the_branch_and_resumes_exactly(
 
 
 def test_an_unguided_run_leaves_the_branch_alone(examples: Path, tmp_path: Path) -> None:
-    train(examples, tmp_path / "run", small(), say=silent)
+    train(examples, tmp_path / "run", small(), on_message=silent)
     assert not checkpoint.load(tmp_path / "run")["ema"]["guide.weight"].any()

@@ -24,7 +24,8 @@ from freefill.lab.models import build_discriminator, build_generator
 from freefill.lab.models.lpips import Lpips
 from freefill.lab.training.ema import Ema
 from freefill.lab.training.losses import PerceptualLoss
-from freefill.lab.training.step import Networks, Step
+from freefill.lab.training.networks import Networks
+from freefill.lab.training.step import Step
 
 GUIDED = (
     "guidance.sketch=0.6", "guidance.strokes=0.5", "guidance.drawn=0.5", "loss.sketch=1.0",

@@ -215,7 +215,7 @@ def test_processes_end_when_torchrun_is_killed(examples: Path, tmp_path: Path) -
         time.sleep(0.05)
     assert checkpoint.load(run)["step"] < 100000
     # The folder is free for the next run.
-    with start.held(run):
+    with start.run_lock(run):
         pass
 
 

@@ -40,7 +40,7 @@ class Batch:
     image_column: str = "image"
     mask_column: str = "mask"
     token: str = ""
-    """Of the lock that its commits are held to; none where nothing is locked."""
+    """Of the run, without which it commits nothing; empty where nobody owns the destination."""
 
     def definition(self) -> dict[str, Any]:
         """Give what the results depend on."""

@@ -20,7 +20,9 @@ from freefill.errors import ConfigError, StorageError
 
 # Readers of Parquet leave out what begins with an underscore: the folder is one table to them.
 JOB = f"{PRIVATE}/_job.json"
-LOCK = f"{PRIVATE}/_lock.json"
+LOCK = f"{PRIVATE}/_lock"
+DRIVER = "driver"
+"""The key of the run that owns the destination, beside the settings; there while it runs."""
 READERS = 16
 """Parts that are read at a time: in S3 each takes a while, and no core."""
 
@@ -54,18 +56,20 @@ def check(batch: Batch) -> bool:
         raise ConfigError(f"{batch.to}/{JOB} is damaged: it is not JSON") from None
     if not isinstance(before, dict):
         raise ConfigError(f"{batch.to}/{JOB} is damaged: it holds no settings")
+    driver = before.pop(DRIVER, None)
     names = [name for name in {**before, **wanted} if before.get(name) != wanted.get(name)]
-    if names and {JOB} >= set(_results(batch.to)):
-        # It was begun and nothing was done: that binds nobody.
+    if names and {JOB} >= set(_results(batch.to)) and not (driver and files.is_remote(batch.to)):
+        # It was begun and nothing was done: that binds nobody. On disk a lock tells whether it is
+        # being done just now.
         return False
     if names:
-        told = ", ".join(
-            f"{name} was {_told(before.get(name))} and is {_told(wanted.get(name))}"
+        differences = ", ".join(
+            f"{name} was {_shown(before.get(name))} and is {_shown(wanted.get(name))}"
             for name in names
         )
         raise ConfigError(
-            f"{batch.to} was begun in another way: {told}. Go on as it was begun, or name another "
-            "destination"
+            f"{batch.to} was begun in another way: {differences}. Go on as it was begun, or "
+            "name another destination"
         )
     return True
 
@@ -79,13 +83,38 @@ def _results(to: str) -> list[str]:
     ]
 
 
-def begin(batch: Batch) -> None:
-    """Write down what the results will depend on."""
-    content = json.dumps(batch.definition(), indent=1) + "\n"
+def begin(batch: Batch, driver: dict[str, Any] | None = None) -> None:
+    """Write down what the results depend on, and which run makes them.
+
+    Args:
+        batch: The batch.
+        driver: What tells the run from others; ``None`` if it has ended.
+    """
+    settings = batch.definition() | ({} if driver is None else {DRIVER: driver})
+    content = json.dumps(settings, indent=1) + "\n"
     try:
         files.write(batch.to, JOB, content.encode())
     except OSError as error:
         raise StorageError(f"{batch.to} cannot be written to: {files.reason(error)}") from None
+
+
+def driver(to: str) -> dict[str, Any] | None:
+    """Give the run that owns a destination, if there is one and it has not ended by itself.
+
+    Raises:
+        OSError: If that cannot be read.
+    """
+    try:
+        found = json.loads(files.read(files.join(to, JOB)))
+    except (FileNotFoundError, ValueError):
+        return None
+    owner = found.get(DRIVER) if isinstance(found, dict) else None
+    return owner if isinstance(owner, dict) else None
+
+
+def parts(to: str) -> list[str]:
+    """List the parts that there are, by name."""
+    return [name for name in files.listing(f"{to}/{PRIVATE}", deep=False) if _is_part(name)]
 
 
 def done(to: str) -> dict[str, tuple[list[str], list[str]]]:
@@ -100,14 +129,14 @@ def done(to: str) -> dict[str, tuple[list[str], list[str]]]:
     Raises:
         StorageError: If a part cannot be read.
     """
-    names = [name for name in files.listing(f"{to}/{PRIVATE}", deep=False) if _is_part(name)]
+    names = parts(to)
 
-    def told(name: str) -> tuple[list[str], list[str]]:
+    def outcome(name: str) -> tuple[list[str], list[str]]:
         rows = _read(to, name, ["input", "error"])
         return [row["input"] for row in rows], [row["input"] for row in rows if row["error"]]
 
     with ThreadPoolExecutor(READERS) as pool:
-        return dict(zip([_part(name) for name in names], pool.map(told, names), strict=True))
+        return dict(zip([_part(name) for name in names], pool.map(outcome, names), strict=True))
 
 
 def rows(to: str) -> list[dict[str, Any]]:
@@ -119,8 +148,7 @@ def rows(to: str) -> list[dict[str, Any]]:
     Returns:
         One entry a photo, in the order of the parts' names.
     """
-    names = [name for name in files.listing(f"{to}/{PRIVATE}", deep=False) if _is_part(name)]
-    return [row for name in names for row in _read(to, name, None)]
+    return [row for name in parts(to) for row in _read(to, name, None)]
 
 
 def commit(to: str, block: Block, found: Sequence[Row]) -> None:
@@ -192,5 +220,5 @@ def _part(name: str) -> str:
     return name.removesuffix(".parquet")
 
 
-def _told(value: Any) -> str:
+def _shown(value: Any) -> str:
     return "not set" if value is None else f"{value!r}"

@@ -16,8 +16,8 @@ from typing import Any
 from freefill import __version__
 from freefill.batch.distributed.blocks import Batch, Block, Done
 from freefill.batch.distributed.files import is_remote
-from freefill.batch.distributed.quiet import quiet
-from freefill.batch.distributed.worker import Filler
+from freefill.batch.distributed.ray_output import suppress_output
+from freefill.batch.distributed.worker import BatchWorker
 from freefill.errors import ConfigError, FreefillError
 from freefill.pipeline.engines.cpu_count import available_cores
 
@@ -43,23 +43,23 @@ class Blocks:
     def __init__(self, batch: Batch, cores: int, environment: dict[str, str]) -> None:
         os.environ.update(environment)
         self.batch, self.cores = batch, cores
-        self.filler: Filler | None = None
+        self.worker: BatchWorker | None = None
         self.trouble: str | None = None
-        # What is wrong on a node is told by its first answer: Ray would start a process that
+        # What is wrong on a node is said in its first answer: Ray would start a process that
         # cannot be made again and again.
         try:
             _check_node(batch)
-            self.filler = Filler(batch, cores)
+            self.worker = BatchWorker(batch, cores)
         except FreefillError as error:
             self.trouble = str(error)
 
     def __call__(self, table: Any) -> Any:
         """Fill the blocks of a table, and tell what became of them."""
-        if self.filler is None:
+        if self.worker is None:
             return _table([{"trouble": self.trouble}])
         blocks = [pickle.loads(cell.as_py()) for cell in table["block"]]  # noqa: S301
         try:
-            done = list(self.filler.run(blocks))
+            done = list(self.worker.run(blocks))
         except FreefillError as error:
             return _table([{"trouble": str(error)}])
         return _table([{"done": pickle.dumps(found)} for found in done])
@@ -72,7 +72,7 @@ def run(
     cores: int,
     workers: int | None,
     address: str | None,
-    told: Callable[[str], None],
+    on_message: Callable[[str], None],
 ) -> Generator[Done]:
     """Fill blocks in processes of Ray.
 
@@ -83,7 +83,7 @@ def run(
         workers: Processes; by default as many as the machines have cores for.
         address: Of a cluster, ``auto`` for the one of this machine; ``None`` starts a Ray here that
             ends with this call.
-        told: Called with a line when a process has died.
+        on_message: Called with a line when a process has died.
 
     Yields:
         What became of each block, as they are done.
@@ -92,7 +92,7 @@ def run(
         ConfigError: If there is no such cluster, or none of its machines has what a process needs.
         FreefillError: If a process cannot go on.
     """
-    with quiet(told):
+    with suppress_output(on_message):
         import ray
         from ray.data import ActorPoolStrategy, DataContext
 
@@ -107,7 +107,7 @@ def run(
                 raise ConfigError(f"no machine of the cluster has {wanted} for a process")
             here = [place for place in (batch.source, batch.to) if not is_remote(place)]
             if len(nodes) > 1 and here:
-                told(f"{here[0]} has to be the same folder on all {len(nodes)} machines")
+                on_message(f"{here[0]} has to be the same folder on all {len(nodes)} machines")
             context = DataContext.get_current()
             context.enable_progress_bars = False
             context.print_on_execution_start = False
@@ -149,7 +149,7 @@ def run(
 
 
 def _connect(ray: Any, address: str | None, cores: int) -> None:
-    hushed = {"log_to_driver": False, "logging_level": logging.ERROR}
+    silent = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address is None:
         here = max(available_cores(), cores)
         # "local": not a cluster that this machine happens to be part of.
@@ -158,7 +158,7 @@ def _connect(ray: Any, address: str | None, cores: int) -> None:
             num_cpus=here,
             include_dashboard=False,
             object_store_memory=STORE,
-            **hushed,
+            **silent,
         )
         return
     try:
@@ -166,10 +166,10 @@ def _connect(ray: Any, address: str | None, cores: int) -> None:
         if colon and port.isdigit() and "/" not in host:
             # Ray itself would try for ten minutes.
             socket.create_connection((host.strip("[]"), int(port)), ANSWER).close()
-        ray.init(address=address, **hushed)
+        ray.init(address=address, **silent)
     except (OSError, RuntimeError, ValueError) as error:
         raise ConfigError(
-            f"--address {address}: no Ray answers there ({str(error).splitlines()[0]}); start one "
+            f"`address={address}`: no Ray answers there ({str(error).splitlines()[0]}); start one "
             "with: ray start --head"
         ) from None
 

@@ -1,15 +1,15 @@
-"""What there is to do, before anything is done: found, compared with the manifest, and locked."""
+"""What there is to do, before anything is done: found, and compared with the manifest."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 from freefill import __version__
-from freefill.batch.distributed import files, lock, manifest, sources
+from freefill.batch.distributed import files, manifest, ownership, sources
 from freefill.batch.distributed.blocks import Batch, Block
 from freefill.errors import ConfigError
 from freefill.masks.convert import ALPHA
@@ -26,8 +26,6 @@ class Work:
     """Photos that were filled by earlier runs."""
     failed_before: int
     """Photos that failed in them and are not tried again."""
-    check: Callable[[], None]
-    """To be called now and then: raises where somebody else has taken the destination over."""
 
     @property
     def photos(self) -> int | None:
@@ -72,14 +70,14 @@ def batch_of(
 def prepared(
     batch: Batch, found: sources.Found, size: int, *, retry: bool = False, dry: bool = False
 ) -> Iterator[Work]:
-    """Hold a batch's destination, and say what is to be done.
+    """Own a batch's destination, and say what is to be done.
 
     Args:
         batch: The batch.
         found: Its source.
         size: Photos in a block.
         retry: Whether photos that failed before are tried again.
-        dry: Only say it: nothing is locked or written.
+        dry: Only say it: nothing is owned or written.
 
     Yields:
         The work.
@@ -91,20 +89,17 @@ def prepared(
     blocks = sources.blocks(batch, found, size)
     begun = manifest.check(batch)
     if dry:
-        yield _work(batch, blocks, retry, begun, lambda: None)
+        yield _work(batch, blocks, retry, begun)
         return
-    with lock.held(batch.to) as held:
+    with ownership.owned(batch) as (batch, begun):
         files.sweep(batch.to)
-        if not begun:
-            manifest.begin(batch)
-        yield _work(replace(batch, token=held.token), blocks, retry, begun, held.check)
+        yield _work(batch, blocks, retry, begun)
 
 
-def _work(
-    batch: Batch, blocks: list[Block], retry: bool, begun: bool, check: Callable[[], None]
-) -> Work:
+def _work(batch: Batch, blocks: list[Block], retry: bool, begun: bool) -> Work:
     done = manifest.done(batch.to) if begun else {}
-    all_failed = sum(len(failed) for _, failed in done.values())
-    all_told = sum(len(names) for names, _ in done.values())
+    # By name: two runs into one bucket may have told of a photo in a part each.
+    filled = {name for names, failed in done.values() for name in {*names} - {*failed}}
+    failed = {name for _, names in done.values() for name in names} - filled
     left = sources.remaining(blocks, done, retry)
-    return Work(batch, left, all_told - all_failed, 0 if retry else all_failed, check)
+    return Work(batch, left, len(filled), 0 if retry else len(failed))

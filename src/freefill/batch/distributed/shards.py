@@ -14,7 +14,7 @@ from freefill.batch.mask_pairing import SUFFIXES
 from freefill.masks.convert import ALPHA
 
 DAMAGED = (tarfile.TarError, EOFError, zlib.error)
-MOST = 2**30
+MAX_MEMBER = 2**30
 """Bytes of a member: what is longer is no photo."""
 
 
@@ -67,7 +67,7 @@ def samples(batch: Batch, block: Block) -> Iterator[Item]:
                 key, members = whole, {}
             ending = ending.lower()
             if f".{ending.removeprefix('mask.')}" in SUFFIXES:
-                file = archive.extractfile(member) if member.size <= MOST else None
+                file = archive.extractfile(member) if member.size <= MAX_MEMBER else None
                 members[ending] = b"" if file is None else file.read()
         if not getattr(archive, "ended", False):
             # Its last sample may lack a member, which would look like a missing mask.

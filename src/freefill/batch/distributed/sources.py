@@ -48,55 +48,67 @@ def find(source: str, to: str, mask: str | None) -> Found:
         ImageError: If there is nothing.
         ConfigError: If there are photos and shards, or shards and tables.
     """
-    is_kind = files.kind(source)
-    # A folder may be called photos[1]: what is there is meant.
-    if is_kind is None and any(sign in source for sign in MAGIC):
-        root = source[: min(source.index(sign) for sign in MAGIC if sign in source)]
-        root = root.rpartition("/")[0] or "/"
-        if files.is_remote(source) and not files.is_remote(root):
-            raise ConfigError(f"{source}: the name of a bucket has to be written out")
-        names = files.listing(root)
-        try:
-            pattern = glob(source[len(root) :].lstrip("/"))
-        except re.error as error:
-            raise ConfigError(f"{source} is no pattern that can be followed: {error}") from None
-        chosen: Sequence[str] = [name for name in names if pattern.fullmatch(name)]
-    elif is_kind == "file":
-        root, _, name = source.rpartition("/")
-        # The mask beside a photo is looked for among the other files.
-        names = files.listing(root, deep=False) if mask_pairing.is_photo(name) else [name]
-        chosen = [name]
-    else:
-        root, names = source, files.listing(source)
-        chosen = names
+    root, names, named = _listed(source)
     others = [f"{at}/" for at in (to, mask) if at is not None and at != root]
     chosen = [
         name
-        for name in chosen
+        for name in named
         if not any(f"{root}/{name}".startswith(other) for other in others)
         and f"{root}/{name}" != mask
         # What an earlier batch has written may be the source of this one, but not its manifest.
         and files.PRIVATE not in name.split("/")
     ]
+    if not names:
+        raise ImageError(f"{source} does not exist, or is empty")
+    kind, chosen = _of_one_kind(source, chosen)
+    return Found(root, tuple(names), tuple(chosen), kind)
+
+
+def _listed(source: str) -> tuple[str, list[str], list[str]]:
+    """Give the root of a source, the names of all files below it, and those that are meant."""
+    kind = files.kind(source)
+    # A folder may be called photos[1]: what is there is meant.
+    if kind is None and any(sign in source for sign in MAGIC):
+        return _matching(source)
+    if kind == "file":
+        root, _, name = source.rpartition("/")
+        # The mask beside a photo is looked for among the other files.
+        names = files.listing(root, deep=False) if mask_pairing.is_photo(name) else [name]
+        return root, names, [name]
+    names = files.listing(source)
+    return source, names, names
+
+
+def _matching(source: str) -> tuple[str, list[str], list[str]]:
+    """Do the same for a glob, whose root is the part before its first sign."""
+    root = source[: min(source.index(sign) for sign in MAGIC if sign in source)]
+    root = root.rpartition("/")[0] or "/"
+    if files.is_remote(source) and not files.is_remote(root):
+        raise ConfigError(f"{source}: the name of a bucket has to be written out")
+    names = files.listing(root)
+    try:
+        pattern = glob(source[len(root) :].lstrip("/"))
+    except re.error as error:
+        raise ConfigError(f"{source} is no pattern that can be followed: {error}") from None
+    return root, names, [name for name in names if pattern.fullmatch(name)]
+
+
+def _of_one_kind(source: str, names: Sequence[str]) -> tuple[Kind, list[str]]:
+    """Tell what a source holds; whatever is none of all kinds is left out."""
     by_kind: dict[Kind, list[str]] = {
-        "photos": [name for name in chosen if mask_pairing.is_photo(name)],
-        "shards": [name for name in chosen if name.lower().endswith(ENDINGS["shards"])],
-        "rows": [name for name in chosen if name.lower().endswith(ENDINGS["rows"])],
+        "photos": [name for name in names if mask_pairing.is_photo(name)],
+        "shards": [name for name in names if name.lower().endswith(ENDINGS["shards"])],
+        "rows": [name for name in names if name.lower().endswith(ENDINGS["rows"])],
     }
-    full = {kind: found for kind, found in by_kind.items() if found}
+    full = [(kind, found) for kind, found in by_kind.items() if found]
     if not full:
-        raise ImageError(
-            f"{source} holds no photos, no shards (.tar) and no tables (.parquet)"
-            if names
-            else f"{source} does not exist, or is empty"
-        )
+        raise ImageError(f"{source} holds no photos, no shards (.tar) and no tables (.parquet)")
     if len(full) > 1:
-        told = " and ".join(f"{len(found)} {kind}" for kind, found in full.items())
+        kinds = " and ".join(f"{len(found)} {kind}" for kind, found in full)
         raise ConfigError(
-            f"{source} holds {told}: name one kind by a pattern, such as '{source}/**/*.tar'"
+            f"{source} holds {kinds}: name one kind by a pattern, such as '{source}/**/*.tar'"
         )
-    ((found_kind, found),) = full.items()
-    return Found(root, tuple(names), tuple(found), found_kind)
+    return full[0]
 
 
 def glob(pattern: str) -> re.Pattern[str]:
@@ -154,8 +166,8 @@ def blocks(batch: Batch, found: Found, size: int) -> list[Block]:
         return [_of_files(part) for part in parts]
     if mask_is == "folder":
         raise MaskError(
-            f"--mask {batch.mask} is a folder: samples of shards and tables carry their masks, or "
-            "have one file for all, or --mask alpha"
+            f"`mask={batch.mask}` is a folder: samples of shards and tables carry their masks, or "
+            "have one file for all, or `mask=alpha`"
         )
     if batch.kind == "shards":
         _check_folders(found.chosen)
@@ -241,7 +253,11 @@ def _photos(batch: Batch, found: Found, apart: bool) -> Iterator[Item]:
         trouble = files.unsafe(name)
         its: str | None = mask
         if mask is None or apart:
-            stems = mask_pairing.apart(path.stem) if apart else mask_pairing.beside(path.stem)
+            stems = (
+                mask_pairing.stems_in_folder(path.stem)
+                if apart
+                else mask_pairing.stems_beside(path.stem)
+            )
             folder = f"{path.parent}/" if path.parent.name else ""
             photo = name if root == found.root else None
             there = mask_pairing.first([folder + stem for stem in stems], _among(pool, photo))

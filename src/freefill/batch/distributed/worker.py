@@ -9,11 +9,11 @@ from contextlib import closing
 from functools import cached_property
 from pathlib import Path
 
-from freefill.batch.distributed import files, lock, manifest
+from freefill.batch.distributed import files, manifest, ownership
 from freefill.batch.distributed.blocks import Batch, Block, Done, Item, Row
 from freefill.batch.distributed.sources import items_of
 from freefill.batch.fill_photo import pixels_of, reason_of
-from freefill.batch.worker_pool import IN_WORK, Bench, in_order
+from freefill.batch.worker_pool import IN_WORK, WorkerSlots, in_order
 from freefill.errors import FreefillError, MaskError, StorageError
 from freefill.imaging.io import NamedBytes, format_of
 from freefill.masks.convert import ALPHA
@@ -23,14 +23,14 @@ from freefill.pipeline.request import FillRequest
 
 WAITING = 3
 """Threads for each core, besides the one that computes, that read, write and wait for a server."""
-MOST_WAITING = 32
-TOLD = 3
-"""Errors that a block tells of; the manifest has all of them."""
+MAX_WAITING = 32
+SHOWN = 3
+"""Errors of a block that are passed on; the manifest has all of them."""
 
 Step = tuple[Block, Item | None]
 
 
-class Filler:
+class BatchWorker:
     """Holds a session, and fills photos on some cores.
 
     Args:
@@ -47,17 +47,17 @@ class Filler:
         self.batch = batch
         use_one_thread()
         self.inpainter = Inpainter(batch.model, threads=1, device=batch.device)
-        self.bench = Bench(cores, IN_WORK)
-        self.threads = cores + min(WAITING * cores, MOST_WAITING)
+        self.slots = WorkerSlots(cores, IN_WORK)
+        self.threads = cores + min(WAITING * cores, MAX_WAITING)
 
     def run(
-        self, blocks: Iterable[Block], told: Callable[[Row], None] = lambda row: None
+        self, blocks: Iterable[Block], on_row: Callable[[Row], None] = lambda row: None
     ) -> Generator[Done]:
         """Fill blocks, one after the other, and commit each when its last photo is done.
 
         Args:
             blocks: The blocks. The next is begun before one is done: no core waits for its end.
-            told: Called with each photo's row, in their order.
+            on_row: Called with each photo's row, in their order.
 
         Yields:
             What became of each block.
@@ -65,13 +65,13 @@ class Filler:
         Raises:
             StorageError: If sources cannot be read at all, or results or the manifest not written.
         """
-        rows: list[Row] = []
-        steps = in_order(self._step, self._steps(blocks), self.threads, 2 * self.threads)
+        rows, threads = list[Row](), self.threads
+        steps = in_order(self._step, self._steps(blocks), threads, 2 * threads, use_one_thread)
         with closing(steps):
             for block, row in steps:
                 if row is not None:
                     rows.append(row)
-                    told(row)
+                    on_row(row)
                     continue
                 yield self._commit(block, rows)
                 rows = []
@@ -89,14 +89,14 @@ class Filler:
 
     def _commit(self, block: Block, rows: list[Row]) -> Done:
         if self.batch.token:
-            lock.check(self.batch.to, self.batch.token)
+            ownership.check(self.batch.to, self.batch.token)
         try:
             manifest.commit(self.batch.to, block, rows)
         except OSError as error:
             raise self._unwritten("the manifest", error) from None
         errors = [row.error for row in rows if row.error]
         filled = len(rows) - len(errors)
-        return Done(block.part, filled, len(errors), tuple(errors[:TOLD]))
+        return Done(block.part, filled, len(errors), tuple(errors[:SHOWN]))
 
     def row(self, item: Item) -> Row:
         """Fill one photo and write its result.
@@ -114,7 +114,7 @@ class Filler:
             return Row(item.name, error=item.trouble)
         try:
             photo, mask = self._read(item)
-            with self.bench.place(pixels_of(photo, self.batch.options.max_pixels)):
+            with self.slots.taken(pixels_of(photo, self.batch.options.max_pixels)):
                 start = time.perf_counter()
                 file_format = format_of(Path(item.out)) if Path(item.out).suffix else None
                 options = self.batch.options

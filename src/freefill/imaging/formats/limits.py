@@ -16,7 +16,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from freefill.errors import ImageError
 
-MOST_PIXELS_PER_BYTE = {"PNG": 8 * 1032, "JPEG": 512, "MPO": 512, "GIF": 2800}
+MAX_PIXELS_PER_BYTE = {"PNG": 8 * 1032, "JPEG": 512, "MPO": 512, "GIF": 2800}
 """How far a format can pack pixels. Deflate: 1032 bytes into one, of at most 8 pixels each. JPEG:
 the 64 pixels of a block need a bit. GIF: a code of 12 bits stands for at most 4096 pixels."""
 
@@ -45,9 +45,9 @@ def opened(file: BinaryIO, name: str, max_pixels: int) -> ImageFile.ImageFile:
     place = file.tell()
     check_size(image.size, name, max_pixels)
     length = file.seek(0, 2)
-    most = MOST_PIXELS_PER_BYTE.get(image.format or "")
+    allowed = MAX_PIXELS_PER_BYTE.get(image.format or "")
     pixels = image.width * image.height
-    if most and pixels > most * (length + HEADER):
+    if allowed and pixels > allowed * (length + HEADER):
         raise ImageError(
             f"{name} says that it is {image.width}x{image.height}, but its {length} bytes cannot "
             "hold that: it is damaged or was made to do harm"
@@ -98,7 +98,7 @@ def check_size(size: tuple[int, int], name: str, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise ImageError(
             f"{name} is {width}x{height}, {_mega(width * height)} megapixels; the limit is "
-            f"{_mega(max_pixels)}: --max-pixels {width * height} lets it in"
+            f"{_mega(max_pixels)}: `max_pixels={width * height}` lets it in"
         )
 
 

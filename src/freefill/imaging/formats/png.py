@@ -23,7 +23,7 @@ from freefill.imaging.formats.metadata import clean_exif, clean_xmp
 START = b"\x89PNG\r\n\x1a\n"
 
 PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"acTL", b"fcTL", b"fdAT")
-"""Written anew, or of an animation of which one frame is left."""
+"""Written again, or of an animation of which one frame is left."""
 
 COLOUR = (b"cHRM", b"gAMA", b"iCCP", b"sBIT", b"sRGB", b"cICP", b"mDCV", b"cLLI")
 """What the samples mean; has to stand before the palette."""
@@ -42,7 +42,7 @@ RAW_EXIF = (b"Raw profile type exif", b"Raw profile type APP1")
 COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 """Channels to PNG's number for them."""
 
-LONGEST = 1 << 20
+LARGEST_TEXT = 1 << 20
 """Bytes of a packed text that Pillow unpacks."""
 
 PACKING = (1, zlib.DEFLATED, -15, 8, zlib.Z_RLE)
@@ -123,7 +123,7 @@ def has_long_texts(chunks: list[Chunk]) -> bool:
         if name == b"iTXt" and rest[:1] != b"\1":
             continue
         with suppress(zlib.error):
-            if len(zlib.decompressobj().decompress(body, LONGEST + 1)) > LONGEST:
+            if len(zlib.decompressobj().decompress(body, LARGEST_TEXT + 1)) > LARGEST_TEXT:
                 return True
     return False
 

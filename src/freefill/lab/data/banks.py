@@ -7,7 +7,7 @@ moved, so that hardly any two samples of a run are alike.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from freefill import plugins
 from freefill.lab.data import guidance_samples
 from freefill.lab.data.processes import on_all_cores
 from freefill.masks.presets import mixture
@@ -35,7 +36,9 @@ AT_ONCE = 64
 Planes = NDArray[np.uint8]
 
 
-def holes(count: int, side: int, masks: Mapping[str, float], seed: int) -> Tensor:
+def holes(
+    count: int, side: int, masks: Mapping[str, float], seed: int, modules: Sequence[str] = ()
+) -> Tensor:
     """Draw holes.
 
     Args:
@@ -43,11 +46,12 @@ def holes(count: int, side: int, masks: Mapping[str, float], seed: int) -> Tenso
         side: Their side, in pixels.
         masks: Mask preset to its share.
         seed: Of the drawings.
+        modules: Plugins that presets may be of, for the processes that draw.
 
     Returns:
         ``(count, side, side)`` uint8 of 0 and 1.
     """
-    return _drawn(partial(_holes, side, dict(masks), seed), count)
+    return _drawn(partial(_holes, side, dict(masks), seed, tuple(modules)), count)
 
 
 def shapes(side: int, seed: int) -> Tensor:
@@ -77,7 +81,10 @@ def _drawn(draw: Callable[[int], Planes], count: int) -> Tensor:
     return torch.from_numpy(np.concatenate(made)[:count])
 
 
-def _holes(side: int, masks: dict[str, float], seed: int, part: int) -> Planes:
+def _holes(
+    side: int, masks: dict[str, float], seed: int, modules: tuple[str, ...], part: int
+) -> Planes:
+    plugins.load(modules)
     rng = np.random.default_rng([seed, part, 1])
     made = [mixture(masks, side, side, rng) for _ in range(AT_ONCE)]
     return np.stack(made).astype(np.uint8)

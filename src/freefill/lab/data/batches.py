@@ -22,6 +22,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from freefill import plugins
 from freefill.errors import ConfigError
 from freefill.lab.config import Config, DataConfig, TrainConfig
 from freefill.lab.data import guidance_samples
@@ -61,7 +62,7 @@ class Batch:
 
     @property
     def conditions(self) -> Tensor:
-        """What a discriminator is told: the hole and any guidance, ``(B, 1 or 6, S, S)``."""
+        """Hole and any guidance, ``(B, 1 or 6, S, S)``: what a discriminator is given as well."""
         return self.hole if self.guidance is None else torch.cat([self.hole, self.guidance], 1)
 
 
@@ -93,7 +94,7 @@ def crop(
     return cut
 
 
-def recolour(
+def color_jitter(
     pixels: NDArray[np.float32], rng: np.random.Generator, strength: float
 ) -> NDArray[np.float32]:
     """Change brightness, contrast and channel balance at random.
@@ -165,7 +166,7 @@ class Batches:
         rng = np.random.default_rng([self.train.seed, step, number])
         cut = crop(self.source.photo(photo), side, rng, self.data)
         pixels = cut.astype(np.float32) / np.float32(255)
-        pixels = recolour(pixels, rng, self.data.colour)
+        pixels = color_jitter(pixels, rng, self.data.colour)
         hole = mixture(self.data.masks, side, side, rng)
         drawn = None
         if self.guidance is not None:
@@ -238,6 +239,8 @@ class Steps(Dataset[list[Batch]]):
     def __getitem__(self, step: int) -> list[Batch]:
         """Make a step's batches."""
         if self.batches is None:
+            # Mask presets may be theirs, and this is a fresh process.
+            plugins.load(self.config.plugins)
             source = open_source(self.data, self.config.data, self.config.train.seed, _print)
             self.batches = Batches(source, self.config, self.rank, self.processes)
         return self.batches.step(step)

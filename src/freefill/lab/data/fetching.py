@@ -15,8 +15,8 @@ from pathlib import Path
 from filelock import FileLock
 
 from freefill.errors import DataError, WeightsError
-from freefill.lab.data.photos import default_cache
 from freefill.lab.data.shards import Shard, ShardFile
+from freefill.paths import cache_folder, explain_unwritable
 from freefill.weights import download
 
 LARGEST_INDEX = 1 << 28
@@ -33,7 +33,7 @@ class Cache:
 
     def __init__(self, limit: int, folder: Path | None = None) -> None:
         self.limit = limit
-        self.folder = folder or default_cache().parent / "shards"
+        self.folder = folder or cache_folder("shards")
 
     def open(self, shard: Shard) -> ShardFile:
         """Open a shard, fetching it first if it is not here.
@@ -52,7 +52,8 @@ class Cache:
                 return ShardFile(Path(shard.address))
             except FileNotFoundError:
                 raise DataError(f"{shard.address} does not exist") from None
-        self.folder.mkdir(parents=True, exist_ok=True)
+        with explain_unwritable(self.folder, DataError):
+            self.folder.mkdir(parents=True, exist_ok=True)
         named = hashlib.sha256(f"{shard.address} {shard.sha256} {shard.bytes}".encode())
         path = self.folder / f"{named.hexdigest()[:24]}.tar"
         while True:
@@ -66,12 +67,12 @@ class Cache:
                     os.utime(path)
                     return file
 
-    def measure(self, addresses: Sequence[str], say: Callable[[str], None]) -> list[Shard]:
+    def measure(self, addresses: Sequence[str], on_message: Callable[[str], None]) -> list[Shard]:
         """Count the photos of shards that no index tells of.
 
         Args:
             addresses: Paths or http addresses; the latter are fetched.
-            say: Called with lines for people, where it takes long.
+            on_message: Called with lines for people, where it takes long.
 
         Returns:
             The shards.
@@ -88,7 +89,7 @@ class Cache:
                 raise DataError(str(error)) from None
             shards.append(Shard(address, len(self.open(Shard(address, 0, size))), size))
             if number % 100 == 0 or (shard.remote and number % 10 == 0):
-                say(f"counted the photos of {number} of {len(addresses)} shards")
+                on_message(f"counted the photos of {number} of {len(addresses)} shards")
         return shards
 
     def _download(self, shard: Shard, path: Path) -> None:

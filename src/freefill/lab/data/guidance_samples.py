@@ -3,7 +3,7 @@
 Lines come from :func:`freefill.vision.edges.edges`, strokes of colour from the photo under them.
 Both are then made as imperfect as a person's: lines tremble, parts of them are missing, a stroke
 has one colour. Into some photos a shape is drawn first, so that lines occur which nothing around
-the hole foretells: a network that has only seen true outlines learns to overrule odd ones.
+the hole suggests: a network that has only seen true outlines learns to overrule odd ones.
 """
 
 from __future__ import annotations

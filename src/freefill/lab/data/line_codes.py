@@ -23,7 +23,7 @@ from freefill.vision.edges import edges_at
 DETAILS = (0.6, 1.0, 1.5)
 """Levels of detail, from few lines to many."""
 NAMES = 64
-"""Connected lines are told apart by a number below this, which two of a photo may share."""
+"""Connected lines are distinguished by a number below this, which two of a photo may share."""
 VERSION = 1
 """Goes up when the lines of a photo, or their codes, change."""
 

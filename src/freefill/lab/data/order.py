@@ -1,4 +1,4 @@
-"""The order in which a run sees its photos: epoch after epoch, each shuffled anew.
+"""The order in which a run sees its photos: epoch after epoch, each shuffled again.
 
 The order is a function of the seed and of a sample's number in the run. So there is no state of a
 loader to save: a run that is resumed in the middle of an epoch, or by another number of processes,

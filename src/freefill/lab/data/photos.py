@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from freefill.errors import DataError
+from freefill.paths import cache_folder, explain_unwritable
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif"}
 SHOWN = 5
@@ -113,23 +114,18 @@ def open_store(
     """
     paths = list_photos(folder)
     names = tuple(p.relative_to(folder).as_posix() for p in paths)
-    cache = cache or default_cache()
+    cache = cache or cache_folder("photos")
     stem = cache / _digest(paths, names, size)
     index, content = stem.with_suffix(".json"), stem.with_suffix(".u8")
     if not index.exists():
-        shapes = _decode_all(paths, size, content, progress)
-        partial = index.with_suffix(f".{os.getpid()}.partial")
-        partial.write_text(json.dumps(shapes))
-        partial.replace(index)
+        with explain_unwritable(cache, DataError):
+            shapes = _decode_all(paths, size, content, progress)
+            partial = index.with_suffix(f".{os.getpid()}.partial")
+            partial.write_text(json.dumps(shapes))
+            partial.replace(index)
     shapes = json.loads(index.read_text())
     pixels = np.memmap(content, np.uint8, "r")
     return PhotoStore(names, np.array(shapes, np.int64), pixels, content)
-
-
-def default_cache() -> Path:
-    """Give the folder that decoded photos are kept in."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "freefill" / "photos"
 
 
 def split(

@@ -22,7 +22,7 @@ from freefill.lab.data import banks
 from freefill.lab.data.batches import Batch
 from freefill.lab.data.guidance_samples import TREMBLE
 from freefill.lab.data.line_codes import NAMES, open_codes
-from freefill.lab.data.sources import Folder, Say
+from freefill.lab.data.sources import Folder, OnMessage
 from freefill.lab.layers.places import pixel_of
 from freefill.lab.layers.precision import float32
 from freefill.types import Pixels
@@ -84,13 +84,15 @@ class ResidentBatches:
         folder: The photos, and which of them to train on.
         config: All settings.
         device: Where batches are made.
-        say: Called with lines for people.
+        on_message: Called with lines for people.
 
     Raises:
         ConfigError: If the settings ask for what is not made here.
     """
 
-    def __init__(self, folder: Folder, config: Config, device: torch.device, say: Say) -> None:
+    def __init__(
+        self, folder: Folder, config: Config, device: torch.device, on_message: OnMessage
+    ) -> None:
         if config.train.separate_batches or config.data.shared_hole:
             raise ConfigError(
                 "data.resident is set, which train.separate_batches and data.shared_hole do not go "
@@ -103,16 +105,19 @@ class ResidentBatches:
         codes = np.zeros(int(store.shapes[folder.used].prod(1).sum()), np.uint8)
         if config.guidance.on:
             codes = open_codes(
-                store, folder.used, lambda done, all_: say(f"found the lines of {done} of {all_}")
+                store,
+                folder.used,
+                lambda done, all_: on_message(f"found the lines of {done} of {all_}"),
             )
         self.photos = ResidentPhotos(views, codes, device)
-        say("drawing holes and shapes")
+        on_message("drawing holes and shapes")
         self.block: tuple[int, tuple[Tensor, ...]] = (-1, ())
         self.banks = {side: self._banks(side) for side in {s.crop for s in config.train.stages}}
 
     def _banks(self, side: int) -> tuple[Tensor, Tensor, Tensor]:
         seed = self.config.train.seed
-        made = [banks.holes(HOLES, side, self.config.data.masks, seed)]
+        masks, modules = self.config.data.masks, self.config.plugins
+        made = [banks.holes(HOLES, side, masks, seed, modules)]
         if self.config.guidance.on:
             made += [banks.shapes(side, seed), banks.strokes(side, seed)]
         else:
@@ -270,7 +275,7 @@ class Uniform:
         return drawn[:, None] if channels == 1 else drawn
 
     def chance(self, share: float) -> Tensor:
-        """Tell which samples are chosen, ``(B, 1, 1, 1)`` bool."""
+        """Draw which samples are chosen, ``(B, 1, 1, 1)`` bool."""
         return self.next()[:, None] < share
 
 

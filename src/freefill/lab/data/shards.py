@@ -86,7 +86,7 @@ class ShardFile:
 
 
 def is_photo(member: str) -> bool:
-    """Tell whether a member is its sample's photo: ``a/0001.jpg`` is, ``a/0001.mask.png`` is not.
+    """Return whether a member is its sample's photo: ``a/0001.jpg`` is, ``a/0001.mask.png`` is not.
 
     Examples:
         >>> is_photo("a/0001.JPG"), is_photo("a/0001.mask.png"), is_photo("a/0001.json")
@@ -97,12 +97,12 @@ def is_photo(member: str) -> bool:
 
 
 def is_remote(address: str) -> bool:
-    """Tell whether an address is one of a web server."""
+    """Return whether an address is one of a web server."""
     return address.lower().startswith(("http://", "https://"))
 
 
 def names_shards(data: str) -> bool:
-    """Tell whether ``--data`` names shards, and not a folder of photos."""
+    """Return whether ``--data`` names shards, and not a folder of photos."""
     if is_remote(data) or data.endswith(".tar"):
         return True
     folder = Path(data)

@@ -32,7 +32,7 @@ from freefill.lab.data.photos import (
 from freefill.lab.data.shards import Shard, ShardFile, list_shards, names_shards
 from freefill.types import Pixels
 
-Say = Callable[[str], None]
+OnMessage = Callable[[str], None]
 NEIGHBOURS = 16
 """Photos in a row that cannot be read before a run gives up."""
 
@@ -134,14 +134,14 @@ class Shards:
             taken from the first shard.
         seed: Seed of the run.
         cache: Where those from a web server are kept.
-        say: Called with lines for people.
+        on_message: Called with lines for people.
 
     Raises:
         DataError: If the settings do not go with shards, or the first one cannot be read.
     """
 
     def __init__(
-        self, shards: list[Shard], data: DataConfig, seed: int, cache: Cache, say: Say
+        self, shards: list[Shard], data: DataConfig, seed: int, cache: Cache, on_message: OnMessage
     ) -> None:
         if data.list:
             raise DataError(
@@ -162,7 +162,7 @@ class Shards:
                 "the other"
             )
         self.shards, self.size, self.seed = shards, data.size, seed
-        self.cache, self.say = cache, say
+        self.cache, self.on_message = cache, on_message
         self.counts = np.array([shard.photos for shard in shards])
         total = int(self.counts.sum())
         # A fair sample where the shards are (`freefill pack` shuffles), and cheap: one shard read.
@@ -189,7 +189,7 @@ class Shards:
             try:
                 return self._decoded(file, index)
             except DataError as error:
-                self.say(f"{error}: passed over")
+                self.on_message(f"{error}: passed over")
         raise DataError(f"{NEIGHBOURS} photos in a row cannot be read, the last one in {file.path}")
 
     def _readable(self, file: ShardFile, members: Iterable[int]) -> list[Pixels]:
@@ -198,7 +198,7 @@ class Shards:
             try:
                 found.append(self._decoded(file, index))
             except DataError as error:
-                self.say(f"{error}: passed over")
+                self.on_message(f"{error}: passed over")
         if not found:
             raise DataError(f"none of the first photos of {file.path} can be read")
         return found
@@ -259,7 +259,7 @@ class Shards:
 
 
 def open_source(
-    data: str, config: DataConfig, seed: int, say: Say, warn: Say | None = None
+    data: str, config: DataConfig, seed: int, on_message: OnMessage, warn: OnMessage | None = None
 ) -> Source:
     """Open what ``--data`` names.
 
@@ -267,9 +267,9 @@ def open_source(
         data: A folder of photos, or shards: see :func:`freefill.lab.data.shards.list_shards`.
         config: Sizes, and what is kept out.
         seed: Seed of the run.
-        say: Called with lines for people.
-        warn: Called with photos that are passed over; by default as ``say``. Each process passes
-            over others.
+        on_message: Called with lines for people.
+        warn: Called with photos that are passed over, which are others in each process; by default
+            as ``on_message``.
 
     Returns:
         The photos; those of a folder are decoded first, so that one that cannot be read is named
@@ -282,9 +282,9 @@ def open_source(
 
         def progress(done: int, total: int) -> None:
             if done == total or done % 512 == 0:
-                say(f"decoded {done} of {total} photos")
+                on_message(f"decoded {done} of {total} photos")
 
         return Folder(open_store(data, config.size, progress=progress), config, seed)
     cache = Cache(round(config.cache * GIGABYTE))
-    shards = list_shards(data, read, lambda found: cache.measure(found, say))
-    return Shards(shards, config, seed, cache, warn or say)
+    shards = list_shards(data, read, lambda found: cache.measure(found, on_message))
+    return Shards(shards, config, seed, cache, warn or on_message)

@@ -1,1 +1,1 @@
-"""Metrics and rivals."""
+"""Metrics and baselines."""

@@ -28,7 +28,7 @@ from freefill.lab.export.export import export
 from freefill.lab.training import checkpoint
 from freefill.lab.training.loop import Progress, train
 
-Say = Callable[[str], None]
+OnMessage = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,12 @@ def cell_config(cell: Cell, seed: int, steps: int, overrides: Sequence[str] = ()
 
 
 def prepare(
-    photos: Path, out: Path, seconds: float, seeds: int, overrides: Sequence[str], say: Say
+    photos: Path,
+    out: Path,
+    seconds: float,
+    seeds: int,
+    overrides: Sequence[str],
+    on_message: OnMessage,
 ) -> Plan:
     """Decide how many steps each cell gets, or read what was decided.
 
@@ -121,7 +126,7 @@ def prepare(
         seconds: Time of each run.
         seeds: Runs of each cell.
         overrides: ``a.b=c`` settings laid over every cell.
-        say: Called with lines for people.
+        on_message: Called with lines for people.
 
     Returns:
         The plan, which is also written to ``plan.json``.
@@ -147,13 +152,13 @@ def prepare(
         scratch = out / "timing" / cell.name
         shutil.rmtree(scratch, ignore_errors=True)
         timing = [*overrides, "train.log_every=8", "train.save_every=24", "train.preview_every=24"]
-        train(photos, scratch, cell_config(cell, 0, TIMED, timing), say=lambda _: None)
+        train(photos, scratch, cell_config(cell, 0, TIMED, timing), on_message=lambda _: None)
         with (scratch / "log.csv").open(newline="") as file:
             column = "cpu_minutes" if clock == "processor" else "minutes"
             minutes = [float(row[column]) for row in csv.DictReader(file)]
         each = 60 * (minutes[-1] - minutes[0]) / (TIMED - 8)
         steps[cell.name] = round(seconds / each)
-        say(f"{cell.name}: {each:.2f} s a step, {steps[cell.name]} steps in {seconds:g} s")
+        on_message(f"{cell.name}: {each:.2f} s a step, {steps[cell.name]} steps in {seconds:g} s")
         if steps[cell.name] < TIMED:
             shutil.rmtree(out / "timing")
             raise ConfigError(
@@ -184,7 +189,7 @@ def _check_overrides(overrides: Sequence[str]) -> None:
 
 
 def train_cells(
-    photos: Path, out: Path, plan: Plan, say: Say, report: Callable[[Progress], None]
+    photos: Path, out: Path, plan: Plan, on_message: OnMessage, report: Callable[[Progress], None]
 ) -> dict[tuple[str, int], Path]:
     """Train what is not trained yet and export each run.
 
@@ -192,7 +197,7 @@ def train_cells(
         photos: Folder of training photos.
         out: Folder of the ablation; a run is in ``cells/NAME-SEED``.
         plan: From :func:`prepare`.
-        say: Called with lines for people.
+        on_message: Called with lines for people.
         report: Called with the progress of each logged step.
 
     Returns:
@@ -207,12 +212,12 @@ def train_cells(
             weights[cell.name, seed] = file
             if file.exists():
                 continue
-            say(f"{cell.name}, seed {seed} ({len(weights)} of {plan.seeds * len(CELLS)})")
+            on_message(f"{cell.name}, seed {seed} ({len(weights)} of {plan.seeds * len(CELLS)})")
             config = cell_config(cell, seed, plan.steps[cell.name], plan.overrides)
             if _steps_done(run) < config.train.steps:
                 resume = (run / checkpoint.NAME).exists()
-                train(photos, run, config, resume=resume, say=say, report=report)
-            export(run, file, say=say)
+                train(photos, run, config, resume=resume, on_message=on_message, report=report)
+            export(run, file, on_message=on_message)
     return weights
 
 

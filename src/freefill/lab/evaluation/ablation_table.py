@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freefill.imaging.atomic import write_atomically
-from freefill.lab.evaluation import gallery, report, results, runner
+from freefill.lab.evaluation import gallery, measures, report, results, runner
 from freefill.lab.evaluation.ablation import CELLS, CONVOLUTIONS, LOSSES, Plan
+from freefill.lab.evaluation.baselines import Baseline, find
 from freefill.lab.evaluation.grids import Cell, Grid
 from freefill.lab.evaluation.metrics.statistics import bootstrap_interval, paired
 from freefill.lab.evaluation.protocol import Manifest
-from freefill.lab.evaluation.rivals import Rival, find
 from freefill.lab.evaluation.runner import Measurement
 from freefill.weights.registry import Weights
 
@@ -38,7 +38,7 @@ def measure(
     names: Sequence[str],
     out: Path,
     advance: Callable[[int, int, str], None],
-) -> list[Rival]:
+) -> list[Baseline]:
     """Fill the test photos with every run and measure them.
 
     Args:
@@ -50,17 +50,17 @@ def measure(
         advance: Called after each picture with (done, total, protocol and run).
 
     Returns:
-        The runs as rivals.
+        The runs as baselines.
     """
-    rivals = [find(str(path)) for path in weights.values()]
-    runner.evaluate(test, manifest, names, rivals, out, kid=False, report=advance)
-    return rivals
+    baselines = [find(str(path)) for path in weights.values()]
+    runner.evaluate(test, manifest, names, baselines, out, kid=False, report=advance)
+    return baselines
 
 
 def write(
     weights: dict[tuple[str, int], Path],
     plan: Plan,
-    rivals: Sequence[Rival],
+    baselines: Sequence[Baseline],
     setting: report.Setting,
     test: Path,
     names: Sequence[str],
@@ -71,7 +71,7 @@ def write(
     Args:
         weights: Cell and seed to file.
         plan: Steps and seconds.
-        rivals: From :func:`measure`, in the order of ``weights``.
+        baselines: From :func:`measure`, in the order of ``weights``.
         setting: What the page says of itself.
         test: Folder of the test photos.
         names: Protocols.
@@ -80,8 +80,8 @@ def write(
     Returns:
         The files.
     """
-    found = results.collect(setting.manifest, names, rivals, out, kid=False)
-    of_run = dict(zip(weights, (rival.name for rival in rivals), strict=True))
+    found = results.collect(setting.manifest, names, baselines, out, kid=False)
+    of_run = dict(zip(weights, (baseline.name for baseline in baselines), strict=True))
     grids = [_runs(weights, plan)]
     for table in found.tables:
         for axis, cells in AXES.items():
@@ -161,7 +161,7 @@ def _grid(title: str, values: dict[str, list[list[Measurement]]], note: str) -> 
         cells[1] = Cell(texts[0], means[cell], best)
         rows.append(tuple(cells))
     heads = ("cell", "LPIPS ↓", f"less {SHARED}'s", "each seed")
-    titles = {column.key: column for column in runner.COLUMNS}
+    titles = measures.METRICS
     arrows = (titles[key].title + (" ↑" if titles[key].better > 0 else " ↓") for key in METRICS)
     return Grid(title, (*heads, *arrows), tuple(rows), note)
 

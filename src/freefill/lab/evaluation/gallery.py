@@ -1,4 +1,4 @@
-"""The pictures of a report: for each rival the photos on which it is worst, median and best.
+"""The pictures of a report: for each baseline the photos on which it is worst, median and best.
 
 Chosen by LPIPS of the whole picture, so that nobody chooses by hand.
 """
@@ -27,49 +27,49 @@ class Strip:
     """One row of pictures."""
 
     table: Table
-    rival: str
+    baseline: str
     choice: str
     photo: Photo
     shown: tuple[str, ...]
-    """Rivals whose fills stand between the photo with its hole and the truth."""
+    """Baselines whose fills stand between the photo with its hole and the truth."""
 
 
-def strips(results: Results, table: Table, rival: str, shown: Sequence[str]) -> list[Strip]:
-    """Choose the photos of one rival.
+def strips(results: Results, table: Table, baseline: str, shown: Sequence[str]) -> list[Strip]:
+    """Choose the photos of one baseline.
 
     Args:
         results: The measurements.
         table: Protocol and size.
-        rival: Whose worst, median and best photo.
-        shown: Rivals to show.
+        baseline: Whose worst, median and best photo.
+        shown: Baselines to show.
 
     Returns:
         Three strips, fewer where there are fewer photos.
     """
     ordered = sorted(
         table.photos,
-        key=lambda p: -results.measurements[table.protocol, rival, p.file].values[ORDERED_BY],
+        key=lambda p: -results.measurements[table.protocol, baseline, p.file].values[ORDERED_BY],
     )
     chosen = dict(zip(CHOICES, (ordered[0], ordered[len(ordered) // 2], ordered[-1]), strict=True))
     found, used = [], set()
     for choice, photo in chosen.items():
         if photo.file not in used:
-            found.append(Strip(table, rival, choice, photo, tuple(shown)))
+            found.append(Strip(table, baseline, choice, photo, tuple(shown)))
         used.add(photo.file)
     return found
 
 
 def caption(results: Results, strip: Strip) -> str:
-    """Say what a strip shows, with the LPIPS of each rival in it."""
+    """Describe a strip, with the LPIPS of each baseline in it."""
     values = ", ".join(
         f"{name} {_lpips(results, strip, name):.3f}"
-        for name in dict.fromkeys((strip.rival, *strip.shown))
+        for name in dict.fromkeys((strip.baseline, *strip.shown))
     )
-    return f"{strip.choice} of {strip.rival}: {strip.photo.file} (LPIPS: {values})"
+    return f"{strip.choice} of {strip.baseline}: {strip.photo.file} (LPIPS: {values})"
 
 
-def _lpips(results: Results, strip: Strip, rival: str) -> float:
-    measurement = results.measurements[strip.table.protocol, rival, strip.photo.file]
+def _lpips(results: Results, strip: Strip, baseline: str) -> float:
+    measurement = results.measurements[strip.table.protocol, baseline, strip.photo.file]
     return measurement.values[ORDERED_BY]
 
 
@@ -97,15 +97,15 @@ class Pictures:
         """Draw the photo."""
         return self._small(Image.fromarray(protocols.read(self.data / strip.photo.file)))
 
-    def fill(self, strip: Strip, rival: str) -> Image.Image:
-        """Draw a rival's fill."""
-        path = picture_path(self.out, strip.table.protocol, rival, strip.photo)
+    def fill(self, strip: Strip, baseline: str) -> Image.Image:
+        """Draw a baseline's fill."""
+        path = picture_path(self.out, strip.table.protocol, baseline, strip.photo)
         with Image.open(path) as opened:
             return self._small(opened.convert("RGB"))
 
     def row(self, strip: Strip) -> Image.Image:
         """Draw the whole strip: hole, fills, truth."""
-        fills = [self.fill(strip, rival) for rival in strip.shown]
+        fills = [self.fill(strip, baseline) for baseline in strip.shown]
         return contact_sheet.row([self.hole(strip), *fills, self.truth(strip)])
 
     def _small(self, image: Image.Image) -> Image.Image:
@@ -113,13 +113,13 @@ class Pictures:
         return image
 
 
-def overview(results: Results, pictures: Pictures, rivals: Sequence[str]) -> Image.Image:
-    """Draw one page: the first rival's worst, median and best of every table, filled by all.
+def overview(results: Results, pictures: Pictures, baselines: Sequence[str]) -> Image.Image:
+    """Draw one page: the first baseline's worst, median and best of every table, filled by all.
 
     Args:
         results: The measurements.
         pictures: Source of the thumbnails.
-        rivals: All of them; the first chooses.
+        baselines: All of them; the first chooses.
 
     Returns:
         An RGB image.
@@ -130,6 +130,6 @@ def overview(results: Results, pictures: Pictures, rivals: Sequence[str]) -> Ima
             pictures.row(strip),
         )
         for table in results.tables
-        for strip in strips(results, table, rivals[0], rivals)
+        for strip in strips(results, table, baselines[0], baselines)
     ]
-    return contact_sheet.sheet(panels, 1, ("hole", *rivals, "truth"))
+    return contact_sheet.sheet(panels, 1, ("hole", *baselines, "truth"))

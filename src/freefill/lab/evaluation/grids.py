@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from freefill.lab.evaluation.measures import METRICS
 from freefill.lab.evaluation.results import Estimate, Results, Row, Table
-from freefill.lab.evaluation.runner import COLUMNS
 
 
 @dataclass(frozen=True)
@@ -20,15 +20,13 @@ class Shown:
     interval: bool = False
 
 
-_PLAIN = {c.key: Shown(c.key, c.title, c.better, c.digits) for c in COLUMNS}
 _LPIPS = Shown("lpips", "LPIPS", -1, 4, True)
 _KID = Shown("kid", "KID x1000", -1, 1, True)
-WHOLE = (_LPIPS, *(_PLAIN[k] for k in ("l1", "l2", "psnr", "ssim")), _KID)
 FID = Shown("fid", "FID", -1, 2)
-HOLE = (
-    *(_PLAIN[k] for k in ("hole_lpips", "hole_l1", "hole_l2", "hole_psnr", "hole_ssim", "seam")),
-    Shown("hole_kid", "KID x1000, window on the hole", -1, 1, True),
-)
+_HOLE_KID = Shown("hole_kid", "KID x1000, window on the hole", -1, 1, True)
+WHOLE = ("lpips", "l1", "l2", "psnr", "ssim")
+HOLE = ("hole_lpips", "hole_l1", "hole_l2", "hole_psnr", "hole_ssim", "seam")
+"""Metrics of the two tables, in their order; those that were registered by others follow KID."""
 
 
 @dataclass(frozen=True)
@@ -60,18 +58,33 @@ def grids(results: Results) -> list[Grid]:
         count = f"{len(table.photos)} photos, holes of {table.area:.1%} of the area on average."
         extra = (FID,) if "fid" in table.rows[0].estimates else ()
         found += [
-            _grid(f"{name}: the whole picture", table, (*WHOLE, *extra), True, count),
-            _grid(f"{name}: the hole", table, HOLE, False),
+            _grid(f"{name}: the whole picture", table, (*_whole(), *extra), True, count),
+            _grid(f"{name}: the hole", table, _hole(), False),
         ]
     found += [_source_grid(results, table) for table in results.tables]
     found += [_time_grid(results)]
     return [grid for grid in found if grid.rows]
 
 
+def _plain(key: str) -> Shown:
+    column = METRICS[key]
+    return Shown(column.key, column.title, column.better, column.digits)
+
+
+def _whole() -> list[Shown]:
+    others = [_plain(k) for k, c in METRICS.items() if not c.hole and k not in WHOLE]
+    return [_LPIPS, *(_plain(k) for k in WHOLE[1:]), _KID, *others]
+
+
+def _hole() -> list[Shown]:
+    others = [_plain(k) for k, c in METRICS.items() if c.hole and k not in HOLE]
+    return [*(_plain(k) for k in HOLE), _HOLE_KID, *others]
+
+
 def _summary(results: Results, size: str) -> Grid:
     tables = [table for table in results.tables if table.size == size]
     heads = ("LPIPS", *(f"{table.protocol} ({table.area:.0%})" for table in tables))
-    columns = [_cells(table.rows, _PLAIN["lpips"]) for table in tables]
+    columns = [_cells(table.rows, _plain("lpips")) for table in tables]
     return Grid(f"LPIPS by protocol, {size}", heads, _rows(tables[0], columns))
 
 
@@ -80,14 +93,14 @@ def _grid(title: str, table: Table, shown: Sequence[Shown], compare: bool, note:
     columns = [_cells(table.rows, s) for s in shown]
     heads = [s.title + (" ↑" if s.better > 0 else " ↓") for s in shown]
     if compare and len(table.rows) > 1:
-        heads.insert(1, f"less {table.rows[0].rival}'s")
+        heads.insert(1, f"less {table.rows[0].baseline}'s")
         columns.insert(1, [_difference(row) for row in table.rows])
-    return Grid(title, ("rival", *heads), _rows(table, columns), note)
+    return Grid(title, ("method", *heads), _rows(table, columns), note)
 
 
 def _rows(table: Table, columns: Sequence[Sequence[Cell]]) -> tuple[tuple[Cell, ...], ...]:
     return tuple(
-        (Cell(row.rival, row.rival), *(column[i] for column in columns))
+        (Cell(row.baseline, row.baseline), *(column[i] for column in columns))
         for i, row in enumerate(table.rows)
     )
 
@@ -122,11 +135,11 @@ def _source_grid(results: Results, table: Table) -> Grid:
 
 
 def _time_grid(results: Results) -> Grid:
-    first = results.tables[0].rows[0].rival
+    first = results.tables[0].rows[0].baseline
     sizes = list(dict.fromkeys(table.size for table in results.tables))
     rows = []
     for number, row in enumerate(results.tables[0].rows[1:], 1):
-        cells = [Cell(row.rival, row.rival)]
+        cells = [Cell(row.baseline, row.baseline)]
         for size in sizes:
             table = next(t for t in results.tables if t.size == size)
             time = table.rows[number].time
@@ -135,9 +148,9 @@ def _time_grid(results: Results) -> Grid:
         rows.append(tuple(cells))
     return Grid(
         f"Time over that of {first}",
-        ("rival", *sizes),
+        ("method", *sizes),
         tuple(rows),
-        f"Median and range of the rival's time for a photo over {first}'s, measured one after the "
+        f"Median and range of a method's time for a photo over {first}'s, measured one after the "
         f"other on the first photos under {results.tables[0].protocol}, warm, in this process; a "
         "command is a process of its own. Not repeatable to the digit, unlike the rest.",
     )

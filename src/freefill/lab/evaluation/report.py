@@ -25,10 +25,10 @@ from PIL import Image
 from freefill import __version__
 from freefill.imaging.atomic import write_atomically
 from freefill.lab.evaluation import gallery
+from freefill.lab.evaluation.baselines import Baseline
 from freefill.lab.evaluation.grids import Grid, grids
 from freefill.lab.evaluation.protocol import Manifest
 from freefill.lab.evaluation.results import ALL, Results, Row
-from freefill.lab.evaluation.rivals import Rival
 from freefill.pipeline.engines.cpu_count import available_cores
 
 THUMBNAIL = 160
@@ -48,7 +48,7 @@ class Setting:
     data: str
     command: str
     manifest: Manifest
-    rivals: Sequence[Rival]
+    baselines: Sequence[Baseline]
 
 
 def write(results: Results, setting: Setting, data: Path, out: Path) -> list[Path]:
@@ -63,18 +63,18 @@ def write(results: Results, setting: Setting, data: Path, out: Path) -> list[Pat
     Returns:
         The files.
     """
-    tables, told = grids(results), facts(setting)
+    tables, notes = grids(results), facts(setting)
     small = gallery.Pictures(setting.manifest, data, out, THUMBNAIL)
-    names = [rival.name for rival in setting.rivals]
+    names = [baseline.name for baseline in setting.baselines]
     contact = gallery.overview(
         results, gallery.Pictures(setting.manifest, data, out, SHEET_SIDE), names
     )
     content = {
-        "report.md": markdown("Evaluation", tables, told, _LEGEND).encode(),
+        "report.md": markdown("Evaluation", tables, notes, _LEGEND).encode(),
         "table.csv": _csv(_table_rows(results)),
         "pictures.csv": pictures_csv(results),
         "times.csv": _csv(_time_rows(results)),
-        "report.html": _html(results, tables, told, names, small).encode(),
+        "report.html": _html(results, tables, notes, names, small).encode(),
         "sheet.jpg": jpeg(contact),
     }
     for name, value in content.items():
@@ -83,7 +83,7 @@ def write(results: Results, setting: Setting, data: Path, out: Path) -> list[Pat
 
 
 def facts(setting: Setting) -> list[tuple[str, str]]:
-    """Say how the numbers came about: command, photos, software, machine, rivals."""
+    """List how the numbers came about: command, photos, software, machine, baselines."""
     manifest = setting.manifest
     libraries = ", ".join(
         f"{name} {version(name)}" for name in ("torch", "onnxruntime", "numpy", "pillow", "scipy")
@@ -93,7 +93,7 @@ def facts(setting: Setting) -> list[tuple[str, str]]:
         ("photos", f"{len(manifest.photos)} of {setting.data}; holes of seed {manifest.seed}"),
         ("software", f"freefill {__version__}, Python {platform.python_version()}, {libraries}"),
         ("machine", f"{platform.system()} {platform.machine()}, {available_cores()} cores"),
-        *((f"rival {rival.name}", rival.identity) for rival in setting.rivals),
+        *((f"method {baseline.name}", baseline.identity) for baseline in setting.baselines),
     ]
 
 
@@ -121,14 +121,14 @@ def markdown(
 
 _LEGEND = (
     "Brackets are 95 % intervals: bootstrap over photos, for KID the jackknife over photos. The "
-    "difference to the first rival is paired by photo; p is Wilcoxon's signed-rank test, "
+    "difference to the first method is paired by photo; p is Wilcoxon's signed-rank test, "
     "two-sided, not corrected for the number of rows. LPIPS: AlexNet, v0.1. KID: Inception "
     "2015-12-05, pictures resized to 299x299 by Pillow's bicubic filter; the pairs of a photo with "
     "its own fill are left out, as the two sets are not independent, so these are not other "
     "programs' KIDs. FID is given from 5000 photos on. Seam: error of the gradient along the "
     "hole's boundary.",
     "",
-    "No rival sees what was in the hole: it gets each hole pixel in the colour of the nearest "
+    "No method sees what was in the hole: it gets each hole pixel in the colour of the nearest "
     "known one. What it changes outside the hole is put back.",
     "",
     TOLERANCE,
@@ -167,13 +167,15 @@ def _html(
     for table in results.tables:
         strips = []
         for name in names:
-            # The first rival is shown beside each; itself beside the second.
+            # The first baseline is shown beside each; itself beside the second.
             others = [names[0]] if name != names[0] else list(names[1:2])
             for strip in gallery.strips(results, table, name, [name, *others]):
                 stem = f"{table.protocol}/{strip.photo.file}"
                 shown = [("hole", keep(f"{stem}/hole", pictures.hole(strip)))]
-                for rival in strip.shown:
-                    shown.append((rival, keep(f"{stem}/{rival}", pictures.fill(strip, rival))))
+                for baseline in strip.shown:
+                    shown.append(
+                        (baseline, keep(f"{stem}/{baseline}", pictures.fill(strip, baseline)))
+                    )
                 shown.append(("truth", keep(strip.photo.file, pictures.truth(strip))))
                 strips.append({"caption": gallery.caption(results, strip), "shown": shown})
         sections.append({"title": f"{table.protocol}, {table.size}", "strips": strips})
@@ -221,7 +223,7 @@ def _table_rows(results: Results) -> list[dict[str, Any]]:
             "source": table.source,
             "photos": len(table.photos),
             "area": f"{table.area:.6f}",
-            "rival": row.rival,
+            "method": row.baseline,
             "metric": metric,
             "value": f"{estimate.value:.8g}",
             "low": f"{estimate.low:.8g}",
@@ -244,12 +246,12 @@ def _picture_rows(results: Results) -> list[dict[str, Any]]:
     return [
         {
             "protocol": protocol,
-            "rival": rival,
+            "method": baseline,
             "photo": file,
             "area": f"{m.area:.6f}",
             **{key: f"{value:.8g}" for key, value in m.values.items()},
         }
-        for (protocol, rival, file), m in results.measurements.items()
+        for (protocol, baseline, file), m in results.measurements.items()
     ]
 
 
@@ -258,7 +260,7 @@ def _time_rows(results: Results) -> list[dict[str, Any]]:
         {
             "protocol": table.protocol,
             "size": table.size,
-            "rival": row.rival,
+            "method": row.baseline,
             "median": f"{row.time.value:.4f}",
             "least": f"{row.time.low:.4f}",
             "greatest": f"{row.time.high:.4f}",

@@ -10,12 +10,13 @@ import numpy as np
 
 from freefill.errors import DataError
 from freefill.lab.evaluation import runner
+from freefill.lab.evaluation.baselines import Baseline
+from freefill.lab.evaluation.measures import columns
 from freefill.lab.evaluation.metrics import fid
 from freefill.lab.evaluation.metrics.kid import kid
 from freefill.lab.evaluation.metrics.statistics import Paired, bootstrap_interval, paired
 from freefill.lab.evaluation.protocol import Manifest, Photo
-from freefill.lab.evaluation.rivals import Rival
-from freefill.lab.evaluation.runner import COLUMNS, Measurement
+from freefill.lab.evaluation.runner import Measurement
 
 ALL = "all"
 
@@ -31,20 +32,20 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Row:
-    """One rival on one set of photos."""
+    """One baseline on one set of photos."""
 
-    rival: str
+    baseline: str
     estimates: dict[str, Estimate]
     """Metric to mean."""
     differences: dict[str, Paired]
-    """Metric to this rival less the first; empty for the first."""
+    """Metric to this baseline less the first; empty for the first."""
     time: Estimate | None = None
     """Its time over the first one's: median, least and greatest of the timed photos."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """All rivals on one set of photos."""
+    """All baselines on one set of photos."""
 
     protocol: str
     size: str
@@ -62,7 +63,7 @@ class Results:
     Attributes:
         tables: One for each protocol and size, over all sources.
         by_source: The same for each source that has at least two photos.
-        measurements: Every picture's, by protocol, rival and photo.
+        measurements: Every picture's, by protocol, baseline and photo.
     """
 
     tables: tuple[Table, ...]
@@ -71,14 +72,14 @@ class Results:
 
 
 def collect(
-    manifest: Manifest, names: Sequence[str], rivals: Sequence[Rival], out: Path, kid: bool
+    manifest: Manifest, names: Sequence[str], baselines: Sequence[Baseline], out: Path, kid: bool
 ) -> Results:
     """Read the measurements of a finished evaluation and summarise them.
 
     Args:
         manifest: Photos and holes.
         names: Protocols.
-        rivals: As they were evaluated; the first is what the others are compared with.
+        baselines: As they were evaluated; the first is what the others are compared with.
         out: Folder of the report.
         kid: Whether the features are there.
 
@@ -89,22 +90,22 @@ def collect(
         DataError: If a picture is missing.
     """
     found: dict[tuple[str, str, str], Measurement] = {}
-    for task in runner.tasks(manifest, names, rivals):
-        measurement = runner.finished(out, task, rivals[0], manifest.seed, kid)
+    for task in runner.tasks(manifest, names, baselines):
+        measurement = runner.finished(out, task, baselines[0], manifest.seed, kid)
         if measurement is None:
             raise DataError(f"{task.path(out)} is not there or not finished: evaluate again")
-        found[task.protocol, task.rival.name, task.photo.file] = measurement
+        found[task.protocol, task.baseline.name, task.photo.file] = measurement
     tables, by_source = [], []
     sizes = list(dict.fromkeys(photo.size for photo in manifest.photos))
     for name in names:
         for size in sizes:
             photos = tuple(p for p in manifest.photos if p.size == size)
-            tables.append(_table(out, name, size, ALL, photos, rivals, found, kid))
+            tables.append(_table(out, name, size, ALL, photos, baselines, found, kid))
             sources = sorted({p.source for p in photos})
             for source in sources if len(sources) > 1 else ():
                 part = tuple(p for p in photos if p.source == source)
                 if len(part) > 1:
-                    by_source.append(_table(out, name, size, source, part, rivals, found, False))
+                    by_source.append(_table(out, name, size, source, part, baselines, found, False))
     return Results(tuple(tables), tuple(by_source), found)
 
 
@@ -114,33 +115,33 @@ def _table(
     size: str,
     source: str,
     photos: tuple[Photo, ...],
-    rivals: Sequence[Rival],
+    baselines: Sequence[Baseline],
     found: dict[tuple[str, str, str], Measurement],
     with_features: bool,
 ) -> Table:
     rows = []
-    first: list[Measurement] = [found[protocol, rivals[0].name, p.file] for p in photos]
-    for rival in rivals:
-        mine = [found[protocol, rival.name, p.file] for p in photos]
+    first: list[Measurement] = [found[protocol, baselines[0].name, p.file] for p in photos]
+    for baseline in baselines:
+        mine = [found[protocol, baseline.name, p.file] for p in photos]
         estimates, differences = {}, {}
-        for column in COLUMNS:
+        for column in columns():
             values = [m.values[column.key] for m in mine]
             estimates[column.key] = Estimate(float(np.mean(values)), *bootstrap_interval(values))
-            if rival is not rivals[0]:
+            if baseline is not baselines[0]:
                 differences[column.key] = paired([m.values[column.key] for m in first], values)
         if with_features:
-            estimates |= _feature_distances(out, protocol, rival.name, photos)
-        rows.append(Row(rival.name, estimates, differences, _time(mine)))
+            estimates |= _feature_distances(out, protocol, baseline.name, photos)
+        rows.append(Row(baseline.name, estimates, differences, _time(mine)))
     area = float(np.mean([m.area for m in first]))
     return Table(protocol, size, source, photos, area, tuple(rows))
 
 
 def _feature_distances(
-    out: Path, protocol: str, rival: str, photos: Sequence[Photo]
+    out: Path, protocol: str, baseline: str, photos: Sequence[Photo]
 ) -> dict[str, Estimate]:
     if len(photos) < 3:
         return {}
-    filled = np.stack([np.load(runner.feature_path(out, protocol, rival, p)) for p in photos])
+    filled = np.stack([np.load(runner.feature_path(out, protocol, baseline, p)) for p in photos])
     true = np.stack([np.load(runner.feature_path(out, protocol, runner.TRUTH, p)) for p in photos])
     estimates = {}
     for prefix, part in (("", 0), ("hole_", 1)):

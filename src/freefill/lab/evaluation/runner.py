@@ -1,6 +1,6 @@
-"""Fill and measure: every protocol, rival and photo, one picture at a time, each kept when done.
+"""Fill and measure: every protocol, baseline and photo, one picture at a time, each kept when done.
 
-A finished picture is three files below ``OUT/pictures/PROTOCOL/RIVAL``: the PNG, its Inception
+A finished picture is three files below ``OUT/pictures/PROTOCOL/BASELINE``: the PNG, its Inception
 features, and last, the measurement, a JSON file that names everything the picture depends on. The
 features of the true pictures are in ``truth``. A rerun takes over what is there and fits; so a run
 that is stopped loses one picture.
@@ -23,59 +23,20 @@ from PIL import Image
 
 from freefill.imaging.atomic import write_atomically
 from freefill.lab.evaluation import protocol as protocols
+from freefill.lab.evaluation.baselines import Baseline
+from freefill.lab.evaluation.measures import METRICS, columns
 from freefill.lab.evaluation.metrics import inception
-from freefill.lab.evaluation.metrics.lpips import lpips
-from freefill.lab.evaluation.metrics.pixel import l1, l2, psnr
-from freefill.lab.evaluation.metrics.seam import seam
-from freefill.lab.evaluation.metrics.ssim import ssim
 from freefill.lab.evaluation.protocol import Manifest, Photo, Sample
-from freefill.lab.evaluation.rivals import Rival
 from freefill.types import Pixels
 from freefill.weights import third_party
 
 MEASURES = 1
 """Version of what a measurement holds: raised when a metric changes, so that none is mixed."""
 TIMED = 10
-"""Photos of each size and protocol on which a rival is timed in turn with the first."""
+"""Photos of each size and protocol on which a baseline is timed in turn with the first."""
 TRUTH = "truth"
-"""The folder of the true pictures' features; no rival may be called so."""
+"""The folder of the true pictures' features; no baseline may be called so."""
 SMALLEST_WINDOW = 64
-
-Metric = Callable[[Pixels, Pixels, NDArray[np.bool_] | None], float]
-
-
-@dataclass(frozen=True)
-class Column:
-    """One metric of the table."""
-
-    key: str
-    title: str
-    better: int
-    """1: more is better; -1: less is."""
-    metric: Metric
-    hole: bool
-    """Over the hole alone, not the whole picture."""
-    digits: int = 3
-
-
-def _seam(predicted: Pixels, target: Pixels, hole: NDArray[np.bool_] | None) -> float:
-    assert hole is not None
-    return seam(predicted, target, hole)
-
-
-COLUMNS = (
-    Column("lpips", "LPIPS", -1, lpips, False, 4),
-    Column("l1", "l1 %", -1, l1, False, 2),
-    Column("l2", "l2 %", -1, l2, False, 3),
-    Column("psnr", "PSNR dB", 1, psnr, False, 2),
-    Column("ssim", "SSIM", 1, ssim, False, 4),
-    Column("seam", "seam %", -1, _seam, True, 2),
-    Column("hole_lpips", "LPIPS, hole", -1, lpips, True, 4),
-    Column("hole_l1", "l1 %, hole", -1, l1, True, 2),
-    Column("hole_l2", "l2 %, hole", -1, l2, True, 3),
-    Column("hole_psnr", "PSNR dB, hole", 1, psnr, True, 2),
-    Column("hole_ssim", "SSIM, hole", 1, ssim, True, 4),
-)
 
 
 @dataclass(frozen=True)
@@ -88,11 +49,11 @@ class Measurement:
     """Share of the photo that is hole."""
     values: dict[str, float]
     seconds: float
-    """Of this rival's fill."""
+    """Of this fill."""
     first_seconds: float | None
-    """Of the first rival's fill of the same photo, made right after; ``None`` where not timed."""
+    """Of the first method's fill of the same photo, right after; ``None`` where not timed."""
     first: str | None
-    """The first rival's identity, where timed."""
+    """The first method's identity, where timed."""
 
 
 @dataclass(frozen=True)
@@ -100,35 +61,37 @@ class Task:
     """One picture to make."""
 
     protocol: str
-    rival: Rival
+    baseline: Baseline
     photo: Photo
     timed: bool
 
     def path(self, out: Path) -> Path:
         """Give the picture's file."""
-        return picture_path(out, self.protocol, self.rival.name, self.photo)
+        return picture_path(out, self.protocol, self.baseline.name, self.photo)
 
 
-def picture_path(out: Path, protocol: str, rival: str, photo: Photo) -> Path:
+def picture_path(out: Path, protocol: str, baseline: str, photo: Photo) -> Path:
     """Give the file of a filled picture; measurement and features lie beside it."""
-    return out / "pictures" / protocol / rival / Path(photo.file).with_suffix(".png")
+    return out / "pictures" / protocol / baseline / Path(photo.file).with_suffix(".png")
 
 
-def tasks(manifest: Manifest, names: Sequence[str], rivals: Sequence[Rival]) -> Iterator[Task]:
-    """List every picture of an evaluation, the first rival's of each protocol first."""
+def tasks(
+    manifest: Manifest, names: Sequence[str], baselines: Sequence[Baseline]
+) -> Iterator[Task]:
+    """List every picture of an evaluation, the first baseline's of each protocol first."""
     for name in names:
-        for rival in rivals:
+        for baseline in baselines:
             seen: dict[str, int] = {}
             for photo in manifest.photos:
                 number = seen[photo.size] = seen.get(photo.size, -1) + 1
-                yield Task(name, rival, photo, rival is not rivals[0] and number < TIMED)
+                yield Task(name, baseline, photo, baseline is not baselines[0] and number < TIMED)
 
 
 def evaluate(
     data: Path,
     manifest: Manifest,
     names: Sequence[str],
-    rivals: Sequence[Rival],
+    baselines: Sequence[Baseline],
     out: Path,
     *,
     kid: bool = True,
@@ -140,10 +103,10 @@ def evaluate(
         data: Folder of the photos; :func:`freefill.lab.evaluation.protocol.check` is the caller's.
         manifest: Photos and holes.
         names: Protocols.
-        rivals: What fills; the others are timed in turn with the first.
+        baselines: What fills; the others are timed in turn with the first.
         out: Folder of the report.
         kid: Whether to compute the Inception features that KID and FID need.
-        report: Called after each picture with (done, total, protocol and rival).
+        report: Called after each picture with (done, total, protocol and baseline).
 
     Returns:
         How many pictures were made; the rest were there already.
@@ -155,28 +118,28 @@ def evaluate(
     third_party.path("lpips_alex")
     if kid:
         third_party.path("inception")
-    todo = list(tasks(manifest, names, rivals))
+    todo = list(tasks(manifest, names, baselines))
     made = 0
     warm: set[tuple[str, tuple[int, ...]]] = set()
     for number, task in enumerate(todo):
-        line = f"{task.protocol}, {task.rival.name}"
-        if finished(out, task, rivals[0], manifest.seed, kid) is None:
+        line = f"{task.protocol}, {task.baseline.name}"
+        if finished(out, task, baselines[0], manifest.seed, kid) is None:
             sample = protocols.sample(manifest, data, task.photo, task.protocol)
-            if kid and task.rival is rivals[0]:
+            if kid and task.baseline is baselines[0]:
                 _truth_features(out, task, sample)
-            new = (task.rival.name, sample.pixels.shape)
+            new = (task.baseline.name, sample.pixels.shape)
             if task.timed and new not in warm:
                 # The first run of a network at a new size also plans its memory.
-                for rival in (task.rival, rivals[0]):
-                    rival.fill(sample.pixels, sample.hole)
+                for baseline in (task.baseline, baselines[0]):
+                    baseline.fill(sample.pixels, sample.hole)
                 warm.add(new)
-            _make(out, task, sample, rivals[0], manifest.seed, kid)
+            _make(out, task, sample, baselines[0], manifest.seed, kid)
             made += 1
         report(number + 1, len(todo), line)
     return made
 
 
-def finished(out: Path, task: Task, first: Rival, seed: int, kid: bool) -> Measurement | None:
+def finished(out: Path, task: Task, first: Baseline, seed: int, kid: bool) -> Measurement | None:
     """Give a picture's measurement, or ``None`` if it is missing, damaged or of something else.
 
     Args:
@@ -189,17 +152,17 @@ def finished(out: Path, task: Task, first: Rival, seed: int, kid: bool) -> Measu
     path = task.path(out)
     try:
         found = Measurement(**json.loads(path.with_suffix(".json").read_text("utf-8")))
-        fits = found.key == _key(task, seed) and set(found.values) == {c.key for c in COLUMNS}
+        fits = found.key == _key(task, seed) and set(found.values) == set(METRICS)
         with Image.open(path) as picture:
             picture.verify()
     except (OSError, ValueError, TypeError, SyntaxError):  # the last is Pillow's for a broken PNG
         return None
     if kid:
         fits = fits and _has_features(path.with_suffix(".npy"))
-        if task.rival is first:
+        if task.baseline is first:
             fits = fits and _has_truth(out, task)
     if not task.timed:
-        # Left from a call in which it was: the first rival was another one then, or may have been.
+        # It was timed in another call, perhaps against another first method.
         return dataclasses.replace(found, first_seconds=None, first=None) if fits else None
     return found if fits and found.first == first.identity else None
 
@@ -221,7 +184,7 @@ def _has_truth(out: Path, task: Task) -> bool:
 
 
 def _key(task: Task, seed: int) -> dict[str, Any]:
-    return _truth_key(task) | {"seed": seed, "rival": task.rival.identity}
+    return _truth_key(task) | {"seed": seed, "method": task.baseline.identity}
 
 
 def _truth_key(task: Task) -> dict[str, Any]:
@@ -232,9 +195,9 @@ def _truth_key(task: Task) -> dict[str, Any]:
     }
 
 
-def _make(out: Path, task: Task, sample: Sample, first: Rival, seed: int, kid: bool) -> None:
+def _make(out: Path, task: Task, sample: Sample, first: Baseline, seed: int, kid: bool) -> None:
     start = time.perf_counter()
-    filled = task.rival.fill(sample.pixels, sample.hole)
+    filled = task.baseline.fill(sample.pixels, sample.hole)
     seconds = time.perf_counter() - start
     first_seconds, first_identity = None, None
     if task.timed:
@@ -244,7 +207,7 @@ def _make(out: Path, task: Task, sample: Sample, first: Rival, seed: int, kid: b
         first_seconds = time.perf_counter() - start
     values = {
         column.key: column.metric(filled, sample.pixels, sample.hole if column.hole else None)
-        for column in COLUMNS
+        for column in columns()
     }
     path = task.path(out)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -268,9 +231,9 @@ def _make(out: Path, task: Task, sample: Sample, first: Rival, seed: int, kid: b
     write_atomically(path.with_suffix(".json"), content.encode())
 
 
-def feature_path(out: Path, protocol: str, rival: str, photo: Photo) -> Path:
+def feature_path(out: Path, protocol: str, baseline: str, photo: Photo) -> Path:
     """Give the file of a picture's Inception features; of the true one for :data:`TRUTH`."""
-    return picture_path(out, protocol, rival, photo).with_suffix(".npy")
+    return picture_path(out, protocol, baseline, photo).with_suffix(".npy")
 
 
 def _truth_features(out: Path, task: Task, sample: Sample) -> None:

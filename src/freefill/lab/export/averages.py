@@ -28,10 +28,10 @@ NEEDED = ("step", "seconds", "cpu_seconds", "photos", "hardware", "config")
 
 
 def is_average(run: Path) -> bool:
-    """Tell a folder of average weights, or its tensors, from a run's folder and a checkpoint.
+    """Return whether a path is a folder of average weights, or its tensors.
 
     Args:
-        run: Any path. A folder that holds a checkpoint as well is a run's.
+        run: Any path. A folder that holds a checkpoint as well is a run's, not average weights.
 
     Returns:
         Whether :func:`load` reads it.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -15,7 +16,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from freefill import __version__
+from freefill import __version__, plugins
 from freefill.errors import CheckpointError
 from freefill.lab.config import from_dict
 from freefill.lab.export import averages
@@ -34,7 +35,8 @@ def export(
     out: Path,
     *,
     notes: dict[str, Any] | None = None,
-    say: Callable[[str], None] = print,
+    plugin_names: Sequence[str] = (),
+    on_message: Callable[[str], None] = print,
 ) -> dict[str, Any]:
     """Write the moving average of a run as ONNX, safetensors and a card.
 
@@ -43,7 +45,9 @@ def export(
             :mod:`freefill.lab.export.averages` has them.
         out: The ONNX file; the others are written beside it with their own endings.
         notes: More entries for the card: data, licences, metrics.
-        say: Called with lines for people.
+        plugin_names: Plugins to import in the place of those that the run's settings name. For
+            average weights, which may come from somebody else, no others are imported.
+        on_message: Called with lines for people.
 
     Returns:
         The card.
@@ -56,7 +60,9 @@ def export(
         raise CheckpointError(f"--out {out}: it must end in .onnx")
     check_out(out)
     state = averages.load(run)
-    config = from_dict(state["config"])
+    plugins.load(plugin_names)
+    trusted = not plugin_names and not averages.is_average(run)
+    config = from_dict(state["config"], trusted=trusted)
     network = build_generator(config.model)
     checkpoint.restore(network, state["ema"], run)
     network.eval()
@@ -95,8 +101,8 @@ def export(
     }
     tensors = {k: v.half().contiguous() for k, v in network.state_dict().items()}
     if replaced := write_together(out, content, save(tensors, metadata=copy_of(card)), card):
-        say(f"replaced: {', '.join(map(str, replaced))}")
-    say(
+        on_message(f"replaced: {', '.join(map(str, replaced))}")
+    on_message(
         f"{out}: {len(content) / 1e6:.2f} MB, {card['parameters']:,} parameters, "
         f"{card['gmac_512']} GMAC at 512x512, differs from torch by at most {worst:.1e}"
     )
@@ -121,55 +127,54 @@ def _inherited(base: dict[str, Any]) -> dict[str, Any]:
     return found | ({"licence": base["licence"]} if base.get("licence") else {})
 
 
-def initial_weights(name: str) -> dict[str, Tensor]:
-    """Read the weights that a run starts from.
+@dataclass(frozen=True)
+class StartingPoint:
+    """Weights that a run starts from.
+
+    Attributes:
+        weights: Parameter name to tensor; an unguided file has no guidance branch, which then
+            starts at zero.
+        discriminator: The discriminator's, if average weights come with one.
+        card: What is known of them: licence, variant, sources. The card beside the file and, for
+            what only that has, the one in it. Of a run the card of what it started from in its
+            turn, if its checkpoint has that as ``source_card``, and its settings as a card has
+            them. Empty if nothing is known.
+    """
+
+    weights: dict[str, Tensor]
+    discriminator: dict[str, Tensor] | None
+    card: dict[str, Any]
+
+
+def starting_point(name: str) -> StartingPoint:
+    """Read the weights that a run starts from; each file is read once.
 
     Args:
         name: A bundled name, an ``.onnx`` or ``.safetensors`` file, a run's folder, or one of
             average weights.
 
-    Returns:
-        Parameter name to tensor; an unguided file has no guidance branch, which then starts at
-        zero.
-
     Raises:
         CheckpointError: If it cannot be read.
-        WeightsError: If there is no such name, or the file is larger than any of freefill's.
+        WeightsError: If there is no such name, the file is larger than any of freefill's, or its
+            card cannot be read.
     """
     path = Path(name)
     if path.is_dir() or averages.is_average(path):
-        return renamed(averages.load(path)["ema"])
+        state = averages.load(path)
+        critic = state.get("discriminator") if averages.is_average(path) else None
+        card = {**(state.get("source_card") or {}), "training": {"config": state["config"]}}
+        return StartingPoint(renamed(state["ema"]), critic, card)
     if path.suffix == ".safetensors":
         from safetensors.torch import load_file
 
         check_size(path)
         try:
-            return renamed(load_file(path))
+            tensors = load_file(path)
         except Exception as error:  # its own exception type derives from Exception alone
             raise CheckpointError(f"{path} cannot be read: {error}") from None
-    return renamed(read_weights(registry.find(name).path))
-
-
-def source_card(name: str) -> dict[str, Any]:
-    """Give what is known of the weights that a run starts from: licence, variant, sources.
-
-    Args:
-        name: What :func:`initial_weights` takes.
-
-    Returns:
-        The card beside the file and, for what only that has, the one in it. Of a run the card of
-        what it started from in its turn, if its checkpoint has that as ``source_card``, and its
-        settings as a card has them. Empty if nothing is known.
-
-    Raises:
-        CheckpointError: If the run or the ONNX file cannot be read.
-        WeightsError: If there is no such name, or the file or its card cannot be read.
-    """
-    path = Path(name)
-    if path.is_dir() or averages.is_average(path):
-        state = averages.load(path)
-        return {**(state.get("source_card") or {}), "training": {"config": state["config"]}}
-    return card_of(path if path.suffix == ".safetensors" else registry.find(name).path)
+        return StartingPoint(renamed(tensors), None, card_of(path))
+    path = registry.find(name).path
+    return StartingPoint(renamed(read_weights(path)), None, card_of(path))
 
 
 def count_parameters(network: nn.Module) -> int:
@@ -199,16 +204,18 @@ def load_network(name: str) -> nn.Module:
     """Make the generator that weights or a run belong to, in evaluation mode.
 
     Args:
-        name: What :func:`initial_weights` takes.
+        name: What :func:`starting_point` takes.
 
     Returns:
-        The network.
+        The network. Plugins are imported for the checkpoint of a run alone, not for what a card or
+        average weights name.
 
     Raises:
         CheckpointError: If the weights cannot be read, or their card does not tell the network.
         WeightsError: If there is no such name.
     """
-    tensors, card = initial_weights(name), source_card(name)
+    start = starting_point(name)
+    tensors, card = start.weights, start.card
     network: nn.Module
     if card.get("architecture") == "deepfill" and "variant" in card:
         network = DeepFill(card.get("sketch") is True, Variant(**card["variant"]))
@@ -216,7 +223,8 @@ def load_network(name: str) -> nn.Module:
         config = card.get("training", {}).get("config")
         if config is None:
             raise CheckpointError(f"{name}: its card does not tell which network it is of")
-        network = build_generator(from_dict(completed(config)).model)
+        own_run = Path(name).is_dir() and not averages.is_average(Path(name))
+        network = build_generator(from_dict(completed(config), trusted=own_run).model)
     own = network.state_dict()
     # Weights that were trained without guidance have no branch for it.
     branch = {k: v for k, v in own.items() if k.startswith("guide.") and k not in tensors}

@@ -3,7 +3,7 @@
 The same 84 tensors are found in TensorFlow's checkpoints, in a PyTorch port's two layouts and in
 freefill's own files. A file says whose names it uses; it does not say in which order its colours
 are, nor which variant of the network it was trained in. That is assumed by layout
-(:data:`ASSUMED`), can be told, and can be measured (:mod:`freefill.lab.export.verifying`).
+(:data:`ASSUMED`), can be given, and can be measured (:mod:`freefill.lab.export.verifying`).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ NON_COMMERCIAL = "CC BY-NC 4.0"
 
 
 class Assumed(NamedTuple):
-    """What is taken for true of a layout until it is told otherwise."""
+    """What is assumed of a layout unless something else is given."""
 
     channel_order: ChannelOrder
     variant: Variant

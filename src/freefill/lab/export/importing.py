@@ -37,7 +37,7 @@ def import_weights(
     mask_resize: MaskResize | None = None,
     attention: Attention | None = None,
     licence: str | None = None,
-    say: Callable[[str], None] = print,
+    on_message: Callable[[str], None] = print,
 ) -> dict[str, Any]:
     """Write foreign weights as ONNX, safetensors and a card; their values stay as they are.
 
@@ -52,7 +52,7 @@ def import_weights(
         mask_resize: How the hole is shrunk.
         attention: Which patches are compared, and how they are measured.
         licence: Licence on the card.
-        say: Called with lines for people.
+        on_message: Called with lines for people.
 
     Returns:
         The card.
@@ -67,8 +67,8 @@ def import_weights(
     foreign = read(path)
     _keep_apart(foreign, out)
     check_out(out)
-    told = {"padding": padding, "mask_resize": mask_resize, "fuse": fuse, "attention": attention}
-    chosen: dict[str, Any] = {key: value for key, value in told.items() if value is not None}
+    given = {"padding": padding, "mask_resize": mask_resize, "fuse": fuse, "attention": attention}
+    chosen: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     variant = replace(foreign.assumed.variant, **chosen)
     order = channel_order or foreign.assumed.channel_order
     network = build(foreign, variant, order)
@@ -95,8 +95,8 @@ def import_weights(
     }
     tensors = save(network.state_dict(), metadata=copy_of(card))
     if replaced := write_together(out, content, tensors, card):
-        say(f"replaced: {', '.join(map(str, replaced))}")
-    _report(foreign, card, order, channel_order is not None, licence, say)
+        on_message(f"replaced: {', '.join(map(str, replaced))}")
+    _report(foreign, card, order, channel_order is not None, licence, on_message)
     return card
 
 
@@ -127,7 +127,7 @@ def build(foreign: Foreign, variant: Variant, order: ChannelOrder) -> DeepFill:
 
 
 def _origin(foreign: Foreign, order: ChannelOrder) -> dict[str, Any]:
-    """Tell where weights come from: of an import of an import, where the first one did."""
+    """Find where weights come from: of an import of an import, where the first one did."""
     earlier = foreign.card.get("sources")
     if not isinstance(earlier, list) or not earlier:
         return {
@@ -152,29 +152,29 @@ def _report(
     foreign: Foreign,
     card: dict[str, Any],
     order: ChannelOrder,
-    told: bool,
+    given: bool,
     licence: str | None,
-    say: Callable[[str], None],
+    on_message: Callable[[str], None],
 ) -> None:
     variant = card["variant"]
-    say(
+    on_message(
         f"{foreign.path}: {ABOUT[foreign.layout]}, {card['parameters']:,} parameters, colours in "
         f"{order}, padding {variant['padding']}, mask resized in {variant['mask_resize']}, "
         f"attention {variant['attention']}, fuse "
         f"{'on' if variant['fuse'] else 'off'}"
     )
     if foreign.sketch:
-        say(
+        on_message(
             "these weights can be guided by a sketch ('freefill fill --sketch'); strokes of colour "
             "mean nothing to them"
         )
-    if foreign.layout == "port-tf" and not told:
-        say(
+    if foreign.layout == "port-tf" and not given:
+        on_message(
             "in which order such a file has its colours is not known for sure: bgr is assumed; "
             "'freefill weights verify' measures it"
         )
     if licence is None and card["licence"] == NON_COMMERCIAL:
-        say(
+        on_message(
             f"the released weights are {NON_COMMERCIAL}: not for commercial use; if you trained "
             "these yourself say --licence"
         )

@@ -9,6 +9,7 @@ tuples in tuples, storages that are asked for and not read, dicts whose own meth
 from __future__ import annotations
 
 import pickletools
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any, Literal
@@ -112,44 +113,59 @@ class _Reader:
             self._step(operation.name, argument)
 
     def _step(self, name: str, argument: Any) -> None:
-        stack = self.stack
         if name in PLAIN:
-            stack.append(self._plain(name, argument))
-        elif name in ("BINPUT", "LONG_BINPUT"):
-            self.memo[argument] = stack[-1]
-        elif name in ("BINGET", "LONG_BINGET"):
-            stack.append(self.memo[argument])
-        elif name in ("EMPTY_TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"):
-            count = 0 if name == "EMPTY_TUPLE" else int(name[-1])
-            parts = [stack.pop() for _ in range(count)]
-            stack.append(_tuple(parts[::-1]))
+            self.stack.append(self._plain(name, argument))
+        elif name in TUPLES:
+            self.stack.append(_tuple(self._popped(TUPLES[name])))
         elif name == "TUPLE":
-            stack.append(_tuple(self._marked()))
-        elif name in ("SETITEM", "SETITEMS"):
-            value = None if name == "SETITEMS" else stack.pop()
-            items = self._marked() if value is None else [stack.pop(), value]
-            _add_items(stack[-1], items)
-        elif name in ("APPEND", "APPENDS"):
-            if name == "APPEND":
-                stack.pop()
-            else:
-                self._marked()
-            _expect(stack[-1], "list", "appends to")
-        elif name == "BINPERSID":
-            stack.append(self._storage(stack.pop()))
-        elif name == "REDUCE":
-            arguments = stack.pop()
-            stack.append(self._call(stack.pop(), arguments))
-        elif name == "BUILD":
-            self._build(stack.pop(), stack[-1])
-        elif name == "PROTO":
-            if argument != PROTOCOL:
-                raise WeightsError(
-                    f"it was saved with pickle protocol {argument}; torch's own is {PROTOCOL}: "
-                    "save it again without pickle_protocol. Nothing in it was run"
-                )
+            self.stack.append(_tuple(self._marked()))
+        elif name in HANDLERS:
+            HANDLERS[name](self, argument)
         elif name != "STOP":
             raise _refused(f"its pickle has {name}")
+
+    def _remember(self, place: int) -> None:
+        self.memo[place] = self.stack[-1]
+
+    def _recall(self, place: int) -> None:
+        self.stack.append(self.memo[place])
+
+    def _set_item(self, _: None) -> None:
+        items = self._popped(2)
+        _add_items(self.stack[-1], items)
+
+    def _set_items(self, _: None) -> None:
+        items = self._marked()
+        _add_items(self.stack[-1], items)
+
+    def _append(self, _: None) -> None:
+        self.stack.pop()
+        _expect(self.stack[-1], "list", "appends to")
+
+    def _append_all(self, _: None) -> None:
+        self._marked()
+        _expect(self.stack[-1], "list", "appends to")
+
+    def _refer(self, _: None) -> None:
+        self.stack.append(self._storage(self.stack.pop()))
+
+    def _reduce(self, _: None) -> None:
+        arguments = self.stack.pop()
+        self.stack.append(self._call(self.stack.pop(), arguments))
+
+    def _change(self, _: None) -> None:
+        self._build(self.stack.pop(), self.stack[-1])
+
+    def _check_protocol(self, protocol: int) -> None:
+        if protocol != PROTOCOL:
+            raise WeightsError(
+                f"it was saved with pickle protocol {protocol}; torch's own is {PROTOCOL}: "
+                "save it again without pickle_protocol. Nothing in it was run"
+            )
+
+    def _popped(self, count: int) -> list[_Thing]:
+        """Take the last things off the stack; give them in the order in which they were put."""
+        return [self.stack.pop() for _ in range(count)][::-1]
 
     def _plain(self, name: str, argument: Any) -> _Thing:
         kind = PLAIN[name]
@@ -205,6 +221,25 @@ class _Reader:
         """Allow what torch keeps beside a dict of tensors, and nothing that hides its methods."""
         if thing.value != "ordered" or state.kind != "dict" or state.keys - {"_metadata"}:
             raise _refused(f"it changes a {thing.kind}")
+
+
+TUPLES = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+"""Operations that make a tuple of so many things."""
+HANDLERS: dict[str, Callable[[_Reader, Any], None]] = {
+    "BINPUT": _Reader._remember,
+    "LONG_BINPUT": _Reader._remember,
+    "BINGET": _Reader._recall,
+    "LONG_BINGET": _Reader._recall,
+    "SETITEM": _Reader._set_item,
+    "SETITEMS": _Reader._set_items,
+    "APPEND": _Reader._append,
+    "APPENDS": _Reader._append_all,
+    "BINPERSID": _Reader._refer,
+    "REDUCE": _Reader._reduce,
+    "BUILD": _Reader._change,
+    "PROTO": _Reader._check_protocol,
+}
+"""Every other operation that is allowed."""
 
 
 def _tuple(parts: list[_Thing]) -> _Thing:

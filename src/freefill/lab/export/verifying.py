@@ -99,7 +99,7 @@ Verdict = Literal["found", "close", "none"]
 def verify_outputs(
     path: Path,
     examples: Path,
-    say: Callable[[str], None] = print,
+    on_message: Callable[[str], None] = print,
     progress: Callable[[str], None] = lambda line: None,
 ) -> tuple[list[Row], Verdict]:
     """Run weights in every setting on examples whose output is known.
@@ -107,7 +107,7 @@ def verify_outputs(
     Args:
         path: What :func:`freefill.lab.export.foreign.read` takes.
         examples: Folder with ``NAME_input.png``, ``NAME_mask.png`` and ``NAME_output.png``.
-        say: Called with lines for people.
+        on_message: Called with lines for people.
         progress: Called with a line as soon as a setting has been run.
 
     Returns:
@@ -121,7 +121,9 @@ def verify_outputs(
     """
     known = read_examples(examples)
     foreign = read(path)
-    say(f"{path}: {foreign.layout}; {len(known)} examples, 8 settings, PSNR of filled pixels in dB")
+    on_message(
+        f"{path}: {foreign.layout}; {len(known)} examples, 8 settings, PSNR of filled pixels in dB"
+    )
     settings = [
         Setting(order, fuse, padding)
         for order, padding, fuse in itertools.product(
@@ -134,11 +136,11 @@ def verify_outputs(
         progress(f"{number} of {len(settings)}: {rows[-1].mean:.2f} dB with {setting}")
     rows.sort(key=lambda row: row.mean, reverse=True)
     width = max(len(str(row.setting)) for row in rows)
-    say(f"{'setting':{width}}  {'mean':>6}  {'  '.join(f'{e.name[:8]:>8}' for e in known)}")
+    on_message(f"{'setting':{width}}  {'mean':>6}  {'  '.join(f'{e.name[:8]:>8}' for e in known)}")
     for row in rows:
         each = "  ".join(f"{value:8.2f}" for value in row.psnr)
-        say(f"{row.setting!s:{width}}  {row.mean:6.2f}  {each}")
-    return rows, _conclude(rows, say)
+        on_message(f"{row.setting!s:{width}}  {row.mean:6.2f}  {each}")
+    return rows, _conclude(rows, on_message)
 
 
 def read_examples(folder: Path) -> list[Example]:
@@ -219,20 +221,20 @@ def _psnr(found: Pixels, expected: Pixels) -> float:
     return min(EQUAL, float(10 * np.log10(255**2 / error))) if error else EQUAL
 
 
-def _conclude(rows: list[Row], say: Callable[[str], None]) -> Verdict:
+def _conclude(rows: list[Row], on_message: Callable[[str], None]) -> Verdict:
     best, second = rows[0], rows[1]
     margin = best.mean - second.mean
     if best.mean < GOOD:
-        say(
+        on_message(
             f"warning: no setting is over {GOOD:.0f} dB, the best has {best.mean:.1f}: none "
             "reproduces the outputs: other weights or other examples"
         )
         return "none"
     if margin < MARGIN:
-        say(
+        on_message(
             f"warning: the best two are {margin:.2f} dB apart, less than {MARGIN:g}: these "
             f"examples do not decide between {best.setting} and {second.setting}"
         )
         return "close"
-    say(f"the right setting, by {margin:.1f} dB: {best.setting}")
+    on_message(f"the right setting, by {margin:.1f} dB: {best.setting}")
     return "found"

@@ -84,10 +84,10 @@ def inspect_gates(
         >>> {name: maps.shape for name, maps in found.items()}["trunk1.0.conv"]
         (1, 8, 6)
     """
-    return {gate.layer: gate.maps for gate in look(model, image, hole, guidance)}
+    return {gate.layer: gate.maps for gate in record_gates(model, image, hole, guidance)}
 
 
-def look(
+def record_gates(
     model: nn.Module,
     image: NDArray[np.uint8],
     hole: NDArray[np.bool_],
@@ -175,7 +175,7 @@ def correlations(
     """Correlate each channel of a gate with where things are.
 
     Args:
-        gate: What :func:`look` gave.
+        gate: What :func:`record_gates` gave.
         hole: ``(H, W)`` of the picture.
         lines: ``(H, W)``, the lines of its sketch.
 

@@ -207,7 +207,7 @@ def _best(own: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def _unknown(gate: Gate) -> float:
-    """Tell how much of the picture a partial convolution's mask still calls unknown."""
+    """Measure how much of the picture a partial convolution's mask still calls unknown."""
     return float((gate.rule < 0.5).mean())
 
 

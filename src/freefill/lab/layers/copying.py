@@ -141,7 +141,7 @@ class Match:
 
     def _products(self, left: Tensor, right: Tensor, barred: Tensor) -> Tensor:
         # What bars a key is one more channel: a pass over the table less. In bf16 near colours
-        # could not be told apart.
+        # could not be distinguished.
         left = torch.cat([left, torch.full_like(left[:, :1], -FAR)], 1)
         right = torch.cat([right, barred[:, None]], 1)
         with float32():

@@ -268,7 +268,7 @@ def _layer(spec: LayerSpec, variant: Variant) -> nn.Module:
     convolution = layer.get_submodule("conv")
     assert isinstance(convolution, nn.Conv2d)
     assert convolution.bias is not None
-    # Glorot and zeros: what tf.layers starts from unless it is told otherwise.
+    # Glorot and zeros: what tf.layers starts from by default.
     nn.init.xavier_uniform_(convolution.weight)
     nn.init.zeros_(convolution.bias)
     return layer

@@ -4,7 +4,7 @@
 of a trained network learn what texture looks like in a fraction of the steps that a discriminator
 of pixels needs. The features are those that the perceptual loss computes anyway, so that on a CPU
 this one costs next to nothing. Where it differs: no random projections, the stages of VGG16 as they
-are, and each place is told how much of it is hole, and of any guidance there.
+are, and each place also sees how much of it is hole, and any guidance there.
 """
 
 from __future__ import annotations

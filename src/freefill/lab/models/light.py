@@ -8,7 +8,7 @@ parameters are at 1/16 and 1/32, where they cost next to no time: there the midd
 hole sees the whole crop, by dilations and by attention between all places. From there the local
 colours are predicted; the detail between them is copied from known patches
 (:mod:`freefill.lab.layers.copying`), chosen by colour, by distance, and by features that learn
-which texture belongs there. The decoder, which sees the copies, mends them: how much of each
+which texture belongs there. The decoder, which sees the copies, corrects them: how much of each
 pixel's copy is kept is one more gate. Each layer has one gate for all its channels ("single"): on a
 CPU it costs a hundredth of a full gate. Encoder features are added to the decoder's, already gated.
 The convolution of a block is linear and its input is activated (pre-activation), so that the
@@ -42,11 +42,11 @@ Gated = partial(GatedConv2d, gate="single", activation=F.silu)
 
 STRIDE = 16
 """Height and width of the input must be multiples of this."""
-MATCHED = 24
+MATCHING_FEATURES = 24
 """Learned features that patches are compared by, next to their colours and places."""
 SHARPNESS = 0.03
 """Squared difference of texture and colour at which a patch is a third as good a choice."""
-BEFORE = 4
+TRUNK_BEFORE_DEEP = 4
 """Trunk blocks at 1/8 that come before the deeper ones."""
 LEARNED_FROM = 192
 """Patches of each picture that the choice of a source is learned from in a step."""
@@ -84,9 +84,9 @@ class Upsample(nn.Module):
 class Attention(nn.Module):
     """Residual multi-head attention between all places, with their distance in mind.
 
-    "Attention Is All You Need" (Vaswani et al., NeurIPS 2017). Where a place lies is told to its
-    neighbours by a depthwise convolution of the values ("Conditional Positional Encodings", Chu et
-    al., ICLR 2023), so that any size will do.
+    "Attention Is All You Need" (Vaswani et al., NeurIPS 2017). Positions are encoded by a depthwise
+    convolution of the values ("Conditional Positional Encodings", Chu et al., ICLR 2023), so that
+    any size will do.
 
     Args:
         channels: Of input and output.
@@ -123,7 +123,7 @@ class Light(nn.Module):
         deepest_channels: Width at 1/32 of the resolution.
         deepest_dilations: Dilation of each block at 1/32.
         attention: Layers of attention at 1/16, after the blocks at 1/32.
-        refining: Blocks at 1/4 and at 1/2 that mend the copies.
+        refining: Blocks at 1/4 and at 1/2 that correct the copies.
         rounds: How often neighbouring patches agree on where they copy from.
         guidance: Number of optional guidance channels: lines, where there are strokes of colour,
             and their three colours. Strokes are known pixels to the guess; beside that, all of them
@@ -167,7 +167,7 @@ class Light(nn.Module):
         self.guide = nn.Conv2d(4 * guidance, half, 3, padding=1, bias=False)
         self.down1 = Gated(half, quarter, stride=2)
         self.down2 = Gated(quarter, eighth, stride=2)
-        self.trunk1 = nn.Sequential(*[Block(eighth, d) for d in dilations[:BEFORE]])
+        self.trunk1 = nn.Sequential(*[Block(eighth, d) for d in dilations[:TRUNK_BEFORE_DEEP]])
         before = (len(deep_dilations) + 1) // 2
         self.deep1 = nn.Sequential(*[Block(eighth, d) for d in deep_dilations[:before]])
         self.deepest = nn.Sequential()
@@ -179,10 +179,10 @@ class Light(nn.Module):
             )
         self.attention = nn.Sequential(*[Attention(eighth) for _ in range(attention)])
         self.deep2 = nn.Sequential(*[Block(eighth, d) for d in deep_dilations[before:]])
-        self.trunk2 = nn.Sequential(*[Block(eighth, d) for d in dilations[BEFORE:]])
+        self.trunk2 = nn.Sequential(*[Block(eighth, d) for d in dilations[TRUNK_BEFORE_DEEP:]])
         self.to_colours = nn.Conv2d(eighth, 3, 3, padding=1)
-        self.to_queries = nn.Conv2d(eighth, MATCHED, 2, padding=1)
-        self.to_keys = nn.Conv2d(eighth + 3 + 3, MATCHED, 2)
+        self.to_queries = nn.Conv2d(eighth, MATCHING_FEATURES, 2, padding=1)
+        self.to_keys = nn.Conv2d(eighth + 3 + 3, MATCHING_FEATURES, 2)
         self.nearness = nn.Parameter(torch.tensor([1.0, 0.1]).log())
         self.up1 = Upsample(eighth, quarter)
         self.decode1 = Block(quarter)

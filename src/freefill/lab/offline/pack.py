@@ -68,7 +68,7 @@ def pack(
     wheels: Path | None = None,
     parts: int = 3,
     part_size: float = 48.0,
-    say: Callable[[str], None] = print,
+    on_message: Callable[[str], None] = print,
 ) -> Packed:
     """Write the parts.
 
@@ -82,7 +82,7 @@ def pack(
         wheels: Folder of wheels for the other side's Python.
         parts: The most parts; fewer are made if they hold everything.
         part_size: The most that a part may have, in MiB.
-        say: Called with lines for people.
+        on_message: Called with lines for people.
 
     Returns:
         What was packed.
@@ -108,7 +108,7 @@ def pack(
         )
     photos = _chosen(data, config)
     free = parts * room - sum(map(_cost, fixed))
-    for quality in _promising(photos, config.data.size, free, say):
+    for quality in _promising(photos, config.data.size, free, on_message):
         encoded = _encoded(photos, config.data.size, quality)
         # As few parts as hold it.
         tried = (_divided(fixed + encoded, room, count) for count in range(1, parts + 1))
@@ -127,10 +127,10 @@ def pack(
     bins[0].insert(0, (start.CONTENTS, json.dumps(contents).encode()))
     files = _written(bins, out)
     for file, members in zip(files, bins, strict=True):
-        say(f"{file}: {file.stat().st_size / MEBIBYTE:.1f} MiB, {len(members)} files")
+        on_message(f"{file}: {file.stat().st_size / MEBIBYTE:.1f} MiB, {len(members)} files")
     script = out / "start.py"
     shutil.copyfile(start.__file__, script)
-    say(f"{len(photos)} photos as JPEG of quality {quality}")
+    on_message(f"{len(photos)} photos as JPEG of quality {quality}")
     return Packed([*files, script], len(photos), quality)
 
 
@@ -138,6 +138,10 @@ def _settings(config: Config, network: Path | None) -> Iterator[Member]:
     values = config.to_dict()
     values["data"] |= {"list": start.LIST if config.data.list else "", "resident": True}
     values["loss"]["perceptual_network"] = start.NETWORK if network else ""
+    for number, name in enumerate(config.plugins):
+        if name.endswith(".py"):
+            values["plugins"][number] = f"{start.PLUGINS}/{number}/{Path(name).name}"
+            yield values["plugins"][number], Path(name).read_bytes()
     yield start.SETTINGS, from_dict(values).to_toml().encode()
     if config.data.list:
         try:
@@ -193,14 +197,14 @@ def _chosen(data: Path, config: Config) -> list[tuple[Path, str]]:
 
 
 def _promising(
-    photos: list[tuple[Path, str]], size: int, room: int, say: Callable[[str], None]
+    photos: list[tuple[Path, str]], size: int, room: int, on_message: Callable[[str], None]
 ) -> Iterator[int]:
     """Give the qualities at which the photos may fit, judged by some of them."""
     few = photos[:: max(1, len(photos) // SAMPLED)]
     for quality in QUALITIES:
         guessed = sum(map(_cost, _encoded(few, size, quality))) / len(few) * len(photos)
         if guessed <= room * 1.02:
-            say(f"encoding {len(photos)} photos at quality {quality}")
+            on_message(f"encoding {len(photos)} photos at quality {quality}")
             yield quality
 
 

@@ -57,7 +57,7 @@ def run(
             command=command,
             seconds_at_most=seconds,
             average_every=average_every,
-            say=_say,
+            on_message=_say,
             report=_report,
         )
     except FreefillError as error:

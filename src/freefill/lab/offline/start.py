@@ -7,7 +7,8 @@ Lies beside part-1.tar, part-2.tar, ...; unpacks them, names what is missing, an
 minute the average weights are written to OUT/average: bring that folder back, and make weights of
 it with `freefill export OUT/average --out weights.onnx`, or go on from it with
 `--init-from OUT/average`. Needs Python 3.11, torch and, unless wheels of them were packed,
-lightning-fabric, tensorboard, pydantic, safetensors, tomli-w, numpy and Pillow.
+lightning-fabric, tensorboard, pydantic, safetensors, tomli-w, platformdirs, filelock, numpy and
+Pillow.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ SETTINGS = "settings.toml"
 NETWORK = "lpips_vgg.safetensors"
 LIST = "photos.csv"
 PHOTOS = "photos"
+PLUGINS = "plugins"
 INIT = "init"
 WHEELS = "wheels"
 SOURCE = "src"
@@ -43,6 +45,8 @@ NEEDED = {
     "tomli_w": "tomli-w",
     "numpy": "numpy",
     "PIL": "Pillow",
+    "platformdirs": "platformdirs",
+    "filelock": "filelock",
 }
 
 
@@ -149,6 +153,8 @@ def main() -> int:
 
     out, init = given.out.resolve(), init and init.resolve()
     # The settings name files beside them; and a lent machine may have no home to write to.
+    if named := os.environ.get("FREEFILL_CACHE"):
+        os.environ["FREEFILL_CACHE"] = os.path.abspath(os.path.expanduser(named))
     os.chdir(work)
     os.environ.setdefault("XDG_CACHE_HOME", str(work / "cache"))
     return run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -18,17 +19,23 @@ COLUMNS = (
 class Log:
     """The run's ``log.csv`` and TensorBoard events.
 
-    A resumed run first drops the rows that lie beyond its checkpoint, so that no step stands twice.
+    A resumed run first drops the rows that lie beyond its checkpoint, so that no step is there
+    twice.
+
+    Args:
+        run: The run's folder.
+        first: Steps that are done.
+        extra: Names of losses that plugins register; their columns come last.
     """
 
-    def __init__(self, run: Path, first: int) -> None:
+    def __init__(self, run: Path, first: int, extra: Sequence[str] = ()) -> None:
         path = run / "log.csv"
         kept: list[dict[str, str]] = []
         if path.exists() and first:
             with path.open(newline="") as old:
                 kept = [row for row in csv.DictReader(old) if int(row["step"]) <= first]
         self.file: TextIO = path.open("w", newline="")
-        self.rows = csv.DictWriter(self.file, COLUMNS, restval="")
+        self.rows = csv.DictWriter(self.file, (*COLUMNS, *extra), restval="")
         self.rows.writeheader()
         self.rows.writerows(kept)
         self.board = SummaryWriter(str(run / "tensorboard"), purge_step=first + 1)

@@ -1,9 +1,10 @@
-"""The training loop, read top to bottom: one generator, one discriminator, no hidden steps.
+"""The training loop: set up, take steps, log and save.
 
 What "Free-Form Image Inpainting with Gated Convolution" prescribes is kept where it fits a small
 network (hinge SN-PatchGAN on the composite, one discriminator step to each generator step, l1 on
 the raw prediction); the perceptual loss, the moving average and the stages of crop size are
-additions. What a step is, is in :mod:`freefill.lab.training.step`; here is what lies around it.
+additions. A step is in :mod:`freefill.lab.training.step`, its losses are in
+:mod:`freefill.lab.training.terms`.
 
 Several processes make each step together: every one computes its share of the batch, and gradients
 are averaged (DDP). A recipe's batch is that of all processes, so its learning rate needs no change.
@@ -11,42 +12,30 @@ are averaged (DDP). A recipe's batch is that of all processes, so its learning r
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning_fabric import Fabric
-from torch import Tensor, nn
+from torch import Tensor
 
 from freefill.errors import ConfigError, TrainingError
 from freefill.lab.config import Config, TrainConfig, from_dict
 from freefill.lab.data.batches import Batch, Batches, Steps, check_shares
 from freefill.lab.data.resident import ResidentBatches
 from freefill.lab.data.sources import Folder, Source, open_source
-from freefill.lab.models import build_discriminator, build_generator
-from freefill.lab.training import checkpoint, previews, processes, start
-from freefill.lab.training.ema import Ema
-from freefill.lab.training.log import Log
-from freefill.lab.training.means import Means, check_finite
-from freefill.lab.training.step import Networks, Step
+from freefill.lab.training import networks, previews, processes, start
+from freefill.lab.training.networks import StartingWeights
+from freefill.lab.training.reporting import Progress, Reporter, TimeLimit
+from freefill.lab.training.schedule import rate_at
+from freefill.lab.training.start import OnMessage
+from freefill.lab.training.state import Provenance, RunState
+from freefill.lab.training.step import Step
 
-
-@dataclass(frozen=True)
-class Progress:
-    """What the command line shows after each logged step."""
-
-    step: int
-    steps: int
-    images_per_second: float
-    eta: float
-    """Seconds left at the present number of pixels a second."""
-    values: dict[str, float]
+__all__ = ["Progress", "train"]
 
 
 def train(
@@ -63,7 +52,7 @@ def train(
     stop_at: int | None = None,
     seconds_at_most: float | None = None,
     average_every: float | None = None,
-    say: Callable[[str], None] = print,
+    on_message: OnMessage = print,
     report: Callable[[Progress], None] = lambda _: None,
 ) -> Path:
     """Train a generator on photos.
@@ -88,7 +77,7 @@ def train(
             last step.
         average_every: Seconds after which the average weights are written each time, in fp16: see
             :func:`freefill.lab.training.checkpoint.save_average`.
-        say: Called with lines for people, in the first process alone.
+        on_message: Called with lines for people, in the first process alone.
         report: Called with the progress of each logged step, in the first process alone.
 
     Returns:
@@ -100,22 +89,20 @@ def train(
             written to.
         TrainingError: If a loss is not a number, or `torchrun` has been killed.
     """
-    begun = time.monotonic()
+    begun, parent = time.monotonic(), os.getppid()
     # The settings of a resumed run lie in its checkpoint, which one process reads for all of them.
     fabric = processes.launch("32-true")
-    parent, lock = os.getppid(), ExitStack()
-    alone = fabric.global_rank == 0
-    warn = say
-    if not alone:
-        say, report = (lambda _: None), (lambda _: None)
+    is_first, warn = fabric.global_rank == 0, on_message
+    if not is_first:
+        on_message, report = (lambda _: None), (lambda _: None)
     state = processes.on_first(
         fabric, lambda: start.prepare(run, resume or processes.restarted(run))
     )
+    provenance = Provenance(origin, source_card, command)
     if state:
-        config = from_dict(state["config"])
-        origin, command = state["started_from"], state["command"]
-        source_card = state.get("source_card")
-        say(f"resuming {run} at step {state['step']} of {config.train.steps}")
+        config = from_dict(state["config"], trusted=True)
+        provenance = Provenance.of(state)
+        on_message(f"resuming {run} at step {state['step']} of {config.train.steps}")
     settings = config.train
     start.fast_math()
     fabric = processes.launch(start.precision_of(settings))
@@ -123,165 +110,97 @@ def train(
     # Photos first: a file that cannot be read is named before anything is made or computed. One
     # process a machine decodes them.
     photos = processes.once_a_machine(
-        fabric, lambda: open_source(str(data), config.data, settings.seed, say, warn)
+        fabric, lambda: open_source(str(data), config.data, settings.seed, on_message, warn)
     )
-    processes.on_first(fabric, lambda: lock.enter_context(start.held(run)))
-    if alone:
-        (run / "config.toml").write_text(config.to_toml())
-    say(f"{photos.photos} photos to train on, {len(photos.held)} to look at")
+    with ExitStack() as lock:
+        processes.on_first(fabric, lambda: lock.enter_context(start.run_lock(run)))
+        if is_first:
+            (run / "config.toml").write_text(config.to_toml())
+        _introduce(photos, state, settings, fabric, on_message)
+        preview = previews.Preview(photos.held, settings.stages[-1].crop)
+        weights = StartingWeights(init, init_discriminator)
+        trained = networks.build(fabric, config, run, state, weights, on_message)
+        now = RunState(fabric, run, config, photos, trained, provenance)
+        if state:
+            now.step, now.seconds = state["step"], state["seconds"]
+            now.cpu_seconds = state["cpu_seconds"]
+        limit = TimeLimit(begun, seconds_at_most)
+        last = min(settings.steps, stop_at or settings.steps)
+        reporter = Reporter(now, last, preview, limit, report)
+        source: Iterator[list[Batch]] = iter(())
+        try:
+            source = _source(str(data), photos, config, fabric, on_message).ahead(now.step)
+            _take_steps(now, source, last, reporter, limit, average_every, parent, on_message)
+        except KeyboardInterrupt:
+            # The step that was cut off is not counted; the weights are those of the last whole one
+            # only at a checkpoint, so nothing is written here.
+            on_message(f"stopped in step {now.step + 1}; go on with --resume from {now.checkpoint}")
+            raise
+        finally:
+            if hasattr(source, "close"):
+                source.close()
+            reporter.close()
+        return now.checkpoint
+
+
+def _take_steps(
+    state: RunState,
+    source: Iterator[list[Batch]],
+    last: int,
+    reporter: Reporter,
+    limit: TimeLimit,
+    average_every: float | None,
+    parent: int,
+    on_message: OnMessage,
+) -> None:
+    """Take steps until ``last`` are done or the time is up; log and save on the way."""
+    settings, device = state.config.train, state.fabric.device
+    take_step = Step(state.fabric, state.config, state.networks)
+    averaged = time.monotonic()
+    while state.step < last and limit.share < 1:
+        if processes.orphaned(parent):
+            raise TrainingError(
+                f"torchrun has been killed: stopped; {state.checkpoint} is the last checkpoint"
+            )
+        batch, *own = [made.to(device) for made in next(source)]
+        rate = rate_at(state.step, settings, limit.share)
+        state.networks.set_rate(settings, rate)
+        reporter.add(take_step(state.step, batch, own))
+        state.step += 1
+        if state.step % settings.log_every == 0 or state.step == last:
+            reporter.write(rate)
+            limit.update(state)
+            if average_every and time.monotonic() - averaged >= average_every:
+                averaged = time.monotonic()
+                state.save_average()
+        if state.step % settings.save_every == 0 or state.step == last or limit.share >= 1:
+            state.save()
+    if limit.share >= 1:
+        on_message(f"stopped after step {state.step}, as the time is up")
+    if average_every:
+        state.save_average()
+
+
+def _introduce(
+    photos: Source,
+    state: dict[str, Any] | None,
+    settings: TrainConfig,
+    fabric: Fabric,
+    on_message: OnMessage,
+) -> None:
+    """Report what is trained on, and how large a step is."""
+    on_message(f"{photos.photos} photos to train on, {len(photos.held)} to look at")
     if state and state["photos"] != photos.photos:
-        say(
+        on_message(
             f"the checkpoint was trained on {state['photos']} photos: from here on the run differs "
             "from an uninterrupted one"
         )
     check_shares(settings, fabric.world_size)
-    say(_shares(settings, fabric.world_size))
-    preview = previews.Preview(photos.held, settings.stages[-1].crop)
-
-    torch.manual_seed(settings.seed)
-    generator = build_generator(config.model)
-    guided = config.model.guidance if config.guidance.on else 0
-    discriminator = build_discriminator(config.model, settings.stages[-1].crop, guided)
-    if init is not None:
-        start.start_from(generator, init, say)
-    if init_discriminator is not None:
-        start.discriminator_from(discriminator, init_discriminator, say)
-    if settings.channels_last:
-        start.channels_last(generator)
-        start.channels_last(discriminator)
-    ema = Ema(generator, settings.ema)
-    ema.network.to(fabric.device)
-    say(f"generator {_millions(generator)}, discriminator {_millions(discriminator)} parameters")
-    perceptual = processes.once_a_machine(
-        fabric, lambda: start.perceptual_loss(config, fabric.device, say)
-    )
-
-    g_optimizer = torch.optim.Adam(generator.parameters(), settings.lr, settings.betas)
-    d_optimizer = torch.optim.Adam(
-        discriminator.parameters(), settings.discriminator_lr, settings.betas
-    )
-    first, seconds, cpu = 0, 0.0, 0.0
-    if state:
-        first, seconds, cpu = state["step"], state["seconds"], state["cpu_seconds"]
-        checkpoint.restore(generator, state["generator"], run)
-        checkpoint.restore(discriminator, state["discriminator"], run)
-        checkpoint.restore(ema.network, state["ema"], run)
-        g_optimizer.load_state_dict(state["g_optimizer"])
-        d_optimizer.load_state_dict(state["d_optimizer"])
-    if not guided and hasattr(generator, "guide"):
-        # Processes wait for the gradient of every parameter that could have one.
-        generator.guide.requires_grad_(False)
-    bare_generator, bare_discriminator = generator, discriminator
-    if settings.compile:
-        generator.compile()
-        discriminator.compile()
-    generator, g_optimizer = fabric.setup(generator, g_optimizer)
-    discriminator, d_optimizer = fabric.setup(discriminator, d_optimizer)
-    networks = Networks(
-        generator, discriminator, bare_generator, bare_discriminator, ema, g_optimizer,
-        d_optimizer, perceptual,
-    )  # fmt: skip
-    take_step = Step(fabric, config, networks)
-
-    def facts(step: int) -> dict[str, Any]:
-        return {
-            "step": step,
-            "seconds": seconds,
-            "cpu_seconds": cpu,
-            "photos": photos.photos,
-            "hardware": _hardware(fabric),
-            "started_from": origin,
-            "source_card": source_card,
-            "command": command,
-            "config": config.to_dict(),
-        }
-
-    def keep(step: int) -> Path:
-        return checkpoint.save(
-            run,
-            {
-                **facts(step),
-                "generator": bare_generator.state_dict(),
-                "discriminator": bare_discriminator.state_dict(),
-                "ema": ema.network.state_dict(),
-                "g_optimizer": g_optimizer.state_dict(),
-                "d_optimizer": d_optimizer.state_dict(),
-            },
-        )
-
-    log = Log(run, first) if alone else None
-    last = min(settings.steps, stop_at or settings.steps)
-    clock, cpu_clock, marked, step = time.monotonic(), time.process_time(), first, first
-    averaged = clock
-    share = 0.0
-    means = Means()
-    path = run / checkpoint.NAME
-    source: Iterator[list[Batch]] = iter(())
-    try:
-        source = _source(str(data), photos, config, fabric, say).ahead(first)
-        for step in range(first, last):
-            if processes.orphaned(parent):
-                raise TrainingError(
-                    f"torchrun has been killed: stopped; {path} is the last checkpoint"
-                )
-            stage = settings.stage_at(step)
-            batch, *own = [made.to(fabric.device) for made in next(source)]
-            rate = _rate(step, settings, share)
-            networks.set_rate(settings, rate)
-            values = take_step(step, batch, own)
-
-            means.add(values)
-            done = step + 1
-            if done % settings.log_every == 0 or done == last:
-                now, cpu_now = time.monotonic(), time.process_time()
-                spent = torch.tensor(cpu_now - cpu_clock, device=fabric.device)
-                seconds += now - clock
-                cpu += float(fabric.all_reduce(spent, reduce_op="sum"))
-                speed = (done - marked) * stage.batch / max(now - clock, 1e-9)
-                marked, logged = done, means.taken(fabric)
-                check_finite(logged, done, path)
-                row: dict[str, float] = {
-                    "step": done, "images": settings.crops(done),
-                    "epoch": settings.crops(done) * settings.batches / photos.epoch,
-                    "minutes": seconds / 60, "cpu_minutes": cpu / 60, "img_s": speed,
-                    "lr": settings.lr * rate, **logged,
-                }  # fmt: skip
-                if log is not None:
-                    if done % settings.preview_every == 0 or done == settings.steps:
-                        row["val_l1"] = preview.write(ema.network, run / "previews", done)
-                    log.write(row)
-                    left = settings.pixels(last) - settings.pixels(done)
-                    report(Progress(done, last, speed, left / (speed * stage.crop**2), row))
-                clock, cpu_clock = time.monotonic(), time.process_time()
-                if seconds_at_most:
-                    used = torch.tensor((clock - begun) / seconds_at_most, device=fabric.device)
-                    share = float(fabric.all_reduce(used))
-                if average_every and alone and clock - averaged >= average_every:
-                    averaged = clock
-                    checkpoint.save_average(run, facts(done), ema.network, bare_discriminator)
-            if done % settings.save_every == 0 or done == last or share >= 1:
-                path = keep(done) if alone else path
-            if share >= 1:
-                say(f"stopped after step {done}, as the time is up")
-                break
-        if average_every and alone:
-            checkpoint.save_average(run, facts(step + 1), ema.network, bare_discriminator)
-    except KeyboardInterrupt:
-        # The step that was cut off is not counted; the weights are those of the last whole one only
-        # at a checkpoint, so nothing is written here.
-        say(f"stopped in step {step + 1}; go on with --resume from {path}")
-        raise
-    finally:
-        if hasattr(source, "close"):
-            source.close()
-        if log is not None:
-            log.close()
-        lock.close()
-    return path
+    on_message(_shares(settings, fabric.world_size))
 
 
 def _source(
-    data: str, photos: Source, config: Config, fabric: Fabric, say: Callable[[str], None]
+    data: str, photos: Source, config: Config, fabric: Fabric, on_message: OnMessage
 ) -> Batches | ResidentBatches | Steps:
     """Choose what makes the batches: a thread, processes, or the device itself."""
     if config.data.resident:
@@ -289,14 +208,14 @@ def _source(
             raise ConfigError("data.resident is set: --data names a folder of photos then")
         if fabric.world_size > 1:
             raise ConfigError("data.resident is set, which is for one process alone")
-        return ResidentBatches(photos, config, fabric.device, say)
+        return ResidentBatches(photos, config, fabric.device, on_message)
     if config.data.workers:
         return Steps(data, config, fabric.global_rank, fabric.world_size)
     return Batches(photos, config, fabric.global_rank, fabric.world_size)
 
 
 def _shares(settings: TrainConfig, world: int) -> str:
-    """Say how large a step is and how it is shared: what a recipe's learning rate goes with."""
+    """Describe a step's size and shares, which a recipe's learning rate goes with."""
     batches = "/".join(str(batch) for batch in dict.fromkeys(s.batch for s in settings.stages))
     shared = f" shared by {world} processes" if world > 1 else ""
     parts = f", each in {settings.accumulate} parts" if settings.accumulate > 1 else ""
@@ -304,27 +223,3 @@ def _shares(settings: TrainConfig, world: int) -> str:
         f"batch {batches}{shared}{parts}; learning rate {settings.lr:g}, "
         f"discriminator {settings.discriminator_lr:g}"
     )
-
-
-def _hardware(fabric: Fabric) -> str:
-    one = f"CPU, {torch.get_num_threads()} threads"
-    if fabric.device.type == "cuda":
-        one = torch.cuda.get_device_name(fabric.device)
-    return f"{fabric.world_size} x {one}" if fabric.world_size > 1 else one
-
-
-def _rate(step: int, settings: TrainConfig, share: float = 0.0) -> float:
-    """Give the learning rate's factor: a linear rise, then perhaps half a cosine down to 0.01.
-
-    ``share`` is that of the time which has passed, where time is limited.
-    """
-    rise = min(1.0, (step + 1) / settings.warmup) if settings.warmup else 1.0
-    if not settings.decay:
-        return rise
-    share = max(share, (step - settings.warmup) / max(1, settings.steps - settings.warmup))
-    left = max(0.0, 1 - (1 - share) / settings.cooldown)
-    return min(rise, 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, left))))
-
-
-def _millions(network: nn.Module) -> str:
-    return f"{sum(p.numel() for p in network.parameters()) / 1e6:.2f} M"

@@ -89,9 +89,9 @@ def hinge_generator(fake: Tensor) -> Tensor:
 def edge_difference(
     predicted: Tensor, target: Tensor, lines: Tensor, near: Tensor | None = None
 ) -> Tensor:
-    """Tell how unlike the truth's edges a picture's are, along the lines of a sketch.
+    """Measure the difference between a picture's edges and the truth's along lines of a sketch.
 
-    Where nothing else foretells a line, l1 is content with a blur, and the perceptual loss with a
+    Where nothing else suggests a line, l1 is content with a blur, and the perceptual loss with a
     line anywhere. What is compared is how steep each channel is, not which way: a line does not
     say which side is the brighter one, and a step the wrong way round is nearer to the truth than
     none. A ridge drawn over the line is steep beside it and flat on it, and so costs twice.
@@ -178,7 +178,7 @@ def r1(scores: Tensor, views: Sequence[Tensor]) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Look:
+class PerceptualOutput:
     """What the perceptual loss saw, for a discriminator that sees through the same network.
 
     Attributes:
@@ -203,8 +203,8 @@ class PerceptualLoss(nn.Module):
     network's pooling moves over the picture, so that it leaves no grid in the fill.
 
     Args:
-        metric: The distance; LPIPS with the VGG16 trunk, so that the AlexNet one stays a fair
-            judge.
+        metric: The distance; LPIPS with the VGG16 trunk, so that the AlexNet one stays an
+            independent measure.
         size: Side of what the metric sees, in pixels, at least 32.
         windows: How many a picture; those of one scale are cut from all pictures at once.
     """
@@ -235,7 +235,7 @@ class PerceptualLoss(nn.Module):
         conditions: Tensor,
         scales: Sequence[float],
         places: Tensor,
-    ) -> Look:
+    ) -> PerceptualOutput:
         """Give the mean distance of the windows, and the features it is made of.
 
         Args:
@@ -267,7 +267,9 @@ class PerceptualLoss(nn.Module):
         with torch.no_grad():
             true = self.metric.stages(known[:, :3])
         filled = self.metric.stages(torch.cat(cuts))
-        return Look(self.metric.between(filled, true).mean(), filled, true, known[:, 3:])
+        return PerceptualOutput(
+            self.metric.between(filled, true).mean(), filled, true, known[:, 3:]
+        )
 
 
 def _windows(hole: Tensor, drawn: Tensor, factor: int, size: int) -> tuple[Tensor, Tensor]:

@@ -39,7 +39,7 @@ class Means:
             self.counts[name] = self.counts.get(name, 0) + 1
 
     def taken(self, fabric: Fabric) -> dict[str, float]:
-        """Give the mean of each value over all processes, and begin anew."""
+        """Give the mean of each value over all processes, and start over."""
         stacked = torch.stack([total / self.counts[name] for name, total in self.sums.items()])
         means = dict(zip(self.sums, fabric.all_reduce(stacked).tolist(), strict=True))
         self.sums, self.counts = {}, {}

@@ -1,6 +1,6 @@
 """One process, or several that `torchrun` or a cluster started: which one this is, what they share.
 
-Whoever starts the processes tells each of them who it is by the standard environment variables
+Whatever starts the processes sets the standard environment variables in each of them
 (RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE, MASTER_ADDR, MASTER_PORT). Without them a run is
 one process.
 """
@@ -80,7 +80,7 @@ def launch(precision: Any) -> Fabric:
 def _connect(device: torch.device) -> None:
     """Meet the others, before Fabric would.
 
-    Processes that torchrun starts anew after a failure share a store with those before them, and
+    Processes that torchrun restarts after a failure share a store with those before them, and
     would look for their neighbours at the addresses of the dead (pytorch/pytorch#135712).
     """
     if torch.distributed.is_initialized():
@@ -171,12 +171,12 @@ def once_a_machine(fabric: Fabric, make: Callable[[], T]) -> T:
 
 
 def is_first() -> bool:
-    """Tell whether this is the first process, or the only one."""
+    """Return whether this is the first process, or the only one."""
     return _number("RANK", 0) == 0
 
 
 def orphaned(parent: int) -> bool:
-    """Tell whether the `torchrun` that started this process has been killed.
+    """Return whether the `torchrun` that started this process has been killed.
 
     Args:
         parent: The parent's number when the process began.
@@ -185,7 +185,7 @@ def orphaned(parent: int) -> bool:
 
 
 def restarted(run: Path) -> bool:
-    """Tell whether `torchrun` has started these processes anew in the middle of a run."""
+    """Return whether `torchrun` has restarted these processes in the middle of a run."""
     return _number("TORCHELASTIC_RESTART_COUNT", 0) > 0 and (run / checkpoint.NAME).exists()
 
 

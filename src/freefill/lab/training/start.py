@@ -15,14 +15,14 @@ from freefill.lab.config import Config, TrainConfig
 from freefill.lab.models.lpips import Lpips
 from freefill.lab.training import checkpoint, losses
 from freefill.weights import third_party
-from freefill.weights.lock import alone
+from freefill.weights.lock import file_lock
 
-Say = Callable[[str], None]
+OnMessage = Callable[[str], None]
 LOCK = ".lock"
 
 
 @contextmanager
-def held(run: Path) -> Iterator[None]:
+def run_lock(run: Path) -> Iterator[None]:
     """Keep other runs out of a run's folder.
 
     Raises:
@@ -35,12 +35,12 @@ def held(run: Path) -> Iterator[None]:
             f"another run is writing to {run}: wait for its end, or choose another --out"
         )
 
-    with alone(run / LOCK, refuse):
+    with file_lock(run / LOCK, refuse):
         yield
 
 
 def prepare(run: Path, resume: bool) -> dict[str, Any] | None:
-    """Look at a run's folder.
+    """Check a run's folder.
 
     Returns:
         The state to go on from, if that is asked for.
@@ -81,7 +81,9 @@ def channels_last(module: nn.Module) -> None:
     cast(Any, module).to(memory_format=torch.channels_last)
 
 
-def perceptual_loss(config: Config, device: torch.device, say: Say) -> losses.PerceptualLoss | None:
+def perceptual_loss(
+    config: Config, device: torch.device, on_message: OnMessage
+) -> losses.PerceptualLoss | None:
     """Build the perceptual loss, or none where it has no weight.
 
     Raises:
@@ -91,7 +93,7 @@ def perceptual_loss(config: Config, device: torch.device, say: Say) -> losses.Pe
         return None
     file = Path(config.loss.perceptual_network)
     if not config.loss.perceptual_network:
-        file = third_party.fetch("lpips_vgg", say)
+        file = third_party.fetch("lpips_vgg", on_message)
     elif not file.is_file():
         raise ReferenceMissingError(f"loss.perceptual_network: {file} is not there")
     metric = Lpips.load(file, "vgg").to(device)
@@ -102,13 +104,13 @@ def perceptual_loss(config: Config, device: torch.device, say: Say) -> losses.Pe
     )
 
 
-def start_from(generator: nn.Module, init: dict[str, Tensor], say: Say) -> None:
+def start_from(generator: nn.Module, init: dict[str, Tensor], on_message: OnMessage) -> None:
     """Give a network the weights that fit it.
 
     Args:
         generator: Takes them.
         init: Tensors by name.
-        say: Told how many fit.
+        on_message: Called with how many fit.
 
     Raises:
         CheckpointError: If less than half of them fits, or they make up less than a quarter of it.
@@ -126,22 +128,24 @@ def start_from(generator: nn.Module, init: dict[str, Tensor], say: Say) -> None:
         )
     generator.load_state_dict(own | fitting)
     fresh = sorted(k for k in own if k not in fitting and not k.startswith("guide."))
-    say(f"starting from {taken:,} given parameters of {total:,}")
+    on_message(f"starting from {taken:,} given parameters of {total:,}")
     if fresh:
-        say(f"{len(fresh)} tensors start fresh, not given in this shape: {fresh[0]} first")
+        on_message(f"{len(fresh)} tensors start fresh, not given in this shape: {fresh[0]} first")
 
 
-def discriminator_from(discriminator: nn.Module, init: dict[str, Tensor], say: Say) -> None:
+def discriminator_from(
+    discriminator: nn.Module, init: dict[str, Tensor], on_message: OnMessage
+) -> None:
     """Give a discriminator the weights of another one, if it is of the same kind.
 
     Args:
         discriminator: Takes them.
         init: Tensors by name.
-        say: Told whether they fit.
+        on_message: Called with whether they fit.
     """
     own = discriminator.state_dict()
     if any(k not in init or init[k].shape != v.shape for k, v in own.items()):
-        say("the discriminator starts fresh: the one that was given is of another kind")
+        on_message("the discriminator starts fresh: the one that was given is of another kind")
         return
     discriminator.load_state_dict({k: init[k].float() for k in own})
-    say("the discriminator goes on from the one that was given")
+    on_message("the discriminator goes on from the one that was given")

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from freefill.arguments import check_choice, check_whole
 from freefill.errors import ExtraMissingError, WeightsError
+from freefill.pipeline.engines import register_engine
 from freefill.pipeline.engines.cpu_count import available_cores
 from freefill.types import GUIDANCE_CHANNELS
 
@@ -23,10 +24,11 @@ Device = Literal["cpu", "cuda"]
 PROVIDERS: dict[Device, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 MOST_THREADS = 1024
 INPUTS = ["image", "hole"]
-NONE = np.zeros((1, GUIDANCE_CHANNELS, 2, 2), np.float32)
+NO_GUIDANCE = np.zeros((1, GUIDANCE_CHANNELS, 2, 2), np.float32)
 """Stands for no guidance at any size, so that none costs nothing."""
 
 
+@register_engine(".onnx")
 class OnnxEngine:
     """One network in ONNX Runtime.
 
@@ -34,7 +36,7 @@ class OnnxEngine:
         path: An ONNX file with inputs ``image``, ``hole`` and perhaps ``guidance``, and output
             ``filled``.
         threads: Threads within one run; by default one for each core this process may use.
-        device: What computes. Another gives other roundings, and so other bytes here and there.
+        device: What computes. On another device single values are rounded differently.
 
     Raises:
         WeightsError: If the file cannot be loaded or has other inputs.
@@ -66,7 +68,7 @@ class OnnxEngine:
         """Predict whole crops; see :class:`freefill.pipeline.engines.base.Engine`."""
         given = {"image": image, "hole": hole}
         if self.guided:
-            given["guidance"] = NONE if guidance is None else guidance
+            given["guidance"] = NO_GUIDANCE if guidance is None else guidance
         (filled,) = self.session.run(["filled"], given)
         result: NDArray[np.float32] = filled
         return result

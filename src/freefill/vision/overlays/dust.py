@@ -22,7 +22,7 @@ Mask = NDArray[np.bool_]
 
 RADIUS = 4
 """Half of the square that no speck fills, in pixels."""
-LONGEST = 36
+LONGEST_SPECK = 36
 """Pixels of the longest hair."""
 STRONG = 0.05
 """By how much, of full intensity, a speck stands out at its best place."""
@@ -82,7 +82,7 @@ def candidates(rgb: Rgb) -> Iterator[tuple[Parts, dict[str, Numbers]]]:
         ground = hat > np.maximum(SHARE * highest(hat, RADIUS), np.float32(STRONG * SHARE))
         parts = Parts.of(grown_from(hat > STRONG, ground))
         length = np.hypot(parts.height, parts.width)
-        parts = parts.only((length < LONGEST) & (parts.area < 5 * length))
+        parts = parts.only((length < LONGEST_SPECK) & (parts.area < 5 * length))
         length = np.hypot(parts.height, parts.width)
         apart = parts.most(hat)
         yield (

@@ -74,7 +74,7 @@ class Parts:
         return best
 
     def only(self, wanted: Mask) -> Parts:
-        """Give some of the parts, ``wanted`` with one bool a part, numbered anew."""
+        """Give some of the parts, ``wanted`` with one bool a part, numbered again."""
         number = np.where(wanted, np.cumsum(wanted) - 1, -1)
         label = np.append(number, -1)[self.label].astype(np.int32)
         ends = self.top, self.left, self.bottom, self.right, self.area
@@ -95,6 +95,6 @@ def grown_from(seeds: Mask, ground: Mask) -> Mask:
         [[True, True, False, False]]
     """
     parts = Parts.of(ground)
-    held = np.zeros(parts.area.size, bool)
-    held[parts.label[seeds & ground]] = True
-    return parts.kept(held)
+    seeded = np.zeros(parts.area.size, bool)
+    seeded[parts.label[seeds & ground]] = True
+    return parts.kept(seeded)

@@ -118,12 +118,12 @@ def _check(mask: Mask, prompt: Prompt, found: Found, name: str) -> list[str]:
     if not mask.any():
         raise MaskError(f"no object was found {where}: {advice}")
     edges = sum(bool(side.any()) for side in (mask[0], mask[-1], mask[:, 0], mask[:, -1]))
-    told = f"what was found {where} covers {share:.0%} of the photo ({width}x{height})"
+    summary = f"what was found {where} covers {share:.0%} of the photo ({width}x{height})"
     if prompt.at and prompt.box is None:
         if share > ALL or (share > ALL / 3 and edges >= 3):
             raise MaskError(
-                f"{told} and touches {edges} of its 4 sides, so it is the background: point at an "
-                f"object, or {advice}"
+                f"{summary} and touches {edges} of its 4 sides, so it is the background: point at "
+                f"an object, or {advice}"
             )
         if name != "sam2" and found.score < FAINTEST:
             raise MaskError(
@@ -137,9 +137,9 @@ def _check(mask: Mask, prompt: Prompt, found: Found, name: str) -> list[str]:
                 f"edge, and {HELD:.0%} may: point at an object, or {advice}"
             )
         if share > MUCH / 4 and edges >= 2:
-            return [f"{told} and touches {edges} of its 4 sides: it may be the background"]
+            return [f"{summary} and touches {edges} of its 4 sides: it may be the background"]
     if share > MUCH:
-        return [f"{told}: so much is not filled well"]
+        return [f"{summary}: so much is not filled well"]
     return []
 
 

@@ -23,7 +23,7 @@ from freefill.vision.segmentation.cutting import cut, edge_costs
 from freefill.vision.segmentation.prompt import Point, Prompt
 from freefill.vision.segmentation.view import around, look, resized, size_for
 
-LONGEST = 176
+LONGEST_SIDE = 176
 """Pixels of the longer side of what is looked at."""
 MARGIN = 0.35
 """Of a box, that is taken for background on each side."""
@@ -104,7 +104,7 @@ def find(
 
 def _in_box(picture: Picture, box: Box, prompt: Prompt, prior: Prior | None) -> Found:
     seen = around(box, MARGIN, picture.size, least=6)
-    size = size_for(seen, LONGEST)
+    size = size_for(seen, LONGEST_SIDE)
     rgb = look(picture, seen, size)
     scale = size[0] / seen.size[0], size[1] / seen.size[1]
     inside = np.zeros(size, bool)
@@ -143,10 +143,10 @@ def _grabcut(rgb: Plane, inside: Mask, said: Plane, clicked: bool, known: Plane 
     """Cut and learn the colours, in turn."""
     flat = rgb.reshape(-1, 3)
     object_ = _first_guess(flat, inside, said, clicked)
-    told = np.zeros(inside.shape, np.float32)
+    prior = np.zeros(inside.shape, np.float32)
     if known is not None and _is_told(known, inside, said, clicked):
         sure = np.clip(known, 0.002, 0.998)
-        told = np.float32(PRIOR) * np.log((1 - sure) / sure)
+        prior = np.float32(PRIOR) * np.log((1 - sure) / sure)
         object_ = inside & (known > 0.5) & (said <= 0) | (said < 0)
     edges = edge_costs(rgb, STRENGTH)
     share = object_.astype(np.float32)
@@ -156,7 +156,7 @@ def _grabcut(rgb: Plane, inside: Mask, said: Plane, clicked: bool, known: Plane 
         likely = fit(flat[object_.ravel()]).log_density(flat)
         unlikely = fit(flat[~object_.ravel()]).log_density(flat)
         cost = np.clip(unlikely - likely, -LIKELIEST, LIKELIEST).reshape(inside.shape)
-        cost += told
+        cost += prior
         cost[~inside] = SURE
         cost = np.where(said != 0, said, cost)
         share = cut(cost, edges, share)

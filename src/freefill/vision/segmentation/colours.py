@@ -17,7 +17,7 @@ Values = NDArray[np.float32]
 
 GAUSSIANS = 5
 ROUNDS = 8
-MOST = 4000
+MAX_SAMPLES = 4000
 """Pixels that a mixture is fitted to."""
 NARROWEST = 0.025
 """Standard deviation that is added to every Gaussian: noise, and JPEG."""
@@ -57,7 +57,7 @@ def fit(colours: Values) -> Mixture:
     Returns:
         The mixture; it has fewer Gaussians where there are fewer colours.
     """
-    colours = colours[:: -(-len(colours) // MOST)]
+    colours = colours[:: -(-len(colours) // MAX_SAMPLES)]
     means = _spread(colours)
     for _ in range(ROUNDS):
         nearest = _nearest(colours, means)

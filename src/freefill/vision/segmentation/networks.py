@@ -25,20 +25,20 @@ def is_there(*names: str) -> bool:
     """Tell whether references have been fetched.
 
     Args:
-        *names: Keys of :data:`freefill.weights.third_party.REFERENCES`.
+        *names: Keys of :data:`freefill.weights.third_party.MODELS`.
 
     Returns:
         Whether all are there.
     """
     folder = third_party.folder()
-    return all((folder / third_party.REFERENCES[name].file).is_file() for name in names)
+    return all((folder / third_party.MODELS[name].file).is_file() for name in names)
 
 
 def session(name: str) -> onnxruntime.InferenceSession:
     """Give a network that has been fetched.
 
     Args:
-        name: A key of :data:`freefill.weights.third_party.REFERENCES`.
+        name: A key of :data:`freefill.weights.third_party.MODELS`.
 
     Returns:
         Its session, which is kept for the next time.

@@ -84,9 +84,9 @@ def prompt(
     for kind, points in (("at", at), ("not", avoid)):
         for point in points:
             if len(point) != 2 or not (0 <= point[0] < width and 0 <= point[1] < height):
-                told = ",".join(map(str, point))
+                text = ",".join(map(str, point))
                 raise MaskError(
-                    f"the point {told} ({kind}) is not in the image, which is {width}x{height}: "
+                    f"the point {text} ({kind}) is not in the image, which is {width}x{height}: "
                     f"X is 0 to {width - 1}, Y is 0 to {height - 1}"
                 )
     both = {tuple(point) for point in at} & {tuple(point) for point in avoid}
@@ -107,13 +107,13 @@ def prompt(
 
 def _box(size: tuple[int, int], box: Sequence[int]) -> Box:
     height, width = size
-    told = ",".join(map(str, box))
+    text = ",".join(map(str, box))
     if len(box) != 4:
-        raise MaskError(f"a box has 4 numbers (left,top,right,bottom); {told} has {len(box)}")
+        raise MaskError(f"a box has 4 numbers (left,top,right,bottom); {text} has {len(box)}")
     left, top, right, bottom = (int(side) for side in box)
     if right <= left or bottom <= top:
         raise MaskError(
-            f"the box {told} is empty: it is left,top,right,bottom with right above left and "
+            f"the box {text} is empty: it is left,top,right,bottom with right above left and "
             "bottom above top"
         )
     found = Box(
@@ -122,7 +122,7 @@ def _box(size: tuple[int, int], box: Sequence[int]) -> Box:
     if min(found.size) < SMALLEST:
         rows, columns = (max(side, 0) for side in found.size)
         raise MaskError(
-            f"{columns}x{rows} pixels of the box {told} are in the image, which is "
+            f"{columns}x{rows} pixels of the box {text} are in the image, which is "
             f"{width}x{height}: at least {SMALLEST}x{SMALLEST} are needed"
         )
     return found

@@ -25,7 +25,7 @@ SIDE = 1024
 FEATURES = ("high_res_feats_0", "high_res_feats_1", "image_embed")
 AS_GOOD = 0.06
 """How much worse than the best a mask may be thought, and be taken because it is larger."""
-OBJECT, BESIDE, CORNER, OTHER_CORNER = 1, 0, 2, 3
+OBJECT, BACKGROUND, CORNER, OTHER_CORNER = 1, 0, 2, 3
 """What the decoder calls points."""
 
 _last: tuple[bytes, dict[str, NDArray[np.float32]]] | None = None
@@ -49,7 +49,9 @@ def find(picture: Picture, prompt: Prompt) -> Found:
     decoder = networks.session("sam2_decoder")
     height, width = picture.size
     whole = Box.whole((height, width))
-    places = [(point, OBJECT) for point in prompt.at] + [(point, BESIDE) for point in prompt.avoid]
+    places = [(point, OBJECT) for point in prompt.at] + [
+        (point, BACKGROUND) for point in prompt.avoid
+    ]
     if prompt.box is not None:
         box = prompt.box
         places += [((box.left, box.top), CORNER), ((box.right, box.bottom), OTHER_CORNER)]

@@ -16,29 +16,29 @@ EXAMPLES = Path(__file__).parents[4] / "examples"
 
 def test_precision_and_recall_are_told_apart() -> None:
     hole = np.ones((40, 40), bool)
-    wanted, found = np.zeros((2, 40, 40), bool)
-    wanted[10, :] = True
+    drawn, found = np.zeros((2, 40, 40), bool)
+    drawn[10, :] = True
     found[10, :20] = found[30, :] = True
-    f1, precision, recall = edge_f1(found, wanted, hole)
+    f1, precision, recall = edge_f1(found, drawn, hole)
     assert precision == pytest.approx(20 / 60)
     assert recall == pytest.approx(22 / 40)  # two more within the tolerance
     assert f1 == pytest.approx(2 * precision * recall / (precision + recall))
-    assert edge_f1(wanted, wanted, hole)[0] == 1
-    assert edge_f1(found & False, wanted, hole) == (0, 0, 0)
+    assert edge_f1(drawn, drawn, hole)[0] == 1
+    assert edge_f1(found & False, drawn, hole) == (0, 0, 0)
 
 
 def test_only_the_hole_counts_but_a_match_may_lie_just_outside() -> None:
     hole = np.zeros((40, 40), bool)
     hole[:, :20] = True
-    wanted, found = np.zeros((2, 40, 40), bool)
-    wanted[:, 19] = True
+    drawn, found = np.zeros((2, 40, 40), bool)
+    drawn[:, 19] = True
     found[:, 21] = True
-    f1, precision, recall = edge_f1(found, wanted, hole)
+    f1, precision, recall = edge_f1(found, drawn, hole)
     assert (f1, precision, recall) == (0, 0, 1)
     found[:, 19] = True
     found[:, 30:] = True
-    assert edge_f1(found, wanted, hole)[0] == 1
-    assert np.isnan(edge_f1(found & ~hole, wanted & ~hole, hole)[0])
+    assert edge_f1(found, drawn, hole)[0] == 1
+    assert np.isnan(edge_f1(found & ~hole, drawn & ~hole, hole)[0])
 
 
 def test_errors_name_the_shapes() -> None:

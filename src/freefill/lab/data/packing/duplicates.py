@@ -16,7 +16,7 @@ from PIL import Image
 
 SIDE = 32
 BANDS, BITS = 4, 16
-MOST = 12
+MAX_DISTANCE = 12
 """The largest distance that can be searched: unrelated photos are often not much further apart."""
 STEP = 1 / 256
 """Frequencies are compared in steps of this (of grey levels), so that those that are equal but for
@@ -68,8 +68,8 @@ class NearHashes:
     """
 
     def __init__(self, distance: int) -> None:
-        if not 0 <= distance <= MOST:
-            raise ValueError(f"distance is 0 to {MOST} bits, not {distance}")
+        if not 0 <= distance <= MAX_DISTANCE:
+            raise ValueError(f"distance is 0 to {MAX_DISTANCE} bits, not {distance}")
         self.distance = distance
         self._hashes = array("Q")
         self._tables: list[list[array[int] | None]] = [[None] * 2**BITS for _ in range(BANDS)]

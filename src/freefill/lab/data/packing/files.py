@@ -22,7 +22,7 @@ from freefill.errors import DataError
 from freefill.lab.data.packing.disk import append, tar_of, write
 from freefill.lab.data.packing.workers import Ready
 from freefill.lab.data.shards import FORMAT, INDEX
-from freefill.weights.lock import alone
+from freefill.weights.lock import file_lock
 
 REPORT, SETTINGS, PROGRESS = "report.csv", "pack.json", "progress.jsonl"
 LOCK = ".pack.lock"
@@ -95,7 +95,7 @@ class Destination:
             DataError: If the report is shorter than was committed, or holds something else.
         """
         path = self.folder / REPORT
-        changed = f"{path} was changed since it was written: --overwrite packs anew"
+        changed = f"{path} was changed since it was written: --overwrite packs again"
         if not path.exists():
             if self.shards:
                 raise DataError(changed)
@@ -230,7 +230,7 @@ class Destination:
             size = path.stat().st_size if path.exists() else None
             if size != shard.bytes:
                 what = "is gone" if size is None else f"has {size} bytes, not {shard.bytes}"
-                raise DataError(f"{path} {what}: put it back, or --overwrite packs anew")
+                raise DataError(f"{path} {what}: put it back, or --overwrite packs again")
 
 
 @contextmanager
@@ -256,13 +256,14 @@ def opened(folder: Path, settings: dict[str, Any], *, overwrite: bool) -> Iterat
     with ExitStack() as stack:
         with _told(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(alone(folder / LOCK, taken))
             path = folder / SETTINGS
             names = [entry.name for entry in folder.iterdir() if not entry.name.startswith(".")]
+            # Before the lock, whose file stays: nothing is to be left in the folder of another.
             if names and not path.exists():
                 raise DataError(
                     f"{folder} holds other files ({min(names)}): name a new folder for the shards"
                 )
+            stack.enter_context(file_lock(folder / LOCK, taken))
             if overwrite and path.exists():
                 _clear(folder)
             if path.exists():
@@ -287,15 +288,13 @@ def shard_name(number: int) -> str:
 def _compare(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
     """Refuse to go on with other options or other photos, and say which."""
     if before.get("format") != FORMAT:
-        raise DataError(f"{folder / SETTINGS} is of another version: --overwrite packs anew")
+        raise DataError(f"{folder / SETTINGS} is of another version: --overwrite packs again")
     options = [name for name in OPTIONS if before.get(name) != now[name]]
     if options:
-        was, wanted = (
-            " ".join(_option(name, of[name]) for name in options) for of in (before, now)
-        )
+        was, given = (" ".join(_option(name, of[name]) for name in options) for of in (before, now))
         raise DataError(
-            f"{folder} was begun with {was}, not {wanted}: give the same, name another folder, or "
-            "--overwrite packs anew"
+            f"{folder} was begun with {was}, not {given}: give the same, name another folder, or "
+            "--overwrite packs again"
         )
     if before["photos"] != now["photos"] or before["digest"] != now["digest"]:
         what = f"{now['photos']} photos, not {before['photos']}"
@@ -303,7 +302,7 @@ def _compare(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
             what = f"{now['photos']} photos as before, but with other names or sizes"
         raise DataError(
             f"{folder} was begun from other photos: there are {what}; name another folder, or "
-            "--overwrite packs anew"
+            "--overwrite packs again"
         )
 
 
@@ -317,7 +316,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads(path.read_bytes())
     except ValueError:
-        raise DataError(f"{path} is damaged: --overwrite packs anew") from None
+        raise DataError(f"{path} is damaged: --overwrite packs again") from None
     return found
 
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from freefill.errors import DataError
 from freefill.imaging.formats import MAX_PIXELS
 from freefill.lab.data.packing.disk import key_of
-from freefill.lab.data.packing.duplicates import MOST, NearHashes
+from freefill.lab.data.packing.duplicates import MAX_DISTANCE, NearHashes
 from freefill.lab.data.packing.files import REPORT, Batch, Destination, Row, opened, shard_name
 from freefill.lab.data.packing.sources import Sources, find_sources
 from freefill.lab.data.packing.workers import Broken, Made, Recipe, Workers
@@ -62,7 +62,7 @@ class Options:
             ("size", 64, 65_500),
             ("quality", 1, 100),
             ("per_shard", 1, 1_000_000),
-            ("distance", 0, MOST),
+            ("distance", 0, MAX_DISTANCE),
             ("smallest", 1, self.size),
             ("max_pixels", 1, None),
         ):
@@ -175,7 +175,7 @@ class _Run:
         self.progress = progress
         self.hashes = None if options.distance is None else NearHashes(options.distance)
         self.places = array("I")
-        """Place in the order of each photo that is packed: so its name can be told."""
+        """Place in the order of each photo that is packed: so that its name can be given."""
         self.counts: Counter[str] = Counter()
         for place, row in enumerate(destination.rows()):
             self.counts[row.state] += 1
@@ -183,7 +183,7 @@ class _Run:
                 self._remember(int(row.phash, 16), place)
         self.first = self.done = self.counts.total()
         self.unread = 0
-        self.start = self.told = time.monotonic()
+        self.start = self.reported = time.monotonic()
 
     def go_on(self, workers: int) -> None:
         options, batch = self.options, Batch()
@@ -253,9 +253,9 @@ class _Run:
 
     def _tell(self, at_once: bool = False) -> None:
         now = time.monotonic()
-        if self.progress is None or (now < self.told + EVERY and not at_once):
+        if self.progress is None or (now < self.reported + EVERY and not at_once):
             return
-        self.told = now
+        self.reported = now
         self.progress(
             Progress(
                 self.done,

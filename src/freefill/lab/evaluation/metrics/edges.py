@@ -52,13 +52,13 @@ def zero_crossings(pixels: Pixels, sigma: float = SIGMA, slope: float = SLOPE) -
 
 
 def edge_f1(
-    found: Mask, wanted: Mask, hole: Mask, tolerance: float = TOLERANCE
+    found: Mask, drawn: Mask, hole: Mask, tolerance: float = TOLERANCE
 ) -> tuple[float, float, float]:
     """Score edges against lines, inside a hole.
 
     Args:
         found: Edges of the fill, ``(H, W)``.
-        wanted: Lines of the sketch, ``(H, W)``.
+        drawn: Lines of the sketch, ``(H, W)``.
         hole: Where to look, ``(H, W)``. A line may be met by an edge just outside it.
         tolerance: In pixels.
 
@@ -77,13 +77,13 @@ def edge_f1(
         (0.0, 0.0, 0.0)
     """
     check_hole("edge_f1", np.empty((*found.shape, 3), np.uint8), hole)
-    if wanted.shape != found.shape:
-        raise ValueError(f"edge_f1: edges are {found.shape} but lines are {wanted.shape}")
-    inside, lines = found & hole, wanted & hole
+    if drawn.shape != found.shape:
+        raise ValueError(f"edge_f1: edges are {found.shape} but lines are {drawn.shape}")
+    inside, lines = found & hole, drawn & hole
     if not inside.any() and not lines.any():
         nan = float("nan")
         return nan, nan, nan
-    precision = _share_near(inside, wanted, tolerance)
+    precision = _share_near(inside, drawn, tolerance)
     recall = _share_near(lines, found, tolerance)
     f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
     return f1, precision, recall

@@ -1,7 +1,7 @@
 """TensorFlow's V2 checkpoints ("tensor bundles"), read without TensorFlow.
 
 A bundle is ``PREFIX.index``, a sorted table of variables, and ``PREFIX.data-00000-of-00001`` (or
-more such shards) with their values. NumPy is all that is needed. Opening reads the index alone;
+more such shards) with their values. Opening reads the index alone;
 only variables that are asked for are read, after everything that is said about them was checked
 against the files, and then their checksum.
 """
@@ -16,17 +16,19 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
 from freefill.errors import WeightsError
-from freefill.lab.export.tf_bundle.crc32c import crc32c, masked
-from freefill.lab.export.tf_bundle.sstable import read_table, read_varint
+from freefill.lab.export.tf_bundle.sstable import masked, read_table, read_varint
 
 INDEX_LIMIT = 16 * 2**20
 """Bytes of an index; that of a released checkpoint has about 30,000."""
 TENSOR_LIMIT = 512 * 2**20
 """Bytes of a variable that is read."""
+CHUNK = 2**20
+"""Bytes that are read at a time."""
 LISTS = ("checkpoint", "checkpoint.txt")
 """Names of the file that says which checkpoint of a folder is the last; browsers add an ending."""
 MAX_SHARDS = 1000
@@ -138,12 +140,16 @@ class Bundle:
         shard = self.shard(entry.shard)
         try:
             dtype = self._check(entry, shard)
-            content = bytearray(entry.size)
+            content, crc = bytearray(), 0
             with shard.open("rb") as file:
                 file.seek(entry.offset)
-                if file.readinto(content) != entry.size:
-                    raise WeightsError(f"{shard} became shorter while it was read")
-            if (found := masked(crc32c(content))) != entry.checksum:
+                # In pieces: the checksum is of bytes, the values are in memory that can be written.
+                while piece := file.read(min(CHUNK, entry.size - len(content))):
+                    content += piece
+                    crc = google_crc32c.extend(crc, piece)
+            if len(content) != entry.size:
+                raise WeightsError(f"{shard} became shorter while it was read")
+            if (found := masked(crc)) != entry.checksum:
                 raise WeightsError(
                     f"its checksum in {shard.name} is {found:#010x}, the index says "
                     f"{entry.checksum:#010x}: one of the two files is damaged"

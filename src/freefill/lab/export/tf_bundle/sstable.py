@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import google_crc32c
+
 from freefill.errors import WeightsError
-from freefill.lab.export.tf_bundle.crc32c import crc32c, masked
 
 MAGIC = 0xDB4775248B80FB57
 FOOTER = 48
@@ -24,6 +25,7 @@ MAX_KEY = 1024
 """Bytes. Keys share their beginnings in the file, but not in memory."""
 MAX_VALUE = 4096
 """Bytes; what an index says about one variable takes fewer than 200."""
+MASK = 0xA282EAD8
 COMPRESSIONS = {1: "snappy", 2: "zlib", 4: "zstd"}
 
 
@@ -51,34 +53,13 @@ def read_table(content: bytes) -> dict[bytes, bytes]:
     Raises:
         WeightsError: If it is no such table, damaged, compressed, or larger than any checkpoint's.
     """
-    if len(content) < FOOTER:
-        raise WeightsError(
-            f"it has {len(content)} bytes and a table ends in a footer of {FOOTER}: it is cut off "
-            "or not an index"
-        )
-    footer = content[-FOOTER:]
-    magic = int.from_bytes(footer[40:], "little")
-    if magic != MAGIC:
-        raise WeightsError(
-            f"its last 8 bytes are {magic:#x}, those of an index {MAGIC:#x}: it is cut off or not "
-            "an index"
-        )
-    meta, place = _handle(footer, 0)
-    index, place = _handle(footer, place)
-    if any(footer[place:40]):
-        raise WeightsError("its footer is damaged: there is something between handles and magic")
-    start = len(content) - FOOTER
-    if index.end != start or meta.end != index.offset:
-        raise WeightsError(
-            f"its footer is damaged: the metaindex block ends at byte {meta.end}, the index block "
-            f"is {index.offset} to {index.end} and the footer begins at {start}"
-        )
+    meta, index = _footer(content)
     # Nothing in it is needed, but its checksum must be right, too.
     list(_entries(_block(content, meta, index.offset), "metaindex block"))
     table: dict[bytes, bytes] = {}
     last = None
     end = 0
-    for _, value in _entries(_block(content, index, start), "index block"):
+    for _, value in _entries(_block(content, index, len(content) - FOOTER), "index block"):
         handle, used = _handle(value, 0)
         if used != len(value):
             raise WeightsError(f"a handle in its index block has {len(value)} bytes, not {used}")
@@ -107,6 +88,33 @@ def read_table(content: bytes) -> dict[bytes, bytes]:
     return table
 
 
+def _footer(content: bytes) -> tuple[Handle, Handle]:
+    """Give the places of the metaindex block and the index block."""
+    if len(content) < FOOTER:
+        raise WeightsError(
+            f"it has {len(content)} bytes and a table ends in a footer of {FOOTER}: it is cut off "
+            "or not an index"
+        )
+    footer = content[-FOOTER:]
+    magic = int.from_bytes(footer[40:], "little")
+    if magic != MAGIC:
+        raise WeightsError(
+            f"its last 8 bytes are {magic:#x}, those of an index {MAGIC:#x}: it is cut off or not "
+            "an index"
+        )
+    meta, place = _handle(footer, 0)
+    index, place = _handle(footer, place)
+    if any(footer[place:40]):
+        raise WeightsError("its footer is damaged: there is something between handles and magic")
+    start = len(content) - FOOTER
+    if index.end != start or meta.end != index.offset:
+        raise WeightsError(
+            f"its footer is damaged: the metaindex block ends at byte {meta.end}, the index block "
+            f"is {index.offset} to {index.end} and the footer begins at {start}"
+        )
+    return meta, index
+
+
 def read_varint(data: bytes, place: int) -> tuple[int, int]:
     """Read a number of up to 64 bits, seven to a byte, the lowest first.
 
@@ -131,6 +139,16 @@ def read_varint(data: bytes, place: int) -> tuple[int, int]:
     raise WeightsError(f"a number at byte {place} of {len(data)} does not end within 64 bits")
 
 
+def masked(crc: int) -> int:
+    """Give a CRC-32C as it is stored: turned and offset, so that it can itself be checksummed.
+
+    Examples:
+        >>> hex(masked(0))
+        '0xa282ead8'
+    """
+    return ((crc >> 15 | crc << 17) + MASK) & 0xFFFFFFFF
+
+
 def _handle(data: bytes, place: int) -> tuple[Handle, int]:
     offset, place = read_varint(data, place)
     size, place = read_varint(data, place)
@@ -145,7 +163,7 @@ def _block(content: bytes, handle: Handle, limit: int) -> bytes:
         )
     end = handle.offset + handle.size
     stored = int.from_bytes(content[end + 1 : end + TRAILER], "little")
-    found = masked(crc32c(memoryview(content)[handle.offset : end + 1]))
+    found = masked(google_crc32c.value(content[handle.offset : end + 1]))
     if found != stored:
         raise WeightsError(
             f"the block at byte {handle.offset} is damaged: its checksum is {found:#010x}, the "

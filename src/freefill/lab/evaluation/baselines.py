@@ -1,8 +1,8 @@
 """What freefill is compared with, and freefill itself, each behind one small function.
 
-The functions are the methods as they are. :func:`find` makes each :func:`fair`, so that all are
-judged alike: none sees what was in the hole, none may change what was outside it. Importing this
-module loads none of their libraries.
+The functions are the methods as they are. :func:`find` wraps each in
+:func:`hide_hole_and_composite`, so that all are judged alike: none sees what was in the hole, none
+may change what was outside it. Importing this module loads none of their libraries.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from freefill.errors import ConfigError, ExtraMissingError, ImageError, MaskErro
 from freefill.imaging.io import read_picture, restore
 from freefill.pipeline.inpainter import PIPELINE_VERSION
 from freefill.pipeline.request import FillRequest
+from freefill.registry import Registry
 from freefill.types import Mask, Pixels
 from freefill.weights import registry, third_party
 
@@ -42,8 +43,8 @@ PLACEHOLDERS = ("{image}", "{mask}", "{out}")
 
 
 @dataclass(frozen=True)
-class Rival:
-    """One way to fill holes, made :func:`fair`, as the evaluation calls it."""
+class Baseline:
+    """One way to fill holes, as the evaluation calls it."""
 
     name: str
     fill: Fill
@@ -52,7 +53,46 @@ class Rival:
     version, or the command."""
 
 
-def fair(fill: Fill) -> Fill:
+@dataclass(frozen=True)
+class Method:
+    """A registered baseline before it is loaded.
+
+    Attributes:
+        fill: The method as it is.
+        module: What it needs; its package's name and version go into the identity.
+        settings: What else the result depends on, for the identity.
+    """
+
+    fill: Fill
+    module: str
+    settings: str
+
+
+BASELINES: Registry[Method] = Registry("baseline")
+"""Every built-in baseline that is a function, by the name that ``--fill`` takes."""
+
+
+def register_baseline(name: str, module: str, settings: str = "") -> Callable[[Fill], Fill]:
+    """Give a decorator that adds a baseline; docs/extending.md has an example.
+
+    Args:
+        name: What ``freefill evaluate --fill`` calls it.
+        module: The module that it needs, imported when the baseline is asked for.
+        settings: What its results depend on beside the version of that module. Pictures that were
+            measured with other settings are measured again.
+
+    Raises:
+        ConfigError: If the name is taken.
+    """
+
+    def register(fill: Fill) -> Fill:
+        BASELINES.add(name, Method(fill, module, settings or name))
+        return fill
+
+    return register
+
+
+def hide_hole_and_composite(fill: Fill) -> Fill:
     """Keep a method from looking into the hole and from changing what is outside it.
 
     It gets the photo with its hole :func:`blanked`; outside the hole, the photo is put back.
@@ -62,7 +102,7 @@ def fair(fill: Fill) -> Fill:
         the whole photo, and gives a copy of a photo without one.
     """
 
-    def fair_fill(photo: Pixels, hole: Mask) -> Pixels:
+    def filled_alike(photo: Pixels, hole: Mask) -> Pixels:
         if hole.all():
             raise MaskError("the hole is the whole photo: nothing is known to fill from")
         if not hole.any():
@@ -71,7 +111,7 @@ def fair(fill: Fill) -> Fill:
         filled = fill(blanked(photo, hole), hole.copy())
         return np.where(hole[..., None], filled, photo)
 
-    return fair_fill
+    return filled_alike
 
 
 def blanked(photo: Pixels, hole: Mask) -> Pixels:
@@ -88,12 +128,14 @@ def blanked(photo: Pixels, hole: Mask) -> Pixels:
     return result
 
 
+@register_baseline("mean_colour", "numpy", "mean colour")
 def mean_colour(photo: Pixels, hole: Mask) -> Pixels:
     """Fill with the mean of the known pixels: what any method has to beat."""
     mean = np.rint(photo[~hole].mean(axis=0)).astype(np.uint8)
     return np.where(hole[..., None], mean, photo)
 
 
+@register_baseline("telea", "cv2", f"telea radius {RADIUS}")
 def telea(photo: Pixels, hole: Mask) -> Pixels:
     """Fill by fast marching (Telea, 2004), in OpenCV."""
     import cv2
@@ -101,6 +143,7 @@ def telea(photo: Pixels, hole: Mask) -> Pixels:
     return np.asarray(cv2.inpaint(photo, hole.astype(np.uint8), RADIUS, cv2.INPAINT_TELEA))
 
 
+@register_baseline("ns", "cv2", f"ns radius {RADIUS}")
 def navier_stokes(photo: Pixels, hole: Mask) -> Pixels:
     """Fill along isophotes, as a fluid flows (Bertalmio, Bertozzi and Sapiro, 2001), in OpenCV."""
     import cv2
@@ -108,6 +151,7 @@ def navier_stokes(photo: Pixels, hole: Mask) -> Pixels:
     return np.asarray(cv2.inpaint(photo, hole.astype(np.uint8), RADIUS, cv2.INPAINT_NS))
 
 
+@register_baseline("biharmonic", "skimage.restoration", "biharmonic")
 def biharmonic(photo: Pixels, hole: Mask) -> Pixels:
     """Fill by a biharmonic surface (Damelin and Hoang, 2018), in scikit-image.
 
@@ -118,6 +162,7 @@ def biharmonic(photo: Pixels, hole: Mask) -> Pixels:
     return np.asarray(np.rint(inpaint_biharmonic(photo, hole, channel_axis=-1) * 255), np.uint8)
 
 
+@register_baseline("patchmatch", "patchmatch.patch_match", f"patch radius {PATCH_RADIUS} seed 0")
 def patchmatch(photo: Pixels, hole: Mask) -> Pixels:
     """Fill with patches from elsewhere in the photo (Barnes et al., 2009), in PyPatchMatch."""
     from patchmatch import patch_match
@@ -130,7 +175,7 @@ def migan(path: Path) -> Fill:
     """Fill with MI-GAN (Sargsyan et al., 2023): its published pipeline, which works at 512x512.
 
     Args:
-        path: ``references.path("migan")``: inputs ``image``, ``(1, 3, H, W)`` uint8 RGB, and
+        path: ``third_party.path("migan")``: inputs ``image``, ``(1, 3, H, W)`` uint8 RGB, and
             ``mask``, ``(1, 1, H, W)`` uint8 with 255 = keep; output like ``image``.
     """
     import onnxruntime
@@ -224,30 +269,20 @@ def _filled_by(command: list[str], out: Path, size: tuple[int, ...]) -> Pixels:
     return filled
 
 
-# Name: method, the module that it needs, what its identity says beside the library's version.
-_METHODS: dict[str, tuple[Fill, str, str]] = {
-    "mean_colour": (mean_colour, "numpy", "mean colour"),
-    "telea": (telea, "cv2", f"telea radius {RADIUS}"),
-    "ns": (navier_stokes, "cv2", f"ns radius {RADIUS}"),
-    "biharmonic": (biharmonic, "skimage.restoration", "biharmonic"),
-    "patchmatch": (patchmatch, "patchmatch.patch_match", f"patch radius {PATCH_RADIUS} seed 0"),
-}
-
-
 def names() -> list[str]:
-    """List the built-in rivals; to :func:`find`, the names of bundled weights are rivals too."""
-    return [*_METHODS, "migan"]
+    """List the baselines; :func:`find` knows the names of bundled weights as well."""
+    return [*BASELINES, "migan"]
 
 
-def find(spec: str) -> Rival:
-    """Find a rival, and load what it needs, so that what is missing shows here.
+def find(spec: str) -> Baseline:
+    """Find a baseline, and load what it needs, so that what is missing shows here.
 
     Args:
         spec: One of :func:`names`, the name of bundled weights, the path of an ONNX file, or
             ``NAME=command`` (see :func:`command_line`).
 
     Returns:
-        The rival, made fair; that of a path is named by the file's stem.
+        The baseline; that of a path is named by the file's stem.
 
     Raises:
         ConfigError: If it is none of these; the message lists what there is.
@@ -260,28 +295,29 @@ def find(spec: str) -> Rival:
     """
     _need("scipy.ndimage")
     bundled = [weights.name for weights in registry.list_weights()]
-    if spec in _METHODS:
-        method, module, about = _METHODS[spec]
-        return Rival(spec, fair(method), f"{_need(module)} {about}")
+    if spec in BASELINES:
+        method = BASELINES[spec]
+        identity = f"{_need(method.module)} {method.settings}"
+        return Baseline(spec, hide_hole_and_composite(method.fill), identity)
     if spec == "migan":
         path = third_party.path(spec)
-        return Rival(spec, fair(migan(path)), _sha256(path))
+        return Baseline(spec, hide_hole_and_composite(migan(path)), _sha256(path))
     # A path may hold an equals sign.
     if spec in bundled or (spec.endswith(".onnx") and ("=" not in spec or Path(spec).is_file())):
         weights = registry.find(spec)
         identity = f"{_sha256(weights.path)} pipeline {PIPELINE_VERSION}"
-        return Rival(weights.name, fair(trained(spec)), identity)
+        return Baseline(weights.name, hide_hole_and_composite(trained(spec)), identity)
     name, equals, template = spec.partition("=")
     if not equals:
         raise ConfigError(
-            f"no rival {spec!r}: there are {', '.join(names() + bundled)}, or give the path of an "
-            ".onnx file, or NAME=command with {image}, {mask} and {out}"
+            f"no baseline {spec!r}: there are {', '.join(names() + bundled)}, or give the path of "
+            "an .onnx file, or NAME=command with {image}, {mask} and {out}"
         )
     if not re.fullmatch(r"[A-Za-z0-9._-]+", name):
-        raise ConfigError(f"rival name {name!r}: only letters, digits and . _ - may be in it")
+        raise ConfigError(f"baseline name {name!r}: only letters, digits and . _ - may be in it")
     if name in names() + bundled:
-        raise ConfigError(f"rival name {name!r} is taken: give the command another")
-    return Rival(name, fair(command_line(template)), template)
+        raise ConfigError(f"baseline name {name!r} is taken: give the command another")
+    return Baseline(name, hide_hole_and_composite(command_line(template)), template)
 
 
 def _need(module: str) -> str:
@@ -289,7 +325,7 @@ def _need(module: str) -> str:
     try:
         loaded = import_module(module)
     except ImportError as error:
-        raise ExtraMissingError(f"{error}: pip install 'freefill[rivals]'") from None
+        raise ExtraMissingError(f"{error}: pip install 'freefill[baselines]'") from None
     if not getattr(loaded, "patchmatch_available", True):
         raise ExtraMissingError("patchmatch's library is broken: pip install -U pypatchmatch")
     packages = metadata.packages_distributions().get(module.split(".")[0], [])

@@ -1,4 +1,4 @@
-"""Rivals: they fill, they keep what is known, and they do not look into the hole."""
+"""Baselines: they fill, they keep what is known, and they do not look into the hole."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from freefill.errors import (
     ReferenceMissingError,
     WeightsError,
 )
-from freefill.lab.evaluation import rivals
-from freefill.lab.evaluation.rivals import Rival, fair, find
+from freefill.lab.evaluation import baselines
+from freefill.lab.evaluation.baselines import Baseline, find, hide_hole_and_composite
 from freefill.weights import registry, third_party
 
 Program = Callable[..., str]
@@ -70,13 +70,13 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     graph = helper.make_graph(nodes, "stand-in", [image, mask], [result], [colour, limit])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     monkeypatch.setenv(third_party.FOLDER_VARIABLE, str(tmp_path))
-    path = tmp_path / third_party.REFERENCES["migan"].file
+    path = tmp_path / third_party.MODELS["migan"].file
     onnx.save(model, path)
     return path
 
 
-@pytest.fixture(params=[*rivals.names(), "light", "command"])
-def rival(request: pytest.FixtureRequest, stand_in: Path, program: Program) -> Rival:
+@pytest.fixture(params=[*baselines.names(), "light", "command"])
+def baseline(request: pytest.FixtureRequest, stand_in: Path, program: Program) -> Baseline:
     if request.param == "command":
         return find(f"mine={program(COPY)}")
     return find(request.param)
@@ -89,69 +89,71 @@ def hole_at_border(height: int, width: int) -> NDArray[np.bool_]:
     return hole
 
 
-def test_fills_and_keeps(rival: Rival, photo: NDArray[np.uint8], hole: NDArray[np.bool_]) -> None:
-    # Both are read-only: a rival that writes into them fails.
-    filled = rival.fill(photo, hole)
+def test_fills_and_keeps(
+    baseline: Baseline, photo: NDArray[np.uint8], hole: NDArray[np.bool_]
+) -> None:
+    # Both are read-only: a baseline that writes into them fails.
+    filled = baseline.fill(photo, hole)
     assert filled.shape == photo.shape
     assert filled.dtype == np.uint8
     np.testing.assert_array_equal(filled[~hole], photo[~hole])
     # Better than black, by more than MI-GAN's stand-in, which is nearly black.
     error = np.abs(filled[hole].astype(float) - photo[hole]).mean()
-    assert error < photo[hole].mean() * (1 if rival.name == "migan" else 0.8)
-    np.testing.assert_array_equal(rival.fill(photo, hole), filled)
+    assert error < photo[hole].mean() * (1 if baseline.name == "migan" else 0.8)
+    np.testing.assert_array_equal(baseline.fill(photo, hole), filled)
 
 
 def test_any_order_in_memory(
-    rival: Rival, photo: NDArray[np.uint8], hole: NDArray[np.bool_]
+    baseline: Baseline, photo: NDArray[np.uint8], hole: NDArray[np.bool_]
 ) -> None:
-    turned = rival.fill(np.asfortranarray(photo), np.asfortranarray(hole))
-    np.testing.assert_array_equal(turned, rival.fill(photo, hole))
+    turned = baseline.fill(np.asfortranarray(photo), np.asfortranarray(hole))
+    np.testing.assert_array_equal(turned, baseline.fill(photo, hole))
 
 
 def test_does_not_look_into_the_hole(
-    rival: Rival, photo: NDArray[np.uint8], hole: NDArray[np.bool_]
+    baseline: Baseline, photo: NDArray[np.uint8], hole: NDArray[np.bool_]
 ) -> None:
     other = np.where(hole[..., None], 255 - photo, photo)
     before = other.copy()
-    np.testing.assert_array_equal(rival.fill(other, hole), rival.fill(photo, hole))
+    np.testing.assert_array_equal(baseline.fill(other, hole), baseline.fill(photo, hole))
     np.testing.assert_array_equal(other, before)
 
 
 @pytest.mark.parametrize("size", [(37, 53), (64, 9), (9, 11)])
 def test_odd_sizes_and_holes_at_the_border(
-    rival: Rival, photo: NDArray[np.uint8], size: tuple[int, int]
+    baseline: Baseline, photo: NDArray[np.uint8], size: tuple[int, int]
 ) -> None:
     small, hole = photo[: size[0], : size[1]], hole_at_border(*size)
-    filled = rival.fill(small, hole)
+    filled = baseline.fill(small, hole)
     assert filled.shape == (*size, 3)
     np.testing.assert_array_equal(filled[~hole], small[~hole])
     # Nothing is left black: this part of the photo has no black pixel.
     assert filled[hole].max(axis=-1).min() > 0
 
 
-def test_colours_stay_in_their_channels(rival: Rival) -> None:
+def test_colours_stay_in_their_channels(baseline: Baseline) -> None:
     blue = np.zeros((48, 48, 3), np.uint8)
     blue[..., 2] = 220
     hole = np.zeros((48, 48), bool)
     hole[16:32, 12:30] = True
-    red, green, filled = np.moveaxis(rival.fill(blue, hole)[hole].astype(float), -1, 0)
-    if rival.name == "migan":
+    red, green, filled = np.moveaxis(baseline.fill(blue, hole)[hole].astype(float), -1, 0)
+    if baseline.name == "migan":
         assert (red.mean(), green.mean(), filled.mean()) == (10, 20, 30)
     else:
         assert filled.mean() > 150
         assert max(red.mean(), green.mean()) < 40
 
 
-def test_large_hole_none_and_nothing_but_hole(rival: Rival, photo: NDArray[np.uint8]) -> None:
+def test_large_hole_none_and_nothing_but_hole(baseline: Baseline, photo: NDArray[np.uint8]) -> None:
     hole = np.ones(photo.shape[:2], bool)
     hole[:10, :20] = False
     # Warnings of freefill are errors in this suite.
-    assert rival.fill(photo, hole)[hole].any()
-    unfilled = rival.fill(photo, np.zeros_like(hole))
+    assert baseline.fill(photo, hole)[hole].any()
+    unfilled = baseline.fill(photo, np.zeros_like(hole))
     np.testing.assert_array_equal(unfilled, photo)
     assert not np.shares_memory(unfilled, photo)
     with pytest.raises(MaskError, match="the hole is the whole photo"):
-        rival.fill(photo, np.ones_like(hole))
+        baseline.fill(photo, np.ones_like(hole))
 
 
 def test_fair_blanks_and_puts_back(photo: NDArray[np.uint8], hole: NDArray[np.bool_]) -> None:
@@ -162,7 +164,7 @@ def test_fair_blanks_and_puts_back(photo: NDArray[np.uint8], hole: NDArray[np.bo
         given[:] = 7
         return given
 
-    filled = fair(spy)(photo, hole)
+    filled = hide_hole_and_composite(spy)(photo, hole)
     np.testing.assert_array_equal(filled, np.where(hole[..., None], np.uint8(7), photo))
     np.testing.assert_array_equal(seen[0][~hole], photo[~hole])
     assert (seen[0][hole] != photo[hole]).any(axis=-1).mean() > 0.9
@@ -171,7 +173,7 @@ def test_fair_blanks_and_puts_back(photo: NDArray[np.uint8], hole: NDArray[np.bo
 def test_blanks_with_the_nearest_known_pixel() -> None:
     photo = np.arange(1, 19, dtype=np.uint8).reshape(1, 6, 3)
     hole = np.array([[False, True, True, True, True, False]])
-    blanked = rivals.blanked(photo, hole)
+    blanked = baselines.blanked(photo, hole)
     assert blanked[0, :, 0].tolist() == [1, 1, 1, 16, 16, 16]
 
 
@@ -202,12 +204,12 @@ def test_migan_gets_its_layout_and_polarity(
 ) -> None:
     filled = find("migan").fill(photo, hole)
     assert (filled[hole] == [10, 20, 30]).all()
-    raw = rivals.migan(stand_in)(photo, hole)
+    raw = baselines.migan(stand_in)(photo, hole)
     np.testing.assert_array_equal(raw, filled)
 
 
 def test_identities(stand_in: Path, program: Program, tmp_path: Path) -> None:
-    found = {name: find(name).identity for name in (*rivals.names(), "light")}
+    found = {name: find(name).identity for name in (*baselines.names(), "light")}
     assert len(set(found.values())) == len(found)
     assert found["telea"].startswith("opencv")
     assert found["telea"].endswith(" telea radius 5")
@@ -251,7 +253,7 @@ def test_missing_reference_and_libraries(tmp_path: Path, monkeypatch: pytest.Mon
         for loaded in [m for m in sys.modules if m == module or m.startswith(f"{module}.")]:
             monkeypatch.setitem(sys.modules, loaded, None)
         monkeypatch.setitem(sys.modules, module, None)
-        with pytest.raises(ExtraMissingError, match=r"pip install 'freefill\[rivals\]'"):
+        with pytest.raises(ExtraMissingError, match=r"pip install 'freefill\[baselines\]'"):
             find(name)
 
 
@@ -265,7 +267,7 @@ def test_broken_patchmatch(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_import_is_light() -> None:
     heavy = "cv2", "skimage", "torch", "patchmatch", "scipy"
-    code = f"import sys, freefill.lab.evaluation.rivals; print(set({heavy}) & set(sys.modules))"
+    code = f"import sys, freefill.lab.evaluation.baselines; print(set({heavy}) & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 
@@ -326,9 +328,9 @@ def test_commands_that_fail(
     error: type[Exception],
     message: str,
 ) -> None:
-    rival = find(f"mine={program(body)}")
+    baseline = find(f"mine={program(body)}")
     with pytest.raises(error, match=message):
-        rival.fill(photo, hole)
+        baseline.fill(photo, hole)
 
 
 def test_command_that_cannot_be_run(
@@ -337,9 +339,9 @@ def test_command_that_cannot_be_run(
     script = tmp_path / "script"
     script.write_text("#!/no/such/interpreter\n")
     script.chmod(0o755)
-    rival = find(f"mine={script} {{image}} {{mask}} {{out}}")
+    baseline = find(f"mine={script} {{image}} {{mask}} {{out}}")
     with pytest.raises(ConfigError, match="cannot be run"):
-        rival.fill(photo, hole)
+        baseline.fill(photo, hole)
 
 
 def test_interrupt_ends_the_program(program: Program, tmp_path: Path) -> None:
@@ -351,7 +353,7 @@ def test_interrupt_ends_the_program(program: Program, tmp_path: Path) -> None:
     )
     code = (
         "import signal, sys, numpy as np\n"
-        "from freefill.lab.evaluation.rivals import find\n"
+        "from freefill.lab.evaluation.baselines import find\n"
         # A suite that a script runs in the background hands on that Ctrl-C is ignored.
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "find(sys.argv[1]).fill(np.zeros((8, 8, 3), np.uint8), np.eye(8, dtype=bool))"

@@ -28,25 +28,25 @@ class Listener(TextIOBase):
     """Takes what is printed, and tells of processes that died.
 
     Args:
-        told: Called once for each.
+        on_message: Called once for each.
     """
 
-    def __init__(self, told: Callable[[str], None]) -> None:
-        self.told = told
+    def __init__(self, on_message: Callable[[str], None]) -> None:
+        self.on_message = on_message
 
     def write(self, text: str) -> int:
         """Take some text."""
         if DIED in text:
-            self.told("a process of Ray has died: what it had not committed is done again")
+            self.on_message("a process of Ray has died: what it had not committed is done again")
         return len(text)
 
 
 @contextmanager
-def quiet(told: Callable[[str], None]) -> Iterator[None]:
-    """Hush Ray; what the command itself writes to ``sys.stderr`` is seen as before.
+def suppress_output(on_message: Callable[[str], None]) -> Iterator[None]:
+    """Suppress what Ray prints; what the command itself writes to ``sys.stderr`` is seen as before.
 
     Args:
-        told: Called with a line when a process has died.
+        on_message: Called with a line when a process has died.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -57,7 +57,7 @@ def quiet(told: Callable[[str], None]) -> Iterator[None]:
         with (
             _on(kept) as errors,
             redirect_stderr(errors),
-            redirect_stdout(Listener(told)),
+            redirect_stdout(Listener(on_message)),
             warnings.catch_warnings(),
         ):
             os.dup2(nowhere, 2)

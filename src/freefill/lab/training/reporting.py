@@ -1,0 +1,127 @@
+"""What a run says of itself as it goes: rows of the log, previews, progress."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from freefill.lab.training.log import Log
+from freefill.lab.training.means import Means, check_finite
+from freefill.lab.training.previews import Preview
+from freefill.lab.training.state import RunState
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the command line shows after each logged step."""
+
+    step: int
+    steps: int
+    images_per_second: float
+    eta: float
+    """Seconds left, at the present number of pixels a second or until the time is up."""
+    values: dict[str, float]
+
+
+class TimeLimit:
+    """The time that a run may take, as a share of it that has passed.
+
+    Args:
+        begun: When it began, by the monotonic clock.
+        seconds: What it may take; ``None`` for any time.
+    """
+
+    def __init__(self, begun: float, seconds: float | None) -> None:
+        self.begun, self.seconds = begun, seconds
+        self.share = 0.0
+        """Of the last :meth:`update`; 0 without a limit."""
+
+    def update(self, state: RunState) -> None:
+        """Take the time; all processes agree on the mean of theirs."""
+        if self.seconds:
+            used = (time.monotonic() - self.begun) / self.seconds
+            self.share = float(
+                state.fabric.all_reduce(torch.tensor(used, device=state.fabric.device))
+            )
+
+    @property
+    def left(self) -> float:
+        """Seconds left by this process's clock."""
+        return self.begun + self.seconds - time.monotonic() if self.seconds else float("inf")
+
+
+class Reporter:
+    """Collects the values of steps, and writes and reports their means.
+
+    Args:
+        state: The run.
+        last: Number of steps at which this call ends.
+        preview: Held-out photos.
+        limit: The time that is left.
+        report: Called with the progress of each logged step, in the first process alone.
+    """
+
+    def __init__(
+        self,
+        state: RunState,
+        last: int,
+        preview: Preview,
+        limit: TimeLimit,
+        report: Callable[[Progress], None],
+    ) -> None:
+        self.state, self.last, self.preview = state, last, preview
+        self.limit, self.report = limit, report
+        self.log: Log | None = None
+        if state.is_first:
+            self.log = Log(state.run, state.step, tuple(state.config.loss.extra))
+        self.means = Means()
+        self.logged = state.step
+        self.clock, self.cpu_clock = time.monotonic(), time.process_time()
+
+    def add(self, values: dict[str, Tensor]) -> None:
+        """Take in the values of a step."""
+        self.means.add(values)
+
+    def write(self, rate: float) -> None:
+        """Write a row for the steps since the last one, with a preview where one is due.
+
+        Args:
+            rate: The learning rate's factor in the last step.
+
+        Raises:
+            TrainingError: If a loss is not a number.
+        """
+        state, settings = self.state, self.state.config.train
+        done, stage = state.step, settings.stage_at(state.step - 1)
+        elapsed = time.monotonic() - self.clock
+        spent = torch.tensor(time.process_time() - self.cpu_clock, device=state.fabric.device)
+        state.seconds += elapsed
+        state.cpu_seconds += float(state.fabric.all_reduce(spent, reduce_op="sum"))
+        speed = (done - self.logged) * stage.batch / max(elapsed, 1e-9)
+        means = self.means.taken(state.fabric)
+        self.logged = done
+        check_finite(means, done, state.checkpoint)
+        row: dict[str, float] = {
+            "step": done, "images": settings.crops(done),
+            "epoch": settings.crops(done) * settings.batches / state.photos.epoch,
+            "minutes": state.seconds / 60, "cpu_minutes": state.cpu_seconds / 60,
+            "img_s": speed, "lr": settings.lr * rate, **means,
+        }  # fmt: skip
+        if self.log is not None:
+            if done % settings.preview_every == 0 or done == settings.steps:
+                average = state.networks.ema.network
+                row["val_l1"] = self.preview.write(average, state.run / "previews", done)
+            self.log.write(row)
+            pixels = settings.pixels(self.last) - settings.pixels(done)
+            eta = min(pixels / (speed * stage.crop**2), max(self.limit.left, 0.0))
+            self.report(Progress(done, self.last, speed, eta, row))
+        self.clock, self.cpu_clock = time.monotonic(), time.process_time()
+
+    def close(self) -> None:
+        """Close the log."""
+        if self.log is not None:
+            self.log.close()
