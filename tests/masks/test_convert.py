@@ -257,5 +257,5 @@ def test_of_an_animated_mask_the_first_frame_is_used_and_it_is_said() -> None:
 
 def test_fit_is_one_of_two_words() -> None:
     grey = np.zeros((2, 2), np.uint8)
-    with pytest.raises(MaskError, match=r"'stretch'.*exact, resize"):
+    with pytest.raises(MaskError, match=r'"stretch".*exact or resize'):
         to_mask(grey, picture_for(grey), fit="stretch")  # type: ignore[arg-type]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import shutil
 import warnings
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from multiprocessing import get_context
 from pathlib import Path
@@ -490,6 +490,18 @@ def test_an_inpainter_is_sent_to_processes_that_start_afresh(
     hole[20:40, 30:60] = True
     again = pickle.loads(pickle.dumps(Inpainter(threads=1)))
     assert again.weights == inpainter.weights
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        found = pool.submit(again, image=photo, mask=hole).result(timeout=120)
-    np.testing.assert_array_equal(found, Inpainter(threads=1)(image=photo, mask=hole))
+    photos = [photo, photo[::-1]]
+    with get_context("spawn").Pool(1) as pool:
+        found = pool.starmap_async(again, [(each, hole) for each in photos]).get(timeout=120)
+    for each, filled in zip(photos, found, strict=True):
+        np.testing.assert_array_equal(filled, inpainter(each, hole))
+
+
+class Watched(Inpainter):
+    """Somebody's own kind."""
+
+
+def test_a_pickle_keeps_the_class_and_what_it_was_made_of() -> None:
+    again = pickle.loads(pickle.dumps(Watched("light", threads=2)))
+    assert type(again) is Watched
+    assert (again.weights.name, again.engine.threads) == ("light", 2)

@@ -76,7 +76,9 @@ def test_inverted_and_resized_like_the_hole(ramp: Image.Image, photo: Photo) -> 
         softness(small, picture)
 
 
-@pytest.mark.parametrize("options", [{"grow": 1}, {"mask": "alpha"}, {"mask": np.ones((96, 120))}])
+@pytest.mark.parametrize(
+    "options", [{"grow": 1}, {"mask": "alpha"}, {"mask": np.ones((96, 120), bool)}]
+)
 def test_what_would_harden_a_soft_mask_is_refused(
     inpainter: Inpainter, photo: Photo, ramp: Image.Image, options: dict[str, Any]
 ) -> None:

@@ -63,7 +63,7 @@ def _bomb() -> bytes:
         ({"image": "image", "mask": "mask"}, {"sharpen": "1"}, "field", "sharpen"),
         ({"image": "image", "mask": "mask"}, {"model": "../../etc/passwd"}, "model", "light"),
         ({"image": "image", "mask": "mask"}, {"model": "light\0"}, "model", "light"),
-        ({"image": "image", "mask": "mask"}, {"soft": "true", "grow": "3"}, "mask", "3 pixels"),
+        ({"image": "image", "mask": "mask"}, {"soft": "true", "grow": "3"}, "mask", "grow=3"),
         ({"image": "image"}, {}, "mask", "alpha"),
         ({"image": "image", "mask": "mask", "third": "mask"}, {}, "field", "third"),
         ({"image": "image"}, {"mask": "text"}, "field", "'mask'"),

@@ -156,6 +156,23 @@ def test_without_a_mask_the_transparent_part_is_filled(
         assert filled.getchannel("A").getextrema() == (255, 255)
 
 
+def test_without_a_mask_what_is_opaque_stays_as_it_is(
+    client: TestClient, image: bytes, photo: NDArray[np.uint8]
+) -> None:
+    out = io.BytesIO()
+    opaque = np.dstack([photo, np.full(photo.shape[:2], 255, np.uint8)])
+    Image.fromarray(opaque).save(out, "PNG")
+    answer = client.post("/v1/fill", files=form(out.getvalue()))
+    assert answer.status_code == 200
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(answer.content))), opaque)
+    told = json.loads(answer.headers["fill-details"])["notices"]
+    assert told == ["the mask is empty: nothing is filled"]
+    # Without an alpha channel there is nothing that could have been meant.
+    refused = client.post("/v1/fill", files=form(image))
+    assert refused.status_code == 422
+    assert "no mask is given" in refused.json()["detail"]
+
+
 @pytest.mark.parametrize("file_format", ["jpeg", "webp", "tiff", "bmp", "gif", "avif"])
 def test_the_format_can_be_another(
     client: TestClient, image: bytes, mask: bytes, file_format: str

@@ -1,18 +1,14 @@
-"""One photo to one result: what ``freefill fill`` and ``freefill batch`` do with each."""
+"""One photo of many: how it is filled, how large it is, and why it was not filled."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
-from freefill.errors import FreefillError, ImageError
-from freefill.imaging.atomic import write_atomically
+from freefill.errors import FreefillError
 from freefill.imaging.formats import limits
-from freefill.imaging.io import format_of
-from freefill.pipeline.inpainter import Inpainter
-from freefill.pipeline.request import Encoded, FillOptions, FillRequest
+from freefill.pipeline.request import FillOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,46 +24,6 @@ class Options(FillOptions):
     overwrite: bool = False
     explain: bool = False
     strip: bool = False
-
-
-def fill_to_file(
-    inpainter: Inpainter, request: FillRequest, out: Path, *, strip: bool = False
-) -> Encoded:
-    """Fill one photo and write the result, whole or not at all.
-
-    Args:
-        inpainter: The pipeline.
-        request: The photo, its mask, and how.
-        out: The file; its ending sets the format. It is replaced if it exists.
-        strip: As for :meth:`freefill.pipeline.request.Result.encode`.
-
-    Returns:
-        What was written. The same input gives the same bytes, from a path or from memory, as long
-        as the engine has the same number of threads.
-
-    Raises:
-        FreefillError: If it cannot be filled or written; nothing is written then.
-    """
-    file_format = format_of(out)
-    check_writable(out)
-    made = inpainter.run(request).encode(file_format, strip=strip)
-    write_atomically(out, made.content)
-    return made
-
-
-def check_writable(out: Path) -> None:
-    """Refuse before the work is done, not after.
-
-    Raises:
-        ImageError: If a file cannot be written there.
-    """
-    folder = out.parent
-    if not folder.is_dir():
-        raise ImageError(f"{out} cannot be written: the folder {folder} does not exist")
-    if out.is_dir():
-        raise ImageError(f"{out} cannot be written: it is a folder")
-    if not os.access(folder, os.W_OK):
-        raise ImageError(f"{out} cannot be written: no permission in {folder}")
 
 
 def pixels_of(photo: bytes | Path, max_pixels: int) -> int:

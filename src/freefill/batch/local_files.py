@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from freefill.batch import mask_pairing
-from freefill.batch.fill_photo import Options, fill_to_file, pixels_of, reason_of
+from freefill.batch.fill_photo import Options, pixels_of, reason_of
 from freefill.batch.mask_pairing import SUFFIXES
 from freefill.batch.worker_pool import IN_WORK, WorkerSlots, in_order
 from freefill.errors import FreefillError, GuidanceError, ImageError, MaskError
 from freefill.masks.convert import ALPHA
+from freefill.pipeline.files import fill_to_file
 from freefill.pipeline.inpainter import Inpainter
 from freefill.pipeline.request import FillRequest
 from freefill.pipeline.tiling import explain, plan

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
-from typing import IO, Any, BinaryIO, Literal, TypeVar
+from typing import Any, BinaryIO, Literal, Protocol, TypeGuard, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from freefill.errors import ImageError
+from freefill.arguments import shown
+from freefill.errors import FreefillWarning, ImageError
 from freefill.imaging import tensors
 from freefill.imaging.codecs import Samples
 from freefill.imaging.formats import MAX_PIXELS, heif
@@ -20,11 +22,30 @@ from freefill.imaging.formats.high_bit_depth import is_deep
 from freefill.imaging.formats.reader import from_pillow, read_file
 from freefill.imaging.formats.writer import encode
 from freefill.imaging.picture import Picture
-from freefill.imaging.pillow import to_pillow
+from freefill.imaging.pillow import rounded_by_pillow, to_pillow
 
-__all__ = ["NamedBytes", "Source", "encode", "format_of", "loaded", "read_picture", "restore"]
+__all__ = [
+    "BinaryFile",
+    "NamedBytes",
+    "Source",
+    "as_array",
+    "encode",
+    "format_of",
+    "loaded",
+    "path_of",
+    "read_picture",
+    "restore",
+    "restored",
+]
 
-Source = str | os.PathLike[str] | bytes | IO[bytes] | Image.Image | NDArray[Any] | tensors.Tensor
+
+class BinaryFile(Protocol):
+    """What is used of an open file: any that gives bytes, from a disk, a zip or a socket."""
+
+    def read(self) -> bytes: ...  # noqa: D102
+
+
+Source = str | os.PathLike[str] | bytes | BinaryFile | Image.Image | NDArray[Any] | tensors.Tensor
 """Path, encoded bytes, open file, Pillow image, array, or torch tensor."""
 
 
@@ -68,54 +89,112 @@ def read_picture(source: Source | Picture, *, max_pixels: int = MAX_PIXELS) -> P
     """
     if isinstance(source, Picture):
         return source
-    if isinstance(source, np.ndarray):
-        return _from_array(source)
     if isinstance(source, Image.Image):
         return _from_pillow(source)
+    if isinstance(source, str | os.PathLike):
+        return _from_path(path_of(source, "image"), max_pixels)
+    source = loaded(source)
     if isinstance(source, bytes):
         unnamed = f"the image of {len(source)} bytes"
         name = source.name if isinstance(source, NamedBytes) else unnamed
         return _open(BytesIO(source), "bytes", name, max_pixels)
-    if isinstance(source, str | os.PathLike):
-        try:
-            with Path(source).open("rb") as file:
-                return _open(file, "path", str(source), max_pixels)
-        except FileNotFoundError:
-            raise ImageError(f"{source} does not exist") from None
-        except IsADirectoryError:
-            raise ImageError(f"{source} is a folder, not an image") from None
-        except OSError as error:
-            raise ImageError(f"{source} cannot be read: {error.strerror or error}") from None
+    array = as_array(source)
+    if array is None:
+        raise ImageError(
+            "an image is a path, bytes, an open file, a Pillow image, an array or a tensor, or a "
+            f"list of these, not {_kind_of(source)}"
+        )
+    picture = _from_array(array)
     if tensors.is_tensor(source):
-        picture = _from_array(tensors.to_array(source))
         metadata = replace(picture.source_metadata, tensor=source)
         return replace(picture, kind="tensor", source_metadata=metadata)
-    if callable(getattr(source, "read", None)):
-        return _from_file(source, max_pixels)
-    raise ImageError(
-        "an image is a path, bytes, an open file, a Pillow image, an array or a tensor, not "
-        f"{type(source).__name__}"
-    )
+    return picture
 
 
-def loaded(source: T) -> T | bytes:
-    """Give the bytes of an open file, which can be read once; anything else as it is."""
-    return source.read() if callable(getattr(source, "read", None)) else source  # type: ignore[attr-defined]
+def as_array(source: object) -> NDArray[Any] | None:
+    """Give the plain array that an array or a tensor is; ``None`` for anything else.
+
+    Raises:
+        ImageError: If it is one whose values cannot be taken as they are.
+    """
+    if tensors.is_tensor(source):
+        return tensors.to_array(source)
+    if isinstance(source, np.ma.MaskedArray):
+        raise ImageError("a masked array has values that do not count: pass its `data`")
+    # What other subclasses (memory maps, matrices) do with an index is their own affair.
+    return np.asarray(source) if isinstance(source, np.ndarray) else None
 
 
-def restore(picture: Picture) -> Any:
+def loaded(source: T) -> T | NamedBytes:
+    """Give the bytes of an open file, from its beginning; anything else as it is.
+
+    The file stays open. One that cannot go back is read from where it is.
+
+    Raises:
+        ImageError: If it cannot be read, or gives text.
+    """
+    if not _is_file(source):
+        return source
+    named = getattr(source, "name", None)
+    name = named if isinstance(named, str) else "the open file"
+    content: object = ""
+    try:
+        seekable = getattr(source, "seekable", None)
+        if callable(seekable) and seekable():
+            source.seek(0)  # type: ignore[attr-defined]
+        content = source.read()
+    except UnicodeDecodeError:
+        pass  # it gives text, or would
+    except Exception as error:  # whatever stands behind it has errors of its own
+        raise ImageError(f"{name} cannot be read: {error or type(error).__name__}") from None
+    if not isinstance(content, bytes):
+        raise ImageError(f'{name} gives {type(content).__name__}, not bytes: open it as "rb"')
+    return NamedBytes(content, name)
+
+
+def path_of(value: object, name: str) -> Path:
+    """Give a path as a :class:`~pathlib.Path`.
+
+    Args:
+        value: What an argument was given.
+        name: The argument's.
+
+    Raises:
+        ImageError: If it is none.
+    """
+    try:
+        return Path(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise ImageError(f"{shown(name, value)}: it must be a path") from None
+
+
+def restored(picture: Picture) -> tuple[Any, list[str]]:
     """Give a picture as what it was read from: array, tensor, Pillow image, or encoded bytes.
 
     A picture that came from a path is given as a Pillow image, one from an open file as bytes.
+
+    Returns:
+        It, and lines that a person should read: what it cannot hold of the picture.
+
+    Raises:
+        ImageError: If its format cannot be written.
     """
     if picture.kind == "array":
-        return picture.samples
+        return picture.samples, []
     if picture.kind == "tensor":
         assert picture.source_metadata.tensor is not None
-        return tensors.from_array(picture.samples, picture.source_metadata.tensor)
+        return tensors.from_array(picture.samples, picture.source_metadata.tensor), []
     if picture.kind == "bytes":
-        return encode(picture, picture.format or "PNG")[0]
-    return to_pillow(picture)
+        return encode(picture, picture.format or "PNG")
+    return to_pillow(picture), rounded_by_pillow(picture)
+
+
+def restore(picture: Picture) -> Any:
+    """Give a picture as what it was read from, and warn where a Pillow image cannot hold it."""
+    value, notices = restored(picture)
+    for line in notices if isinstance(value, Image.Image) else ():
+        warnings.warn(line, FreefillWarning, stacklevel=3)
+    return value
 
 
 def format_of(path: Path) -> str:
@@ -158,20 +237,33 @@ def _open(file: BinaryIO, kind: Literal["path", "bytes"], name: str, max_pixels:
         raise ImageError(f"{name} cannot be read: {reason}") from None
 
 
-def _from_file(file: Any, max_pixels: int) -> Picture:
-    name = str(getattr(file, "name", "the open file"))
+def _from_path(path: Path, max_pixels: int) -> Picture:
     try:
-        content = file.read()
-    except (OSError, ValueError) as error:
-        raise ImageError(f"{name} cannot be read: {error}") from None
-    if not isinstance(content, bytes):
-        raise ImageError(f'{name} gives {type(content).__name__}: open it with mode "rb"')
-    return _open(BytesIO(content), "bytes", name, max_pixels)
+        with path.open("rb") as file:
+            return _open(file, "path", str(path), max_pixels)
+    except FileNotFoundError:
+        raise ImageError(f"{path} does not exist") from None
+    except IsADirectoryError:
+        raise ImageError(f"{path} is a folder, not an image") from None
+    except OSError as error:
+        raise ImageError(f"{path} cannot be read: {error.strerror or error}") from None
+    except ImageError:
+        raise
+    except ValueError as error:  # a name that no file can have
+        raise ImageError(f"{str(path)!r} cannot be read: {error}") from None
+
+
+def _is_file(source: object) -> TypeGuard[BinaryFile]:
+    return callable(getattr(source, "read", None)) and not isinstance(source, type | Image.Image)
+
+
+def _kind_of(source: object) -> str:
+    return f"the class {source.__name__}" if isinstance(source, type) else type(source).__name__
 
 
 def _from_pillow(image: Image.Image) -> Picture:
-    cut = is_deep(image)
     try:
+        cut = is_deep(image)
         image.load()
     except Exception as error:  # as in _open: Pillow reads samples when they are asked for
         raise ImageError(f"the image cannot be read: {error}") from None
@@ -188,14 +280,16 @@ def _from_array(array: Samples) -> Picture:
     channels = 1 if array.ndim == 2 else array.shape[-1] if array.ndim == 3 else 0
     if channels not in (1, 3, 4) or array.size == 0:
         raise ImageError(
-            f"an image array is (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), not {array.shape}"
+            f"an image array is (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), not {array.shape}; "
+            "several are a list"
         )
     if array.dtype.kind == "f":
         low, high = float(array.min()), float(array.max())
         if not (low >= 0 and high <= 1):
+            todo = ": divide it by its white, e.g. 255" if 1 < high < np.inf else ""
             raise ImageError(
-                f"a float image holds values in [0, 1]; this one goes from {low:g} to {high:g}"
+                f"a float image holds values in [0, 1], this one {low:g} to {high:g}{todo}"
             )
-    elif array.dtype not in (np.uint8, np.uint16):
+    elif array.dtype.newbyteorder("=") not in (np.uint8, np.uint16):
         raise ImageError(f"an image array is uint8, uint16 or float, not {array.dtype}")
     return Picture(array, {1: "L", 3: "RGB", 4: "RGBA"}[channels], "array")

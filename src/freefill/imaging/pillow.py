@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from freefill.errors import FreefillWarning
 from freefill.imaging.codecs import Samples
 from freefill.imaging.picture import Picture
 
@@ -16,7 +13,7 @@ from freefill.imaging.picture import Picture
 def to_pillow(picture: Picture) -> Image.Image:
     """Give a picture as a Pillow image of the same mode.
 
-    Pillow has no mode for 16-bit colour or for floats: they are rounded to 8 bits, with a warning.
+    Pillow has no mode for 16-bit colour or for floats: they are rounded to 8 bits.
 
     Args:
         picture: The picture.
@@ -24,21 +21,26 @@ def to_pillow(picture: Picture) -> Image.Image:
     Returns:
         The image, with the picture's metadata in its ``info``.
     """
-    samples = picture.samples
-    deep = samples.dtype.itemsize > 1 and picture.mode != "I;16"
-    if deep:
-        warnings.warn(
-            f"a Pillow image has no mode for {samples.dtype} {picture.mode}: it is rounded to 8 "
-            "bits; an array, or bytes, keep all of them",
-            FreefillWarning,
-            stacklevel=3,
-        )
-        samples = eight_bits(samples)
-    image = pillow_image(samples, picture.mode, picture.palette)
+    samples, deep = picture.samples, _is_deeper(picture)
+    image = pillow_image(eight_bits(samples) if deep else samples, picture.mode, picture.palette)
     # A transparent colour of 16 bits is none of those of 8.
     kept = {k: v for k, v in picture.info.items() if not deep or k != "transparency"}
     image.info.update(kept)
     return image
+
+
+def rounded_by_pillow(picture: Picture) -> list[str]:
+    """Say what a person should know of a picture as a Pillow image: that it is rounded, if so."""
+    if not _is_deeper(picture):
+        return []
+    return [
+        f"a Pillow image has no mode for {picture.samples.dtype} {picture.mode}: it is rounded to "
+        "8 bits; an array, bytes, or a file by `fill_file`, keep all of them"
+    ]
+
+
+def _is_deeper(picture: Picture) -> bool:
+    return picture.samples.dtype.itemsize > 1 and picture.mode != "I;16"
 
 
 def eight_bits(samples: Samples) -> NDArray[np.uint8]:

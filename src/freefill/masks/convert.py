@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from freefill.errors import MaskError
+from freefill.arguments import check_choice
+from freefill.errors import ImageError, MaskError
 from freefill.imaging import tensors
 from freefill.imaging.box import Box
 from freefill.imaging.codecs import LUMA, Samples
 from freefill.imaging.formats import MAX_PIXELS
-from freefill.imaging.io import Source, read_picture
+from freefill.imaging.io import Source, as_array, read_picture
 from freefill.imaging.picture import Picture
 from freefill.types import Mask
 
@@ -55,7 +56,7 @@ def to_mask(
         The hole, ``(H, W)`` bool, and lines that a person should read.
 
     Raises:
-        MaskError: If it has another size or values that cannot be understood.
+        MaskError: If it cannot be read, has another size, or values that cannot be understood.
 
     Examples:
         >>> picture = read_picture(np.zeros((1, 4, 3), np.uint8))
@@ -63,20 +64,15 @@ def to_mask(
         array([[False, False,  True,  True]])
     """
     notices: list[str] = []
-    if fit is not None and fit not in get_args(Fit):
-        raise MaskError(f"fit is {fit!r}; it must be one of {', '.join(get_args(Fit))}")
-    if mask is None or (isinstance(mask, str) and mask == ALPHA):
+    if fit is not None:
+        check_choice("fit", fit, get_args(Fit), MaskError)
+    if mask is None or is_alpha(mask):
         hole = _transparent(picture, given=mask is not None)
-    elif tensors.is_tensor(mask):
-        hole = _from_array(tensors.to_array(mask))
-    elif isinstance(mask, np.ndarray):
-        hole = _from_array(mask)
     else:
-        source = read_picture(mask, max_pixels=max_pixels)
-        notices += [line for line in source.notices if "frames" in line]
-        if source.mode in ("L", "I;16") and source.samples.dtype.kind == "u":
-            _check_range(source.samples)
-        hole = _bright(source)
+        try:
+            hole, notices = _read(mask, max_pixels)
+        except ImageError as error:
+            raise MaskError(f"mask: {error}") from None
     hole = _fitted(hole, picture.size, fit)
     if invert:
         hole = ~hole
@@ -107,21 +103,49 @@ def _transparent(picture: Picture, *, given: bool) -> Mask:
     return hole
 
 
+def is_alpha(mask: object) -> bool:
+    """Whether a mask is the word for the picture's own transparency."""
+    return isinstance(mask, str) and mask == ALPHA
+
+
+def is_hard(mask: object) -> bool:
+    """Whether a mask can mark nothing by halves: the word ``"alpha"``, none, or truth values."""
+    if tensors.is_tensor(mask):
+        return tensors.is_bool(mask)
+    return mask is None or is_alpha(mask) or (isinstance(mask, np.ndarray) and mask.dtype == bool)
+
+
+def _read(mask: Source, max_pixels: int) -> tuple[Mask, list[str]]:
+    array = as_array(mask)
+    if array is not None:
+        return _from_array(array), []
+    source = read_picture(mask, max_pixels=max_pixels)
+    if source.mode in ("L", "I;16") and source.samples.dtype.kind == "u":
+        _check_range(source.samples)
+    return _bright(source), [line for line in source.notices if "frames" in line]
+
+
 def _from_array(mask: NDArray[Any]) -> Mask:
-    if mask.ndim == 3 and mask.shape[-1] == 1:
+    shape = mask.shape
+    if mask.ndim == 3 and shape[-1] == 1:
         mask = mask[..., 0]
-    if mask.ndim == 3 and mask.shape[-1] in (3, 4) and mask.dtype != bool:
+    if mask.dtype == bool and mask.ndim != 2:
+        raise MaskError(f"a bool mask is (H, W) or (H, W, 1), not {shape}: it has no colours")
+    if mask.size == 0:
+        raise MaskError(f"a mask array of {shape} has no pixels")
+    if mask.ndim == 3 and shape[-1] in (3, 4):
         return _bright(read_picture(mask))
     if mask.ndim != 2:
-        raise MaskError(f"a mask array is (H, W), or (H, W, C) with C 1, 3 or 4, not {mask.shape}")
+        raise MaskError(f"a mask array is (H, W), or (H, W, C) with C 1, 3 or 4, not {shape}")
     if mask.dtype == bool:
         return mask
     if mask.dtype.kind == "f":
-        low, high = float(mask.min(initial=0)), float(mask.max(initial=0))
+        low, high = float(mask.min()), float(mask.max())
         if not (low >= 0 and high <= 1):
-            raise MaskError(f"a float mask holds values in [0, 1], not {low:g} to {high:g}")
+            todo = ": divide it by its white, e.g. 255" if 1 < high < np.inf else ""
+            raise MaskError(f"a float mask holds values in [0, 1], not {low:g} to {high:g}{todo}")
         return mask > 0.5
-    if mask.dtype not in (np.uint8, np.uint16):
+    if mask.dtype.newbyteorder("=") not in (np.uint8, np.uint16):
         raise MaskError(f"a mask array is bool, uint8, uint16 or float, not {mask.dtype}")
     _check_range(mask)
     return mask > np.iinfo(mask.dtype).max / 2
@@ -138,7 +162,7 @@ def softness(
     """Give how much of a fill is to be seen, where the edges of a mask are soft on purpose.
 
     Args:
-        mask: An image file's path or bytes, or a Pillow image.
+        mask: As for :func:`to_mask`, but neither the word ``"alpha"`` nor truth values.
         picture: The picture that it is for.
         invert: Swap fill and keep first.
         fit: As for :func:`to_mask`.

@@ -17,7 +17,7 @@ from freefill.errors import GuidanceError, ImageError
 from freefill.imaging.box import Box
 from freefill.imaging.codecs import LUMA
 from freefill.imaging.formats import MAX_PIXELS
-from freefill.imaging.io import Source, read_picture
+from freefill.imaging.io import Source, as_array, read_picture
 from freefill.imaging.picture import Picture
 from freefill.masks.convert import Fit
 from freefill.masks.thinning import thin
@@ -55,7 +55,7 @@ class Guidance:
 
         Args:
             size: Height and width of the photo.
-            sketch: Lines: a path, bytes, a Pillow image or an array; a bool array is True on lines.
+            sketch: Lines, as any kind of image; a bool array or tensor is True on lines.
             colour: Strokes of colour, of the same kinds, opaque on a transparent ground.
             fit: ``"resize"`` brings them to the photo's size; ``"exact"`` refuses other ones.
             max_pixels: The most that width times height of a file may be.
@@ -144,7 +144,7 @@ def read_lines(sketch: Source, *, max_pixels: int = MAX_PIXELS) -> Mask:
     """Read the lines of a sketch.
 
     Args:
-        sketch: A path, bytes, a Pillow image or an array; a bool array is True on lines.
+        sketch: Any kind of image; a bool array or tensor is True on lines.
         max_pixels: The most that width times height of a file may be.
 
     Returns:
@@ -152,12 +152,17 @@ def read_lines(sketch: Source, *, max_pixels: int = MAX_PIXELS) -> Mask:
         bright and dark there is less of.
 
     Raises:
-        GuidanceError: If it cannot be read, or a bool array is not ``(H, W)``.
+        GuidanceError: If it cannot be read, or truth values are not ``(H, W)``.
     """
-    if isinstance(sketch, np.ndarray) and sketch.dtype == bool:
-        if sketch.ndim != 2:
-            raise GuidanceError(f"a sketch of bool is (H, W), not {sketch.shape}")
-        return sketch
+    try:
+        array = as_array(sketch)
+    except ImageError as error:
+        raise GuidanceError(f"sketch: {error}") from None
+    if array is not None and array.dtype == bool:
+        flat = array[..., 0] if array.ndim == 3 and array.shape[-1] == 1 else array
+        if flat.ndim != 2 or flat.size == 0:
+            raise GuidanceError(f"a sketch of bool is (H, W) or (H, W, 1), not {array.shape}")
+        return flat
     picture = _read(sketch, "sketch", max_pixels)
     if picture.has_alpha:
         visible = picture.alpha() >= 0.5

@@ -5,38 +5,43 @@ Never imports torch.
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, overload
+from typing import Any, Unpack, overload
 
 import numpy as np
 from PIL import Image
 
+from freefill.arguments import shown
 from freefill.errors import FreefillWarning, GuidanceError, MaskError
 from freefill.imaging.box import Box
 from freefill.imaging.formats import MAX_PIXELS
-from freefill.imaging.io import Source, loaded, read_picture
+from freefill.imaging.io import Source, read_picture
 from freefill.imaging.picture import Picture
-from freefill.masks.convert import ALPHA, Fit, softness
+from freefill.masks.convert import Fit, is_alpha, is_hard, softness
 from freefill.pipeline import detail_transfer
 from freefill.pipeline.blending import Share, blend
-from freefill.pipeline.calls import Array, CallOptions, Masks, answer
+from freefill.pipeline.calls import (
+    AnyCoded,
+    AnyShown,
+    Array,
+    CallOptions,
+    Coded,
+    Masks,
+    Shown,
+    answer,
+)
 from freefill.pipeline.engines import open_engine
 from freefill.pipeline.engines.base import Engine
 from freefill.pipeline.engines.onnx import Device
 from freefill.pipeline.guidance import Guidance
+from freefill.pipeline.request import LARGEST_GROWTH as LARGEST_GROWTH
 from freefill.pipeline.request import FillOptions, FillRequest, Result
 from freefill.pipeline.tiling import Crop, batches, plan
 from freefill.types import Mask, Progress, Rgb
 from freefill.weights import registry
+from freefill.weights.registry import Model
 
-if TYPE_CHECKING:
-    from typing import Unpack
-
-LARGEST_GROWTH = 256
 PIPELINE_VERSION = 4
 """Counted up when the same weights fill otherwise: an evaluation's pictures depend on it."""
 ROWS = 32
@@ -48,11 +53,12 @@ class Inpainter:
 
     Args:
         model: Name of bundled weights, or the path of an ONNX file.
-        threads: Threads of the engine; by default every core that the process may use.
+        threads: Threads of the engine, 1 to 1024; by default every core that the process may use.
         device: ``"cpu"``, or ``"cuda"`` where onnxruntime-gpu is installed.
 
     Raises:
         WeightsError: If there are no such weights or they cannot be loaded.
+        ConfigError: If threads or device have an impossible value.
         ExtraMissingError: If the engine cannot use the device.
 
     Examples:
@@ -67,7 +73,7 @@ class Inpainter:
 
     def __init__(
         self,
-        model: str | Path = registry.DEFAULT,
+        model: Model = registry.DEFAULT,
         *,
         threads: int | None = None,
         device: Device = "cpu",
@@ -78,53 +84,53 @@ class Inpainter:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle what it was made of: another process loads the network for itself."""
-        return _made, self._made_of
+        return _made, (type(self), *self._made_of)
 
     @overload
     def __call__(
-        self,
-        image: Image.Image | str | os.PathLike[str],
-        mask: Source | None = None,
-        **options: Unpack[CallOptions],
+        self, image: Shown, mask: Source | None = None, **options: Unpack[CallOptions]
     ) -> Image.Image: ...
     @overload
     def __call__(
-        self,
-        image: bytes | IO[bytes],
-        mask: Source | None = None,
-        **options: Unpack[CallOptions],
+        self, image: Coded, mask: Source | None = None, **options: Unpack[CallOptions]
     ) -> bytes: ...
     @overload
     def __call__(
-        self, image: Array, mask: Source | None = None, **options: Unpack[CallOptions]
+        self, image: Array, mask: Masks = None, **options: Unpack[CallOptions]
     ) -> Array: ...
     @overload
     def __call__(
         self,
-        image: list[Image.Image] | list[str] | list[Path],
+        image: list[AnyShown] | tuple[AnyShown, ...],
         mask: Masks = None,
         **options: Unpack[CallOptions],
     ) -> list[Image.Image]: ...
     @overload
     def __call__(
-        self, image: list[bytes], mask: Masks = None, **options: Unpack[CallOptions]
+        self,
+        image: list[AnyCoded] | tuple[AnyCoded, ...],
+        mask: Masks = None,
+        **options: Unpack[CallOptions],
     ) -> list[bytes]: ...
     @overload
     def __call__(
-        self, image: list[Array], mask: Masks = None, **options: Unpack[CallOptions]
+        self,
+        image: list[Array] | tuple[Array, ...],
+        mask: Masks = None,
+        **options: Unpack[CallOptions],
     ) -> list[Array]: ...
     def __call__(
         self,
-        image: Source | Sequence[Source] | None = None,
+        image: Source | Sequence[Source],
         mask: Masks = None,
         *,
         mask_image: Masks = None,
-        sketch: Source | None = None,
-        colour: Source | None = None,
         invert: bool = False,
         grow: int = 0,
         fit: Fit = "exact",
         soft: bool = False,
+        sketch: Source | None = None,
+        colour: Source | None = None,
         max_pixels: int = MAX_PIXELS,
     ) -> Any:
         """Fill the masked part of an image.
@@ -133,12 +139,12 @@ class Inpainter:
             image: As for :func:`freefill.fill`, as is all that follows.
             mask: White = fill.
             mask_image: What ``mask`` was called before; it goes with the next minor release.
-            sketch: Lines that the fill is to follow.
-            colour: Strokes of colour that it is to take up.
             invert: The mask marks what to keep.
             grow: Pixels by which the hole is widened, 0 to 256.
             fit: ``"resize"`` brings a mask of another size to the image's.
             soft: The image is seen through the fill where the mask is not fully white.
+            sketch: Lines that the fill is to follow.
+            colour: Strokes of colour that it is to take up.
             max_pixels: The most that width times height of any file may be.
 
         Returns:
@@ -148,10 +154,12 @@ class Inpainter:
             FreefillError: As for :func:`freefill.fill`.
         """
         if mask_image is not None:
-            warnings.warn("mask_image is called mask now", DeprecationWarning, stacklevel=2)
+            if mask is not None:
+                raise MaskError("`mask` and `mask_image` are both given: leave `mask_image` out")
+            warnings.warn("`mask_image` is called `mask` now", DeprecationWarning, stacklevel=2)
             mask = mask_image
         options = FillOptions(invert=invert, grow=grow, fit=fit, soft=soft, max_pixels=max_pixels)
-        filled, notices = answer(self, image, mask, options, sketch, colour)  # type: ignore[arg-type]
+        filled, notices = answer(self, image, mask, options, sketch, colour)
         for line in notices:
             warnings.warn(line, FreefillWarning, stacklevel=2)
         return filled
@@ -170,14 +178,14 @@ class Inpainter:
 
         Raises:
             ImageError: If the photo cannot be read or used.
-            MaskError: If the mask cannot be used, or does not fit; if a soft mask is to grow, which
-                would harden it.
+            MaskError: If the mask cannot be read or used, or does not fit; if a soft mask has
+                nothing soft, or is to grow, which would harden it.
             GuidanceError: If sketch or strokes cannot be used, do not fit, or the weights cannot
                 follow any.
         """
-        request = replace(request, mask=loaded(request.mask))
+        request = request.loaded()
         options, mask = request.options, request.mask
-        _check(options, mask)
+        _check_soft(options, mask)
         picture = read_picture(request.image, max_pixels=options.max_pixels)
         hole, notices = request.hole_in(picture)
         guidance = request.guidance_for(picture)
@@ -189,7 +197,7 @@ class Inpainter:
                     f"{registry.DEFAULT} can"
                 )
         # Where the mask is the transparent part, what is filled is to be seen.
-        opaque = mask is None or (isinstance(mask, str) and mask == ALPHA)
+        opaque = mask is None or is_alpha(mask)
         filled = picture.filled(self._patches(picture, hole, guidance, progress), opaque)
         if options.soft and mask is not None:
             share = softness(
@@ -251,20 +259,19 @@ class Inpainter:
             yield crop.hole, local, completed[top : top + height, left : left + width]
 
 
-def _made(model: str | Path, threads: int | None, device: Device) -> Inpainter:
-    return Inpainter(model, threads=threads, device=device)
+def _made(kind: type[Inpainter], model: Model, threads: int | None, device: Device) -> Inpainter:
+    return kind(model, threads=threads, device=device)
 
 
-def _check(options: FillOptions, mask: Source | None) -> None:
-    """Refuse what no mask can be read with."""
-    grow = options.grow
-    if not isinstance(grow, int | np.integer) or not 0 <= grow <= LARGEST_GROWTH:
-        raise MaskError(f"`grow={grow!r}`: it must be 0 to {LARGEST_GROWTH} whole pixels")
-    if options.soft and (grow or mask is None or isinstance(mask, np.ndarray | str)):
-        raise MaskError(
-            f"a soft mask is an image, and is not grown: this one is a {type(mask).__name__}, "
-            f"to grow by {grow} pixels"
-        )
+def _check_soft(options: FillOptions, mask: Source | None) -> None:
+    """Refuse a soft mask that has nothing soft, or would lose it."""
+    if not options.soft:
+        return
+    if options.grow:
+        raise MaskError(f"a soft mask is not grown, as `grow={options.grow}` would harden its edge")
+    if is_hard(mask):
+        found = shown("mask", mask) if mask is None or is_alpha(mask) else "this one is bool"
+        raise MaskError(f"a soft mask is an image with greys in it: {found}, which has none")
 
 
 def _seen(picture: Picture, unknown: Mask, crop: Crop) -> tuple[Rgb, Share]:

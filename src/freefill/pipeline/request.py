@@ -6,14 +6,15 @@ Command line, folders, batch, server and tasks make one :class:`FillRequest` a p
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar, cast
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, TypeVar, cast, get_args
 
 from PIL import Image
 
-from freefill.errors import ImageError
+from freefill.arguments import check_choice, check_flag, check_whole
+from freefill.errors import GuidanceError, ImageError, MaskError
 from freefill.imaging.formats import MAX_PIXELS
-from freefill.imaging.io import Source, encode, restore
+from freefill.imaging.io import Source, encode, loaded, restore
 from freefill.imaging.picture import Picture
 from freefill.masks.convert import Fit, to_mask
 from freefill.masks.morphology import grow
@@ -22,6 +23,7 @@ from freefill.types import Mask
 
 T_co = TypeVar("T_co", covariant=True)
 
+LARGEST_GROWTH = 256
 ENDINGS = {"JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tif", "HEIF": ".heic"}
 """Of formats whose ending is not just their name."""
 
@@ -38,6 +40,10 @@ class FillOptions:
         soft: Where the mask is not fully white the photo is seen through the fill: not at all where
             it is white, entirely where it is half bright.
         max_pixels: The most that width times height of any file may be.
+
+    Raises:
+        MaskError: If one of the others has an impossible value.
+        ConfigError: If ``max_pixels`` has.
     """
 
     invert: bool = False
@@ -45,6 +51,14 @@ class FillOptions:
     fit: Fit = "exact"
     soft: bool = False
     max_pixels: int = MAX_PIXELS
+
+    def __post_init__(self) -> None:
+        """Refuse what would mean something else: "no" is true, and ``True`` is 1."""
+        check_flag("invert", self.invert, MaskError)
+        check_whole("grow", self.grow, 0, LARGEST_GROWTH, what="whole pixels", error=MaskError)
+        check_choice("fit", self.fit, get_args(Fit), MaskError)
+        check_flag("soft", self.soft, MaskError)
+        check_whole("max_pixels", self.max_pixels, 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +81,24 @@ class FillRequest:
     guidance: Guidance | None = None
     options: FillOptions = FillOptions()
 
+    def loaded(self) -> FillRequest:
+        """Give it with the bytes of open files, which are asked for more than once.
+
+        The photo's own is left as it is.
+
+        Raises:
+            MaskError: If the mask's file cannot be read.
+            GuidanceError: If that of the sketch or of the strokes cannot.
+        """
+        kinds = {"mask": MaskError, "sketch": GuidanceError, "colour": GuidanceError}
+        read: dict[str, Any] = {}
+        for name, kind in kinds.items():
+            try:
+                read[name] = loaded(getattr(self, name))
+            except ImageError as error:
+                raise kind(f"{name}: {error}") from None
+        return replace(self, **read)
+
     def hole_in(self, picture: Picture) -> tuple[Mask, list[str]]:
         """Make the mask the hole of the photo.
 
@@ -77,8 +109,7 @@ class FillRequest:
             The hole, ``(H, W)`` bool, and lines that a person should read.
 
         Raises:
-            MaskError: If the mask cannot be used, or does not fit.
-            ImageError: If it cannot be read.
+            MaskError: If the mask cannot be read or used, or does not fit.
         """
         options = self.options
         hole, notices = to_mask(
@@ -88,7 +119,8 @@ class FillRequest:
             fit=options.fit,
             max_pixels=options.max_pixels,
         )
-        return grow(hole, options.grow), notices
+        # NumPy's small integers would overflow where a width is made of them.
+        return grow(hole, int(options.grow)), notices
 
     def guidance_for(self, picture: Picture) -> Guidance | None:
         """Read sketch and strokes, if there are any.

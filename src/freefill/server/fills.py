@@ -9,10 +9,11 @@ from typing import Any, TypeVar
 
 from PIL import Image
 
-from freefill.errors import ImageError, MaskError, spell
+from freefill.errors import spell
 from freefill.imaging.formats import limits
 from freefill.imaging.io import read_picture
 from freefill.imaging.preview import patch, preview
+from freefill.masks.convert import ALPHA
 from freefill.pipeline.inpainter import Inpainter
 from freefill.pipeline.request import Encoded, FillRequest
 from freefill.server.problems import field
@@ -73,18 +74,16 @@ def fill(
     start = time.perf_counter()
     picture = read_picture(files.image, max_pixels=max_pixels)
     ticket.enter("filling")
+    # A photo that has nothing transparent is given back as it is, with a notice that says so.
+    alpha = ALPHA if picture.has_alpha else None
     request = FillRequest(
         picture,
-        files.mask,
+        alpha if files.mask is None else files.mask,
         sketch=files.sketch,
         colour=files.colour,
         options=options.pipeline(max_pixels),
     )
-    try:
-        result = inpainter.run(request, ticket.progress)
-    except ImageError as error:
-        # The image has been read, and guidance has errors of its own.
-        raise MaskError(f"mask: {error}") from None
+    result = inpainter.run(request, ticket.progress)
     ticket.enter("writing")
     left = top = 0
     if options.patch:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from freefill.arguments import shown
 from freefill.errors import WeightsError
 from freefill.weights import cache
 from freefill.weights.entries import Entry, is_name, list_entries
@@ -25,6 +27,7 @@ __all__ = [
     "BUNDLED",
     "DEFAULT",
     "Entry",
+    "Model",
     "Weights",
     "find",
     "find_entry",
@@ -35,6 +38,8 @@ __all__ = [
 ]
 
 DEFAULT = "light"
+Model = str | os.PathLike[str]
+"""Name of weights, or the path of an ONNX file."""
 BUNDLED = Path(__file__).parent / "bundled"
 
 
@@ -111,6 +116,9 @@ class Weights:
 def list_weights() -> list[Weights]:
     """List the weights that are here: the bundled ones, then those that were pulled.
 
+    Returns:
+        Their names and files; each name, and each path, is a ``model`` to fill with.
+
     Examples:
         >>> list_weights()[0].name
         'light'
@@ -121,7 +129,7 @@ def list_weights() -> list[Weights]:
     return bundled + pulled
 
 
-def find(model: str | Path) -> Weights:
+def find(model: Model) -> Weights:
     """Find weights by name or path.
 
     Args:
@@ -135,12 +143,17 @@ def find(model: str | Path) -> Weights:
         WeightsError: If there are none, or they are known and not here yet; the message lists the
             names that exist, or the command that fetches them.
     """
+    try:
+        path = Path(model)
+    except TypeError:
+        raise WeightsError(
+            f"{shown('model', model)}: it must be the name of weights or the path of an .onnx file"
+        ) from None
     for weights in list_weights():
         if weights.name == str(model):
             return weights
-    path = Path(model)
     # Which files can be opened is the engines' to say.
-    if path.suffix and path.is_file():
+    if path.suffix and _is_file(path):
         return Weights(path.stem, path)
     if path.suffix == ".onnx":
         raise WeightsError(f"{path} does not exist")
@@ -153,6 +166,13 @@ def find(model: str | Path) -> Weights:
         f"{entry.name} is not here yet: run `freefill weights pull {entry.name}` "
         f"({entry.bytes / 1e6:.1f} MB)"
     )
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # its name is too long
+        return False
 
 
 def find_entry(name: str) -> Entry:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from freefill.arguments import check_choice, check_whole
 from freefill.errors import ExtraMissingError, WeightsError
 from freefill.pipeline.engines import register_engine
 from freefill.pipeline.engines.cpu_count import available_cores
@@ -21,6 +22,7 @@ from freefill.types import GUIDANCE_CHANNELS
 
 Device = Literal["cpu", "cuda"]
 PROVIDERS: dict[Device, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+MOST_THREADS = 1024
 INPUTS = ["image", "hole"]
 NO_GUIDANCE = np.zeros((1, GUIDANCE_CHANNELS, 2, 2), np.float32)
 """Stands for no guidance at any size, so that none costs nothing."""
@@ -38,11 +40,14 @@ class OnnxEngine:
 
     Raises:
         WeightsError: If the file cannot be loaded or has other inputs.
+        ConfigError: If threads or device have an impossible value.
         ExtraMissingError: If this ONNX Runtime cannot use the device.
     """
 
     def __init__(self, path: Path, threads: int | None = None, device: Device = "cpu") -> None:
-        self.threads = threads or available_cores()
+        if threads is not None:
+            check_whole("threads", threads, 1, MOST_THREADS)
+        self.threads = available_cores() if threads is None else int(threads)
         self.session = open_session(path, self.threads, device)
         names = [i.name for i in self.session.get_inputs()]
         self.guided = names == [*INPUTS, "guidance"]
@@ -82,8 +87,10 @@ def open_session(path: Path, threads: int, device: Device = "cpu") -> onnxruntim
 
     Raises:
         WeightsError: If it cannot be loaded, or the device does not answer.
+        ConfigError: If there is no such device.
         ExtraMissingError: If this ONNX Runtime cannot use the device.
     """
+    check_choice("device", device, get_args(Device))
     provider, known = PROVIDERS[device], onnxruntime.get_available_providers()
     if provider not in known:
         raise ExtraMissingError(

@@ -1,0 +1,89 @@
+"""From a photo to a file that is there whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from freefill.errors import ImageError
+from freefill.imaging.atomic import write_atomically
+from freefill.imaging.io import format_of, path_of
+from freefill.pipeline.request import Encoded, FillRequest
+
+if TYPE_CHECKING:
+    from freefill.pipeline.inpainter import Inpainter
+
+
+def fill_to_file(
+    inpainter: Inpainter, request: FillRequest, out: Path, *, strip: bool = False
+) -> Encoded:
+    """Fill one photo and write the result, whole or not at all.
+
+    Args:
+        inpainter: The pipeline.
+        request: The photo, its mask, and how.
+        out: The file; its ending sets the format. It is replaced if it exists.
+        strip: As for :meth:`freefill.pipeline.request.Result.encode`.
+
+    Returns:
+        What was written. The same input gives the same bytes, from a path or from memory, as long
+        as the engine has the same number of threads.
+
+    Raises:
+        FreefillError: If it cannot be filled or written; nothing is written then.
+    """
+    check_writable(out)
+    file_format = format_of(out)
+    made = inpainter.run(request).encode(file_format, strip=strip)
+    write_atomically(out, made.content)
+    return made
+
+
+def check_writable(out: Path) -> None:
+    """Refuse before the work is done, not after.
+
+    Raises:
+        ImageError: If a file cannot be written there.
+    """
+    folder = out.parent
+    try:
+        if not folder.is_dir():
+            raise ImageError(f"{out} cannot be written: the folder {folder} does not exist")
+        if out.is_dir():
+            raise ImageError(f"{out} cannot be written: it is a folder")
+        if not os.access(folder, os.W_OK):
+            raise ImageError(f"{out} cannot be written: no permission in {folder}")
+        out.lstat()
+    except FileNotFoundError:
+        pass
+    except OSError as error:  # its name is too long, a loop of links
+        raise ImageError(f"{out} cannot be written: {error.strerror or error}") from None
+    except ImageError:
+        raise
+    except ValueError as error:  # a name that no file can have
+        raise ImageError(f"{str(out)!r} cannot be written: {error}") from None
+
+
+def check_not_read(out: Path, inputs: dict[str, object]) -> None:
+    """Refuse to write over what is read.
+
+    Args:
+        out: The result.
+        inputs: What is read, by the name of its argument; of these, what is a path counts.
+
+    Raises:
+        ImageError: If the result is one of them.
+    """
+    for name, given in inputs.items():
+        if isinstance(given, str | os.PathLike) and _resolved(path_of(given, name)) == _resolved(
+            out
+        ):
+            raise ImageError(f"{out} is the `{name}` of this call: give `out` another name")
+
+
+def _resolved(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, ValueError):  # no file can have this name, as who reads it will say
+        return path
