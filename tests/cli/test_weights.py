@@ -98,7 +98,8 @@ def test_pull_list_card_fill_remove(
     ran = command(*work, "--overwrite")
     assert ran.returncode == 2
     assert f"run `freefill weights pull big` ({SIZE})" in ran.stderr
-    assert list(cache.folder().iterdir()) == []
+    # The lock's file stays.
+    assert [path.name for path in cache.folder().iterdir()] == [".big.lock"]
 
 
 def test_a_licence_that_is_free_is_only_named(command: Run, big: Path) -> None:
@@ -159,7 +160,8 @@ def test_a_damaged_file_is_refused_and_not_kept(command: Run, big: Path) -> None
     ran = command("weights", "pull", "big")
     assert ran.returncode == 2
     assert hashlib.sha256(content).hexdigest() in ran.stderr
-    assert list(cache.folder().iterdir()) == []
+    # The lock's file stays.
+    assert [path.name for path in cache.folder().iterdir()] == [".big.lock"]
 
 
 def test_offline_is_said(command: Run, big: Path, monkeypatch: pytest.MonkeyPatch) -> None:
