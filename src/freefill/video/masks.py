@@ -20,7 +20,8 @@ from freefill.masks.convert import Fit, to_mask
 from freefill.masks.morphology import grow as grow_hole
 from freefill.types import Mask
 from freefill.video.frames import to_cells
-from freefill.video.reading import Clip, opened
+from freefill.video.opening import opened
+from freefill.video.reading import Clip
 
 
 @dataclass(frozen=True)
@@ -84,12 +85,14 @@ def holes_of(
             notices = cells(files[0], str(files[0]))[1]
             return Holes(lambda: (cells(file, str(file))[0] for file in files)), notices
         if _is_clip(path, max_pixels):
-            with opened(path) as container:
+            with opened(path, max_pixels) as container:
                 first = next(container.decode(video=0), None)
                 if first is None:
                     raise VideoError(f"{path} holds no frame that can be decoded: no mask")
                 notices = cells(_grey(first), str(path))[1]
-            return Holes(lambda: (cells(grey, str(path))[0] for grey in _frames(path))), notices
+            return Holes(
+                lambda: (cells(grey, str(path))[0] for grey in _frames(path, max_pixels))
+            ), notices
     hole, notices = cells(mask, "the mask")
 
     def always() -> Iterator[Mask]:
@@ -143,8 +146,8 @@ def _is_clip(path: Path, max_pixels: int) -> bool:
     return False
 
 
-def _frames(path: Path) -> Iterator[Any]:
-    with opened(path) as container:
+def _frames(path: Path, max_pixels: int) -> Iterator[Any]:
+    with opened(path, max_pixels) as container:
         for frame in container.decode(video=0):
             yield _grey(frame)
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -16,6 +14,7 @@ from freefill.errors import VideoError
 from freefill.imaging.formats import MAX_PIXELS
 from freefill.video import load_av
 from freefill.video.frames import CELL, FULL, Coding, Frame, Plane
+from freefill.video.opening import opened
 
 PLANAR = ("yuv420p", "yuv422p", "yuv444p", "gray")
 SAME = {"nv12": "yuv420p", "nv21": "yuv420p", "p010le": "yuv420p10le"}
@@ -64,14 +63,8 @@ class Clip:
             VideoError: If it cannot be read, or holds no frame.
             ExtraMissingError: If PyAV is not installed.
         """
-        with opened(path) as container:
+        with opened(path, max_pixels) as container:
             stream = container.streams.video[0]
-            width, height = stream.codec_context.width, stream.codec_context.height
-            if width * height > max_pixels:
-                raise VideoError(
-                    f"{path} has frames of {width}x{height}, {width * height} pixels; the limit is "
-                    f"{max_pixels}: `max_pixels` raises it"
-                )
             first = next(container.decode(stream), None)
             if first is None:
                 raise VideoError(f"{path} holds no frame that can be decoded: nothing to fill")
@@ -159,33 +152,6 @@ class Clip:
             beyond = rows // down - samples.shape[0], columns // across - samples.shape[1]
             found.append(np.pad(samples, [(0, side) for side in beyond], "edge"))
         return found
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[Any]:
-    """Open a file that has a video stream.
-
-    Args:
-        path: The file.
-
-    Raises:
-        VideoError: If it cannot be opened or has none.
-        ExtraMissingError: If PyAV is not installed.
-    """
-    av = load_av()
-    try:
-        container = av.open(os.fspath(path))
-    except FileNotFoundError:
-        raise VideoError(f"{path} does not exist") from None
-    except IsADirectoryError:
-        raise VideoError(f"{path} is a folder, not a clip") from None
-    except (av.error.FFmpegError, OSError) as error:
-        raise VideoError(f"{path} is not a clip that can be read: {error.strerror}") from None
-    with container:
-        if not container.streams.video:
-            raise VideoError(f"{path} has no video stream: nothing to fill")
-        container.streams.video[0].thread_type = "AUTO"
-        yield container
 
 
 def _samples(plane: Any, depth: int) -> Plane:

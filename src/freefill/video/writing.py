@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from io import BytesIO
@@ -14,7 +13,8 @@ import numpy as np
 from freefill.errors import VideoError
 from freefill.video import load_av
 from freefill.video.frames import CELL, Coding, Frame
-from freefill.video.reading import Clip, opened
+from freefill.video.opening import Content, opened
+from freefill.video.reading import Clip
 
 ENDINGS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 QUALITY = "16"
@@ -74,9 +74,12 @@ def write_clip(clip: Clip, out: Path, frames: Iterable[Frame], lossless: bool) -
         VideoError: If it cannot be written.
     """
     av = load_av()
-    with opened(clip.path) as source:
+    with opened(clip.path) as source, out.open("wb") as content:
         file = av.open(
-            os.fspath(out), "w", format=ENDINGS[out.suffix.lower()], options={"fflags": "+bitexact"}
+            Content(content),
+            "w",
+            format=ENDINGS[out.suffix.lower()],
+            options={"fflags": "+bitexact"},
         )
         try:
             with file:
