@@ -21,6 +21,7 @@ from freefill.masks.morphology import grow as grow_hole
 from freefill.types import Mask
 from freefill.video.frames import to_cells
 from freefill.video.opening import opened
+from freefill.video.orientation import Orientation
 from freefill.video.reading import Clip
 
 
@@ -153,7 +154,6 @@ def _frames(path: Path, max_pixels: int) -> Iterator[Any]:
 
 
 def _grey(frame: Any) -> Any:
-    turns = int(getattr(frame, "rotation", 0)) % 360 // 90
-    grey = np.rot90(frame.to_ndarray(format="gray"), turns)
+    grey = Orientation.of(frame)[0].apply(frame.to_ndarray(format="gray"))
     # A clip's white is not always 255; what is bright is meant.
     return grey > 127

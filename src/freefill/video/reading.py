@@ -15,11 +15,13 @@ from freefill.imaging.formats import MAX_PIXELS
 from freefill.video import load_av
 from freefill.video.frames import CELL, FULL, Coding, Frame, Plane
 from freefill.video.opening import opened
+from freefill.video.orientation import Orientation
 
 PLANAR = ("yuv420p", "yuv422p", "yuv444p", "gray")
 SAME = {"nv12": "yuv420p", "nv21": "yuv420p", "p010le": "yuv420p10le"}
 """Samples that are only laid out otherwise."""
 TEN = "10le"
+UPRIGHT = Orientation()
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ class Clip:
         aspect: Width of a pixel against its height, where the file tells.
         audio: Codecs of its sound, in the order of its streams.
         notices: Lines that a person should read.
-        source: FFmpeg's name of the samples in the file, its size there, and how far it is turned.
+        source: FFmpeg's name of the samples in the file, and their width and height there.
+        orientation: How they are brought upright.
     """
 
     path: Path
@@ -46,7 +49,8 @@ class Clip:
     aspect: Fraction | None
     audio: tuple[str, ...]
     notices: tuple[str, ...]
-    source: tuple[str, int, int, int]
+    source: tuple[str, int, int]
+    orientation: Orientation = UPRIGHT
 
     @classmethod
     def open(cls, path: Path, max_pixels: int = MAX_PIXELS) -> Clip:
@@ -68,9 +72,12 @@ class Clip:
             first = next(container.decode(stream), None)
             if first is None:
                 raise VideoError(f"{path} holds no frame that can be decoded: nothing to fill")
-            turned = int(getattr(first, "rotation", 0)) % 360
-            pixels, notices = _pixels(first, turned)
+            orientation, exact = Orientation.of(first)
+            swapped = orientation.swapped
+            pixels, notices = _pixels(first, orientation)
             notices += _left_out(container)
+            if not exact:
+                notices.append("it is marked as turned by an odd angle: the nearest turn is taken")
             # Names with a j are those of H.264's and JPEG's full range, in older words.
             full = first.format.name.startswith("yuvj")
             coded = stream.codec_context
@@ -80,7 +87,7 @@ class Clip:
             return cls(
                 path,
                 Coding(
-                    size[::-1] if turned % 180 else size,
+                    size[::-1] if swapped else size,
                     pixels,
                     10 if pixels.endswith(TEN) else 8,
                     int(coded.color_primaries),
@@ -91,10 +98,11 @@ class Clip:
                 stream.time_base or 1 / rate,
                 rate,
                 stream.frames or round(seconds * rate),
-                _aspect(coded.sample_aspect_ratio, turned),
+                _aspect(coded.sample_aspect_ratio, swapped),
                 tuple(s.codec_context.name for s in container.streams.audio),
                 tuple(notices),
-                (first.format.name, first.width, first.height, turned),
+                (first.format.name, first.width, first.height),
+                orientation,
             )
 
     def frames(self) -> Iterator[Frame]:
@@ -117,7 +125,7 @@ class Clip:
         last: int | None = None
         for index, frame in enumerate(frames):
             kind = (frame.format.name, frame.width, frame.height)
-            if kind != self.source[:3]:
+            if kind != self.source:
                 raise VideoError(
                     f"{self.path}: frame {index} is {kind[1]}x{kind[2]} {kind[0]}, the first is "
                     f"{self.source[1]}x{self.source[2]} {self.source[0]}: cut the clip there"
@@ -144,11 +152,10 @@ class Clip:
     def _planes(self, frame: Any) -> list[Plane]:
         if frame.format.name != self.coding.pixels and not frame.format.name.startswith("yuvj"):
             frame = frame.reformat(format=self.coding.pixels)
-        turns = self.source[3] // 90
         rows, columns = (side * CELL for side in self.coding.cells)
         found = []
         for plane, (down, across) in zip(frame.planes, self.coding.ratios, strict=True):
-            samples = np.rot90(_samples(plane, self.coding.depth), turns)
+            samples = self.orientation.apply(_samples(plane, self.coding.depth))
             beyond = rows // down - samples.shape[0], columns // across - samples.shape[1]
             found.append(np.pad(samples, [(0, side) for side in beyond], "edge"))
         return found
@@ -160,14 +167,15 @@ def _samples(plane: Any, depth: int) -> Plane:
     return rows[: plane.height, : plane.width]
 
 
-def _pixels(frame: Any, turned: int) -> tuple[str, list[str]]:
+def _pixels(frame: Any, orientation: Orientation) -> tuple[str, list[str]]:
     """Choose the samples to work in: the clip's own where they are planes of 8 or 10 bits."""
     name = frame.format.name
     plain = SAME.get(name, name.replace("yuvj", "yuv"))
     odd = frame.width % CELL or frame.height % CELL
     if plain.removesuffix(TEN) in PLANAR:
         # Turned by 90 degrees, 4:2:2 would be colour by rows; odd sizes would shift it.
-        if turned % 180 and ("422" in plain or odd) and not plain.startswith("gray"):
+        moved = (orientation.swapped and "422" in plain) or (odd and any(orientation))
+        if moved and not plain.startswith("gray"):
             return plain.replace("420", "444").replace("422", "444"), []
         return plain, []
     deep = max(component.bits for component in frame.format.components) > 8
@@ -187,7 +195,7 @@ def _left_out(container: Any) -> list[str]:
     return [f"only its first video stream and its sound are kept, not: {', '.join(kinds)}"]
 
 
-def _aspect(aspect: Fraction | None, turned: int) -> Fraction | None:
+def _aspect(aspect: Fraction | None, swapped: bool) -> Fraction | None:
     if not aspect:
         return None
-    return 1 / aspect if turned % 180 else aspect
+    return 1 / aspect if swapped else aspect
