@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from clips import HEIGHT, WIDTH, Scene, scene, write_clip
@@ -14,6 +15,7 @@ from freefill.errors import FreefillError, ImageError, VideoError
 from freefill.pipeline.inpainter import Inpainter
 from freefill.tasks import video
 from freefill.video.masks import holes_of
+from freefill.video.opening import opened
 from freefill.video.reading import Clip
 
 LISTS = {
@@ -100,6 +102,24 @@ def test_containers_that_people_have_are_opened(tmp_path: Path, passing: Scene, 
         assert len(list(Clip.open(path.rename(tmp_path / "x")).frames())) == 3, ending
 
 
+def test_words_in_another_encoding_are_no_fault(
+    place: Path, passing: Scene, inpainter: Inpainter
+) -> None:
+    with av.open("whole.mp4") as given, av.open("titled.mp4", "w") as file:
+        stream = file.add_stream_from_template(given.streams.video[0])
+        file.metadata["title"] = "Grosse xx"
+        for packet in given.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                file.mux(packet)
+    titled = Path("titled.mp4")
+    titled.write_bytes(
+        titled.read_bytes().replace(b"Grosse xx", "Gr\u00f6\u00dfe \u00fcber".encode("latin-1")[:9])
+    )
+    filled = video(titled, passing.holes[0], "out.mp4", inpainter=inpainter)
+    assert filled.frames == 3
+
+
 def test_pictures_that_move_are_clips(tmp_path: Path) -> None:
     for kind in ("gif", "png"):
         one, *others = pictures()
@@ -153,6 +173,18 @@ def test_frames_of_absurd_size_are_not_decoded(
     words = r"frames of 8000x8000, .* the limit is 99999|tells no size of its frames"
     with pytest.raises(VideoError, match=words):
         Clip.open(path, max_pixels=99999)
+
+
+def test_frames_that_grow_later_are_not_decoded(tmp_path: Path, passing: Scene) -> None:
+    small = write_clip(tmp_path / "small.ts", passing.frames, codec="libx264")
+    large = [np.tile(frame, (8, 8, 1)) for frame in passing.frames]
+    later = write_clip(tmp_path / "large.ts", large, codec="libx264")
+    both = tmp_path / "both.ts"
+    both.write_bytes(small.read_bytes() + later.read_bytes())
+    with opened(both, 99999) as container, pytest.raises(av.error.FFmpegError):
+        list(container.decode(video=0))
+    with pytest.raises(VideoError, match="3 of 6 frames can be decoded"):
+        list(Clip.open(both, max_pixels=99999).frames())
 
 
 def test_the_limit_counts_for_masks(tmp_path: Path, passing: Scene) -> None:

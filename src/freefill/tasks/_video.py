@@ -34,7 +34,7 @@ from freefill.video.masks import Holes, holes_of, holes_of_boxes
 from freefill.video.patches import Folder, Patch, followed, partial_of, writing
 from freefill.video.plates import Plate
 from freefill.video.propagation import WINDOW, fill_moving, name_of
-from freefill.video.reading import Clip
+from freefill.video.reading import Clip, Damaged
 from freefill.video.shots import Shot, Survey, survey
 from freefill.video.tracking import track
 from freefill.video.writing import check_out, write_clip
@@ -118,6 +118,14 @@ def video(
             error=VideoError,
         ),
     ] = WINDOW,
+    damaged: Annotated[
+        Damaged,
+        Option(
+            "Of a clip that is cut off or damaged: 'keep' fills the frames that can be decoded and "
+            "says how many those are.",
+            error=VideoError,
+        ),
+    ] = "refuse",
     overwrite: bool = False,
     inpainter: Inpainter | None = None,
     max_pixels: int = MAX_PIXELS,
@@ -141,6 +149,9 @@ def video(
         lossless: FFV1 in ``.mkv`` instead of H.264: what is not filled stays, bit for bit.
         window: Frames before and after one that it is filled from, 1 to 240. Memory grows with
             it: about 6 bytes for each pixel of each of ``2 * window + 1`` frames.
+        damaged: What becomes of a clip that is cut off or damaged: ``"refuse"`` says how many of
+            its frames can be decoded, ``"keep"`` fills these, each at its own time and with its own
+            mask, and says so.
         overwrite: Whether a result that exists is replaced, and the start of another run thrown
             away.
         inpainter: The pipeline; by default that of the default weights, loaded once and kept.
@@ -166,13 +177,13 @@ def video(
     where = None if box is None else to_box(box)
     _check(path, mask, where, target, overwrite)
     inpainter = chosen(inpainter)
-    source = Clip.open(path, max_pixels)
+    source = Clip.open(path, max_pixels, damaged)
     notices = [*source.notices, *check_out(source, Path(out), lossless)]
     identity = {
         "clip": _stamp(path),
         "mask": None if mask is None else _stamp(mask),
         "box": None if where is None else where.corners,
-        "option": [invert, grow, fit, lossless, window, target.name],
+        "option": [invert, grow, fit, lossless, window, damaged, target.name],
         "weights": [inpainter.weights.name, _stamp(inpainter.weights.path)],
         "version": [__version__, METHOD, PIPELINE_VERSION],
     }

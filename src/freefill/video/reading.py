@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from freefill.errors import VideoError
 from freefill.imaging.formats import MAX_PIXELS
-from freefill.video import load_av
+from freefill.video.damage import Tally, cut_away, decoded, kept_numbers
 from freefill.video.frames import CELL, FULL, Coding, Frame, Plane
 from freefill.video.opening import opened
 from freefill.video.orientation import Orientation
@@ -21,7 +21,11 @@ PLANAR = ("yuv420p", "yuv422p", "yuv444p", "gray")
 SAME = {"nv12": "yuv420p", "nv21": "yuv420p", "p010le": "yuv420p10le"}
 """Samples that are only laid out otherwise."""
 TEN = "10le"
+RATES = Fraction(1, 1000), Fraction(1000)
+"""Frames a second that can be meant: encoders plan by them, frames are shown by their times."""
+
 UPRIGHT = Orientation()
+Damaged = Literal["refuse", "keep"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,8 @@ class Clip:
         notices: Lines that a person should read.
         source: FFmpeg's name of the samples in the file, and their width and height there.
         orientation: How they are brought upright.
+        max_pixels: The most that width times height of a frame may be.
+        numbers: Where frames of a damaged clip are left out: the number of each that is kept.
     """
 
     path: Path
@@ -51,14 +57,18 @@ class Clip:
     notices: tuple[str, ...]
     source: tuple[str, int, int]
     orientation: Orientation = UPRIGHT
+    max_pixels: int = MAX_PIXELS
+    numbers: tuple[int, ...] | None = None
 
     @classmethod
-    def open(cls, path: Path, max_pixels: int = MAX_PIXELS) -> Clip:
+    def open(cls, path: Path, max_pixels: int = MAX_PIXELS, damaged: Damaged = "refuse") -> Clip:
         """Look at a clip and decode its first frame.
 
         Args:
             path: The file.
-            max_pixels: The most that width times height may be.
+            max_pixels: The most that width times height of a frame may be.
+            damaged: ``"keep"`` decodes all of it at once, to give the frames of a damaged clip that
+                can be; otherwise :meth:`frames` refuses it when they have come to their end.
 
         Returns:
             The clip.
@@ -67,23 +77,27 @@ class Clip:
             VideoError: If it cannot be read, or holds no frame.
             ExtraMissingError: If PyAV is not installed.
         """
+        numbers, notices = _kept(path, max_pixels) if damaged == "keep" else (None, [])
         with opened(path, max_pixels) as container:
             stream = container.streams.video[0]
-            first = next(container.decode(stream), None)
+            tally = Tally()
+            first = next(decoded(container, stream, path, tally), None)
             if first is None:
-                raise VideoError(f"{path} holds no frame that can be decoded: nothing to fill")
+                seen = f": {tally}" if tally.packets else ""
+                raise VideoError(f"{path} holds no frame that can be decoded{seen}")
             orientation, exact = Orientation.of(first)
             swapped = orientation.swapped
-            pixels, notices = _pixels(first, orientation)
-            notices += _left_out(container)
+            pixels, changes = _pixels(first, orientation)
+            notices += [*changes, *_left_out(container, first)]
             if not exact:
                 notices.append("it is marked as turned by an odd angle: the nearest turn is taken")
             # Names with a j are those of H.264's and JPEG's full range, in older words.
             full = first.format.name.startswith("yuvj")
             coded = stream.codec_context
             size = (first.height, first.width)
-            rate = stream.average_rate or stream.guessed_rate or Fraction(25)
-            seconds = stream.duration * stream.time_base if stream.duration else 0
+            rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
+            rate = min(max(rate, RATES[0]), RATES[1])
+            seconds = max(stream.duration or 0, 0) * (stream.time_base or 0)
             return cls(
                 path,
                 Coding(
@@ -97,23 +111,34 @@ class Clip:
                 ),
                 stream.time_base or 1 / rate,
                 rate,
-                stream.frames or round(seconds * rate),
+                len(numbers) if numbers else stream.frames or round(seconds * rate),
                 _aspect(coded.sample_aspect_ratio, swapped),
-                tuple(s.codec_context.name for s in container.streams.audio),
+                tuple(
+                    s.codec_context.name if s.codec_context else "an unknown codec"
+                    for s in container.streams.audio
+                ),
                 tuple(notices),
                 (first.format.name, first.width, first.height),
                 orientation,
+                max_pixels,
+                numbers,
             )
 
     def frames(self) -> Iterator[Frame]:
         """Give every frame, from the first.
 
         Raises:
-            VideoError: If one cannot be decoded, or is of another size or kind.
+            VideoError: If one is of another size or kind; at the end, if not all could be decoded
+                and this was not agreed to when the clip was opened.
         """
-        with opened(self.path) as container:
+        with opened(self.path, self.max_pixels) as container:
             stream = container.streams.video[0]
-            yield from self.converted(self._decoded(container, stream))
+            tally = Tally()
+            yield from self.converted(decoded(container, stream, self.path, tally))
+        if tally.damaged and self.numbers is None:
+            raise VideoError(
+                f'{self.path} is damaged: {tally}: `damaged="keep"` fills what can be decoded'
+            )
 
     def converted(self, frames: Iterator[Any]) -> Iterator[Frame]:
         """Make PyAV's frames of this clip those of this project.
@@ -137,18 +162,6 @@ class Clip:
             last = pts if pts is not None else 0
             yield Frame(index, last, int(getattr(frame, "duration", 0) or 0), self._planes(frame))
 
-    def _decoded(self, container: Any, stream: Any) -> Iterator[Any]:
-        av = load_av()
-        count = 0
-        try:
-            for frame in container.decode(stream):
-                yield frame
-                count += 1
-        except av.error.FFmpegError as error:
-            raise VideoError(
-                f"{self.path} cannot be decoded after frame {count}: {error.strerror}"
-            ) from None
-
     def _planes(self, frame: Any) -> list[Plane]:
         if frame.format.name != self.coding.pixels and not frame.format.name.startswith("yuvj"):
             frame = frame.reformat(format=self.coding.pixels)
@@ -159,6 +172,14 @@ class Clip:
             beyond = rows // down - samples.shape[0], columns // across - samples.shape[1]
             found.append(np.pad(samples, [(0, side) for side in beyond], "edge"))
         return found
+
+
+def _kept(path: Path, max_pixels: int) -> tuple[tuple[int, ...] | None, list[str]]:
+    """Give the numbers of the frames of a damaged clip that can be decoded, and what to say."""
+    tally, numbers = kept_numbers(path, max_pixels)
+    if not (tally.damaged and tally.shown):
+        return None, []
+    return tuple(numbers), [f"{path} is damaged: {tally}: these are filled"]
 
 
 def _samples(plane: Any, depth: int) -> Plane:
@@ -180,19 +201,36 @@ def _pixels(frame: Any, orientation: Orientation) -> tuple[str, list[str]]:
         return plain, []
     deep = max(component.bits for component in frame.format.components) > 8
     pixels = "yuv444p" + (TEN if deep else "")
-    return pixels, [f"its samples are {name}: they are brought to {pixels}, without alpha"]
+    return pixels, [f"its samples are {name}: they are brought to {pixels}"]
 
 
 def _is_rgb(frame: Any) -> bool:
     return bool(frame.format.is_rgb) or frame.format.name == "pal8"
 
 
-def _left_out(container: Any) -> list[str]:
+def _left_out(container: Any, first: Any) -> list[str]:
+    stream, notices = container.streams.video[0], []
+    if _has_alpha(stream, first):
+        notices.append("its transparency (alpha) is not kept")
+    if hidden := cut_away(container, stream):
+        notices.append(
+            f"{hidden} of its {stream.frames} frames are cut away by its list of edits: they are "
+            "not filled"
+        )
     kinds = [s.type for s in container.streams if s.type not in ("video", "audio")]
     kinds += ["video"] * (len(container.streams.video) - 1)
-    if not kinds:
-        return []
-    return [f"only its first video stream and its sound are kept, not: {', '.join(kinds)}"]
+    if kinds:
+        notices.append(
+            f"only its first video stream and its sound are kept, not: {', '.join(kinds)}"
+        )
+    return notices
+
+
+def _has_alpha(stream: Any, first: Any) -> bool:
+    """Whether frames are transparent: WebM has that beside them, and decoders leave it out."""
+    beside = {(key.lower(), value) for key, value in stream.metadata.items()}
+    inside = any(component.is_alpha for component in first.format.components)
+    return inside or first.format.name == "pal8" or ("alpha_mode", "1") in beside
 
 
 def _aspect(aspect: Fraction | None, swapped: bool) -> Fraction | None:

@@ -43,7 +43,7 @@ def check_out(clip: Clip, out: Path, lossless: bool) -> list[str]:
         raise VideoError(f"{out.name} has no ending that can be written: {', '.join(ENDINGS)}")
     if lossless and out.suffix.lower() != ".mkv":
         raise VideoError(f"{out.name}: FFV1 (`lossless=True`) goes into .mkv, not {out.suffix}")
-    with opened(clip.path) as container:
+    with opened(clip.path, clip.max_pixels) as container:
         trial = av.open(BytesIO(), "w", format=ENDINGS[out.suffix.lower()])
         try:
             _add_streams(trial, container, clip, lossless)
@@ -76,15 +76,14 @@ def write_clip(clip: Clip, out: Path, frames: Iterable[Frame], lossless: bool) -
     Raises:
         VideoError: If it cannot be written.
     """
-    with opened(clip.path) as source, writing(out), out.open("wb") as file:
+    with opened(clip.path, clip.max_pixels) as source, writing(out), out.open("wb") as file:
         content, count = Content(file), Counter[str]()
         counted = _counted(frames, count)
         try:
             _write(content, source, clip, counted, ENDINGS[out.suffix.lower()], lossless)
-        except load_av().error.FFmpegError as error:
+        except (load_av().error.FFmpegError, OSError) as error:
             if content.error is None:
                 raise VideoError(f"{out} cannot be written: {error.strerror}") from None
-        # FFmpeg may go on to the end over what could not be written.
         if content.error is not None:
             raise content.error
         file.flush()
@@ -234,13 +233,19 @@ def _interleave(
 
 
 def _sound(source: Any, clip: Clip) -> Iterator[Any]:
-    """Give the packets of the sound."""
-    try:
-        for packet in source.demux(*source.streams.audio):
-            # Without a time: what FFmpeg gives at the end of a stream.
-            if packet.dts is not None:
-                yield packet
-    except load_av().error.FFmpegError as error:
-        raise VideoError(
-            f"the sound of {clip.path} cannot be read to its end: {error.strerror}"
-        ) from None
+    """Give the packets of the sound; of a damaged clip that is to be kept those that are whole."""
+    coming = source.demux(*source.streams.audio)
+    while True:
+        try:
+            packet = next(coming, None)
+        except (load_av().error.FFmpegError, OSError) as error:
+            if clip.numbers is not None:
+                return
+            raise VideoError(
+                f"the sound of {clip.path} cannot be read to its end: {error.strerror}"
+            ) from None
+        if packet is None:
+            return
+        # Without a time: what FFmpeg gives at the end of a stream.
+        if packet.dts is not None and not (clip.numbers is not None and packet.is_corrupt):
+            yield packet
