@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from fractions import Fraction
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from test_video_resume import ARGUMENTS, Run, start, wait_for_frames
 from freefill.errors import VideoError
 from freefill.pipeline.inpainter import Inpainter
 from freefill.tasks import video
+from freefill.video.opening import Content
 from freefill.video.patches import Folder
 from freefill.video.reading import Clip
 from freefill.video.writing import write_clip as encode
@@ -114,6 +116,17 @@ def test_no_space_left_is_said(place: Path) -> None:
     clip = Clip.open(Path("clip.mkv"))
     with pytest.raises(VideoError, match=r"full\.mp4 cannot be written: No space left.*make room"):
         encode(clip, Path("full.mp4"), clip.frames(), lossless=False)
+
+
+def test_what_stops_a_write_is_not_lost() -> None:
+    class Stopping(BytesIO):
+        def write(self, content: object) -> int:
+            raise KeyboardInterrupt
+
+    content = Content(Stopping())
+    with pytest.raises(OSError, match="stopped"):
+        content.write(b"")
+    assert isinstance(content.error, KeyboardInterrupt)
 
 
 @pytest.mark.parametrize("kind", ["fifo", "device", "folder", "missing", "nowhere"])

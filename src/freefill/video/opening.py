@@ -8,6 +8,7 @@ it is given the bytes of one regular file, may open no other, and reads only the
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -41,8 +42,9 @@ class Content:
     def __init__(self, file: BinaryIO) -> None:
         self.file = file
         self.seek, self.tell = file.seek, file.tell
-        self.error: OSError | None = None
-        """Why something could not be written: FFmpeg does not say so to the end."""
+        self.error: BaseException | None = None
+        """Why something could not be written, which is to be raised: FFmpeg may go on to the end
+        over it, and PyAV loses a Ctrl-C."""
         if file.writable():
             self.write = self._write
         else:
@@ -51,9 +53,9 @@ class Content:
     def _write(self, content: bytes) -> int:
         try:
             return self.file.write(content)
-        except OSError as error:
+        except BaseException as error:
             self.error = self.error or error
-            raise
+            raise OSError(errno.EIO, "stopped") from error
 
 
 @contextmanager
