@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -30,10 +31,10 @@ from freefill.types import Mask
 from freefill.video import load_av, load_cv2
 from freefill.video.frames import Frame
 from freefill.video.masks import Holes, holes_of, holes_of_boxes
-from freefill.video.patches import Folder, Patch
+from freefill.video.patches import Folder, Patch, followed, partial_of, writing
 from freefill.video.plates import Plate
 from freefill.video.propagation import WINDOW, fill_moving, name_of
-from freefill.video.reading import Clip
+from freefill.video.reading import Clip, Damaged
 from freefill.video.shots import Shot, Survey, survey
 from freefill.video.tracking import track
 from freefill.video.writing import check_out, write_clip
@@ -117,6 +118,14 @@ def video(
             error=VideoError,
         ),
     ] = WINDOW,
+    damaged: Annotated[
+        Damaged,
+        Option(
+            "Of a clip that is cut off or damaged: 'keep' fills the frames that can be decoded and "
+            "says how many those are.",
+            error=VideoError,
+        ),
+    ] = "refuse",
     overwrite: bool = False,
     inpainter: Inpainter | None = None,
     max_pixels: int = MAX_PIXELS,
@@ -140,6 +149,9 @@ def video(
         lossless: FFV1 in ``.mkv`` instead of H.264: what is not filled stays, bit for bit.
         window: Frames before and after one that it is filled from, 1 to 240. Memory grows with
             it: about 6 bytes for each pixel of each of ``2 * window + 1`` frames.
+        damaged: What becomes of a clip that is cut off or damaged: ``"refuse"`` says how many of
+            its frames can be decoded, ``"keep"`` fills these, each at its own time and with its own
+            mask, and says so.
         overwrite: Whether a result that exists is replaced, and the start of another run thrown
             away.
         inpainter: The pipeline; by default that of the default weights, loaded once and kept.
@@ -150,7 +162,8 @@ def video(
         What became of it.
 
     Raises:
-        VideoError: If the clip or the box cannot be used, or the result cannot be written.
+        VideoError: If the clip or the box cannot be used, the result cannot be written, or another
+            process is making it.
         MaskError: If masks do not fit the clip.
         ExtraMissingError: If the extra ``video`` is not installed.
     """
@@ -159,18 +172,18 @@ def video(
     for name, value in (("clip", clip), ("out", out)):
         if not isinstance(value, str | os.PathLike):
             raise VideoError(f"`{name}` is {value!r}; it must be a path")
-    path, target = Path(clip), Path(out)
+    path, target = Path(clip), followed(Path(out))
     tell = progress or (lambda *_: None)
     where = None if box is None else to_box(box)
     _check(path, mask, where, target, overwrite)
     inpainter = chosen(inpainter)
-    source = Clip.open(path, max_pixels)
-    notices = [*source.notices, *check_out(source, target, lossless)]
+    source = Clip.open(path, max_pixels, damaged)
+    notices = [*source.notices, *check_out(source, Path(out), lossless)]
     identity = {
         "clip": _stamp(path),
         "mask": None if mask is None else _stamp(mask),
         "box": None if where is None else where.corners,
-        "option": [invert, grow, fit, lossless, window, target.name],
+        "option": [invert, grow, fit, lossless, window, damaged, target.name],
         "weights": [inpainter.weights.name, _stamp(inpainter.weights.path)],
         "version": [__version__, METHOD, PIPELINE_VERSION],
     }
@@ -179,31 +192,44 @@ def video(
             mask, source, invert=invert, grow=grow, fit=fit, max_pixels=max_pixels
         )
         notices += more
-    partial = target.with_name(f"{target.name}.partial")
-    folder = Folder(partial, identity, overwrite=overwrite)
-    try:
-        if mask is None:
-            assert where is not None
-            holes = holes_of_boxes(_boxes(folder, source, where, tell), source, grow)
-        found, more = _survey(folder, source, holes, tell)
-    except FreefillError:
-        # The corrected call is not to be refused for what this one left, if it is nothing.
-        if not any(partial.glob("frame-*")):
-            folder.remove()
-        raise
-    _fill(folder, source, holes, found, inpainter, window, tell)
-    made = _Made()
-    frames = _composed(folder, source, holes, found, made, tell)
-    # Its name keeps the ending, which says what it is.
-    encoded = partial / f"encoded{target.suffix}"
-    write_clip(source, encoded, frames, lossless)
-    encoded.replace(target)
-    folder.remove()
+    with Folder.locked(partial_of(target), identity, overwrite=overwrite) as folder:
+        try:
+            if mask is None:
+                assert where is not None
+                holes = holes_of_boxes(_boxes(folder, source, where, tell), source, grow)
+            found, more = _survey(folder, source, holes, tell)
+        except FreefillError:
+            # The corrected call is not to be refused for what this one left, if it is nothing.
+            if not any(folder.path.glob("frame-*")):
+                folder.remove()
+            raise
+        _fill(folder, source, holes, found, inpainter, window, tell)
+        made = _Made()
+        frames = _composed(folder, source, holes, found, made, tell)
+        # Its name keeps the ending, which says what it is.
+        encoded = folder.path / f"encoded{Path(out).suffix}"
+        _write(source, encoded, target, frames, lossless)
+        folder.remove()
     still = sum(shot.stop - shot.start for shot in found.shots if shot.still)
     share = made.made / max(made.cells, 1)
     return FilledClip(
-        target, source.coding.size, found.frames, still, found.share, share, (*notices, *more)
+        Path(out), source.coding.size, found.frames, still, found.share, share, (*notices, *more)
     )
+
+
+def _write(
+    source: Clip, encoded: Path, target: Path, frames: Iterator[Frame], lossless: bool
+) -> None:
+    """Encode beside the result, and give the file its name when it is whole."""
+    try:
+        write_clip(source, encoded, frames, lossless)
+        with writing(target):
+            if target.exists():
+                encoded.chmod(stat.S_IMODE(target.stat().st_mode))
+            encoded.replace(target)
+    except VideoError:
+        encoded.unlink(missing_ok=True)
+        raise
 
 
 def _check(
@@ -222,6 +248,8 @@ def _check(
         raise VideoError(f"{out} is an input of this call: give the result another name")
     if out.is_dir():
         raise VideoError(f"{out} cannot be written: it is a folder")
+    if out.exists() and not out.is_file():
+        raise VideoError(f"{out} cannot be written: it is no regular file")
     if out.exists() and not overwrite:
         raise VideoError(f"{out} exists: `overwrite=True` replaces it")
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -19,8 +19,13 @@ from freefill.imaging.io import Source, read_picture
 from freefill.masks.convert import Fit, to_mask
 from freefill.masks.morphology import grow as grow_hole
 from freefill.types import Mask
+from freefill.video.damage import Tally, decoded
 from freefill.video.frames import to_cells
-from freefill.video.reading import Clip, opened
+from freefill.video.opening import opened
+from freefill.video.orientation import Orientation
+from freefill.video.reading import Clip
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -82,14 +87,15 @@ def holes_of(
         if path.is_dir():
             files = _pictures(path)
             notices = cells(files[0], str(files[0]))[1]
-            return Holes(lambda: (cells(file, str(file))[0] for file in files)), notices
+            picked = _for_kept(lambda: iter(files), clip)
+            return Holes(lambda: (cells(file, str(file))[0] for file in picked())), notices
         if _is_clip(path, max_pixels):
-            with opened(path) as container:
-                first = next(container.decode(video=0), None)
-                if first is None:
-                    raise VideoError(f"{path} holds no frame that can be decoded: no mask")
-                notices = cells(_grey(first), str(path))[1]
-            return Holes(lambda: (cells(grey, str(path))[0] for grey in _frames(path))), notices
+            first = next(_frames(path, max_pixels), None)
+            if first is None:
+                raise VideoError(f"{path} holds no frame that can be decoded: no mask")
+            notices = cells(first, str(path))[1]
+            shown = _for_kept(lambda: _frames(path, max_pixels), clip)
+            return Holes(lambda: (cells(one, str(path))[0] for one in shown())), notices
     hole, notices = cells(mask, "the mask")
 
     def always() -> Iterator[Mask]:
@@ -113,6 +119,23 @@ def holes_of_boxes(boxes: list[Box | None], clip: Clip, grow: int) -> Holes:
             yield to_cells(hole)
 
     return Holes(cells)
+
+
+def _for_kept(each: Callable[[], Iterator[T]], clip: Clip) -> Callable[[], Iterator[T]]:
+    """Leave out the masks of frames that a damaged clip has lost.
+
+    As many masks as there are frames left are taken for theirs.
+
+    Args:
+        each: Gives all masks.
+        clip: The clip.
+    """
+    if clip.numbers is None:
+        return each
+    kept = frozenset(clip.numbers)
+    if sum(1 for _ in each()) <= len(kept):
+        return each
+    return lambda: (mask for number, mask in enumerate(each()) if number in kept)
 
 
 def _pictures(folder: Path) -> list[Path]:
@@ -143,14 +166,22 @@ def _is_clip(path: Path, max_pixels: int) -> bool:
     return False
 
 
-def _frames(path: Path) -> Iterator[Any]:
-    with opened(path) as container:
-        for frame in container.decode(video=0):
-            yield _grey(frame)
+def _frames(path: Path, max_pixels: int) -> Iterator[Mask]:
+    """Give every frame of a clip of masks, upright; a damaged one is no mask."""
+    tally = Tally()
+    with opened(path, max_pixels) as container:
+        for frame in decoded(container, container.streams.video[0], path, tally):
+            if tally.damaged:
+                break
+            yield _bright(frame)
+    if tally.damaged and tally.shown:
+        raise VideoError(
+            f"{path} is damaged: {tally}: which mask is whose is not known; give a whole clip or a "
+            "folder of pictures"
+        )
 
 
-def _grey(frame: Any) -> Any:
-    turns = int(getattr(frame, "rotation", 0)) % 360 // 90
-    grey = np.rot90(frame.to_ndarray(format="gray"), turns)
+def _bright(frame: Any) -> Mask:
     # A clip's white is not always 255; what is bright is meant.
-    return grey > 127
+    bright: Mask = Orientation.of(frame)[0].apply(frame.to_ndarray(format="gray")) > 127
+    return bright

@@ -6,10 +6,13 @@ name first, so it is there whole or not at all.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 import zipfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,10 @@ from freefill.errors import VideoError
 from freefill.imaging.box import Box, bounds
 from freefill.types import Mask
 from freefill.video.frames import Coding, Plane
+from freefill.weights.lock import file_lock
+
+LOCK = ".lock"
+"""Held by the process that works on a folder."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +82,21 @@ class Patch:
             plane[coding.window(self.box, i)][inside] = self.planes[i][inside]
 
 
+def followed(out: Path) -> Path:
+    """Give the file that a link is to: it is what is written, and the link stays."""
+    return Path(os.path.realpath(out)) if out.is_symlink() else out
+
+
+def partial_of(out: Path) -> Path:
+    """Name the folder of a run that is to make a file.
+
+    Examples:
+        >>> partial_of(Path("clips/out.mp4")).name
+        'out.mp4.partial'
+    """
+    return out.with_name(f"{out.name}.partial")
+
+
 class Folder:
     """The folder of a run that is not finished.
 
@@ -84,7 +106,7 @@ class Folder:
         overwrite: Whether another run that is there is thrown away.
 
     Raises:
-        VideoError: If it holds another run.
+        VideoError: If it holds another run, or cannot be written to.
     """
 
     def __init__(self, path: Path, identity: dict[str, Any], *, overwrite: bool = False) -> None:
@@ -92,7 +114,8 @@ class Folder:
         identity = json.loads(json.dumps(identity))
         kept = self.read("run")
         if kept is not None and kept != identity and overwrite:
-            shutil.rmtree(path)
+            for file in _contents(path):
+                file.unlink()
             kept = None
         if kept is not None and kept != identity:
             other = [key for key in identity if kept.get(key) != identity[key]]
@@ -100,11 +123,46 @@ class Folder:
                 f"{path} holds a run with another {', '.join(other) or 'version'}: remove it, or "
                 "`overwrite=True` starts again"
             )
-        if kept is None and path.exists() and any(path.iterdir()):
-            raise VideoError(f"{path} is needed for what is filled, but holds something else")
-        path.mkdir(exist_ok=True)
         if kept is None:
+            _check_empty(path)
+            with writing(path):
+                path.mkdir(exist_ok=True)
             self.write("run", identity)
+
+    @classmethod
+    @contextmanager
+    def locked(
+        cls, path: Path, identity: dict[str, Any], *, overwrite: bool = False
+    ) -> Iterator[Folder]:
+        """Open the folder of a run, and keep other processes out of it until the block ends.
+
+        Args:
+            path: As above.
+            identity: As above.
+            overwrite: As above.
+
+        Raises:
+            VideoError: If another process works on it, and as above.
+        """
+
+        def refuse() -> None:
+            raise VideoError(
+                f"{path}: another process is making the same file; wait for its end, or give this "
+                "result another name"
+            )
+
+        if not (path / "run.json").exists():
+            # Nothing is to be left in the folder of something else, not even a lock.
+            _check_empty(path)
+        with ExitStack() as stack:
+            with writing(path):
+                path.mkdir(exist_ok=True)
+                # The lock goes when the folder does: who waited for it finds that out, and is
+                # refused or makes a new one.
+                stack.enter_context(file_lock(path / LOCK, refuse))
+            yield cls(path, identity, overwrite=overwrite)
+        if os.name == "nt" and path.is_dir() and not _contents(path):
+            shutil.rmtree(path, ignore_errors=True)  # there, a lock that is held stays
 
     def read(self, name: str) -> Any:
         """Give what was noted under a name, or ``None``."""
@@ -115,7 +173,8 @@ class Folder:
 
     def write(self, name: str, value: Any) -> None:
         """Note something that JSON can hold."""
-        self._replace(f"{name}.json", json.dumps(value).encode())
+        with self._replacing(f"{name}.json") as partial:
+            partial.write_bytes(json.dumps(value).encode())
 
     def load(self, name: str) -> Patch | None:
         """Give a patch, or ``None`` where it is not there or damaged."""
@@ -128,20 +187,59 @@ class Folder:
             return None
 
     def save(self, name: str, patch: Patch) -> None:
-        """Keep a patch."""
-        partial = self.path / f".{name}.{os.getpid()}.partial"
+        """Keep a patch.
+
+        Raises:
+            VideoError: If it cannot be written.
+        """
         arrays: dict[str, Any] = {f"plane{i}": plane for i, plane in enumerate(patch.planes)}
         arrays["box"] = np.array(patch.box.corners)
         arrays |= {"cells": patch.cells, "made": patch.made, "carried": patch.carried}
-        with partial.open("wb") as file:
+        with self._replacing(f"{name}.npz") as partial, partial.open("wb") as file:
             np.savez_compressed(file, **arrays)
-        partial.replace(self.path / f"{name}.npz")
 
     def remove(self) -> None:
         """Take the folder away: the result is there."""
         shutil.rmtree(self.path, ignore_errors=True)
 
-    def _replace(self, name: str, content: bytes) -> None:
+    @contextmanager
+    def _replacing(self, name: str) -> Iterator[Path]:
+        """Give a file to write to, which gets its name when it is whole."""
         partial = self.path / f".{name}.{os.getpid()}.partial"
-        partial.write_bytes(content)
-        partial.replace(self.path / name)
+        with writing(self.path / name):
+            try:
+                yield partial
+                partial.replace(self.path / name)
+            finally:
+                partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Say in a line what could not be written, and why.
+
+    Args:
+        path: What is written in the block.
+
+    Raises:
+        VideoError: Instead of an error of the system.
+    """
+    try:
+        yield
+    except OSError as error:
+        again = ": make room, and the same call goes on" if error.errno in FULL else ""
+        reason = error.strerror or error
+        raise VideoError(f"{path} cannot be written: {reason}{again}") from None
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""A disk, or a person's share of it, has no room left."""
+
+
+def _contents(path: Path) -> list[Path]:
+    return [file for file in path.iterdir() if file.name != LOCK] if path.is_dir() else []
+
+
+def _check_empty(path: Path) -> None:
+    if path.exists() and (not path.is_dir() or _contents(path)):
+        raise VideoError(f"{path} is needed for what is filled, but holds something else")

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from freefill.errors import VideoError
 from freefill.imaging.formats import MAX_PIXELS
-from freefill.video import load_av
+from freefill.video.damage import Tally, cut_away, decoded, kept_numbers
 from freefill.video.frames import CELL, FULL, Coding, Frame, Plane
+from freefill.video.opening import opened
+from freefill.video.orientation import Orientation
 
 PLANAR = ("yuv420p", "yuv422p", "yuv444p", "gray")
 SAME = {"nv12": "yuv420p", "nv21": "yuv420p", "p010le": "yuv420p10le"}
 """Samples that are only laid out otherwise."""
 TEN = "10le"
+RATES = Fraction(1, 1000), Fraction(1000)
+"""Frames a second that can be meant: encoders plan by them, frames are shown by their times."""
+
+UPRIGHT = Orientation()
+Damaged = Literal["refuse", "keep"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,10 @@ class Clip:
         aspect: Width of a pixel against its height, where the file tells.
         audio: Codecs of its sound, in the order of its streams.
         notices: Lines that a person should read.
-        source: FFmpeg's name of the samples in the file, its size there, and how far it is turned.
+        source: FFmpeg's name of the samples in the file, and their width and height there.
+        orientation: How they are brought upright.
+        max_pixels: The most that width times height of a frame may be.
+        numbers: Where frames of a damaged clip are left out: the number of each that is kept.
     """
 
     path: Path
@@ -47,15 +55,20 @@ class Clip:
     aspect: Fraction | None
     audio: tuple[str, ...]
     notices: tuple[str, ...]
-    source: tuple[str, int, int, int]
+    source: tuple[str, int, int]
+    orientation: Orientation = UPRIGHT
+    max_pixels: int = MAX_PIXELS
+    numbers: tuple[int, ...] | None = None
 
     @classmethod
-    def open(cls, path: Path, max_pixels: int = MAX_PIXELS) -> Clip:
+    def open(cls, path: Path, max_pixels: int = MAX_PIXELS, damaged: Damaged = "refuse") -> Clip:
         """Look at a clip and decode its first frame.
 
         Args:
             path: The file.
-            max_pixels: The most that width times height may be.
+            max_pixels: The most that width times height of a frame may be.
+            damaged: ``"keep"`` decodes all of it at once, to give the frames of a damaged clip that
+                can be; otherwise :meth:`frames` refuses it when they have come to their end.
 
         Returns:
             The clip.
@@ -64,30 +77,31 @@ class Clip:
             VideoError: If it cannot be read, or holds no frame.
             ExtraMissingError: If PyAV is not installed.
         """
-        with opened(path) as container:
+        numbers, notices = _kept(path, max_pixels) if damaged == "keep" else (None, [])
+        with opened(path, max_pixels) as container:
             stream = container.streams.video[0]
-            width, height = stream.codec_context.width, stream.codec_context.height
-            if width * height > max_pixels:
-                raise VideoError(
-                    f"{path} has frames of {width}x{height}, {width * height} pixels; the limit is "
-                    f"{max_pixels}: `max_pixels` raises it"
-                )
-            first = next(container.decode(stream), None)
+            tally = Tally()
+            first = next(decoded(container, stream, path, tally), None)
             if first is None:
-                raise VideoError(f"{path} holds no frame that can be decoded: nothing to fill")
-            turned = int(getattr(first, "rotation", 0)) % 360
-            pixels, notices = _pixels(first, turned)
-            notices += _left_out(container)
+                seen = f": {tally}" if tally.packets else ""
+                raise VideoError(f"{path} holds no frame that can be decoded{seen}")
+            orientation, exact = Orientation.of(first)
+            swapped = orientation.swapped
+            pixels, changes = _pixels(first, orientation)
+            notices += [*changes, *_left_out(container, first)]
+            if not exact:
+                notices.append("it is marked as turned by an odd angle: the nearest turn is taken")
             # Names with a j are those of H.264's and JPEG's full range, in older words.
             full = first.format.name.startswith("yuvj")
             coded = stream.codec_context
             size = (first.height, first.width)
-            rate = stream.average_rate or stream.guessed_rate or Fraction(25)
-            seconds = stream.duration * stream.time_base if stream.duration else 0
+            rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
+            rate = min(max(rate, RATES[0]), RATES[1])
+            seconds = max(stream.duration or 0, 0) * (stream.time_base or 0)
             return cls(
                 path,
                 Coding(
-                    size[::-1] if turned % 180 else size,
+                    size[::-1] if swapped else size,
                     pixels,
                     10 if pixels.endswith(TEN) else 8,
                     int(coded.color_primaries),
@@ -97,22 +111,34 @@ class Clip:
                 ),
                 stream.time_base or 1 / rate,
                 rate,
-                stream.frames or round(seconds * rate),
-                _aspect(coded.sample_aspect_ratio, turned),
-                tuple(s.codec_context.name for s in container.streams.audio),
+                len(numbers) if numbers else stream.frames or round(seconds * rate),
+                _aspect(coded.sample_aspect_ratio, swapped),
+                tuple(
+                    s.codec_context.name if s.codec_context else "an unknown codec"
+                    for s in container.streams.audio
+                ),
                 tuple(notices),
-                (first.format.name, first.width, first.height, turned),
+                (first.format.name, first.width, first.height),
+                orientation,
+                max_pixels,
+                numbers,
             )
 
     def frames(self) -> Iterator[Frame]:
         """Give every frame, from the first.
 
         Raises:
-            VideoError: If one cannot be decoded, or is of another size or kind.
+            VideoError: If one is of another size or kind; at the end, if not all could be decoded
+                and this was not agreed to when the clip was opened.
         """
-        with opened(self.path) as container:
+        with opened(self.path, self.max_pixels) as container:
             stream = container.streams.video[0]
-            yield from self.converted(self._decoded(container, stream))
+            tally = Tally()
+            yield from self.converted(decoded(container, stream, self.path, tally))
+        if tally.damaged and self.numbers is None:
+            raise VideoError(
+                f'{self.path} is damaged: {tally}: `damaged="keep"` fills what can be decoded'
+            )
 
     def converted(self, frames: Iterator[Any]) -> Iterator[Frame]:
         """Make PyAV's frames of this clip those of this project.
@@ -124,7 +150,7 @@ class Clip:
         last: int | None = None
         for index, frame in enumerate(frames):
             kind = (frame.format.name, frame.width, frame.height)
-            if kind != self.source[:3]:
+            if kind != self.source:
                 raise VideoError(
                     f"{self.path}: frame {index} is {kind[1]}x{kind[2]} {kind[0]}, the first is "
                     f"{self.source[1]}x{self.source[2]} {self.source[0]}: cut the clip there"
@@ -136,56 +162,24 @@ class Clip:
             last = pts if pts is not None else 0
             yield Frame(index, last, int(getattr(frame, "duration", 0) or 0), self._planes(frame))
 
-    def _decoded(self, container: Any, stream: Any) -> Iterator[Any]:
-        av = load_av()
-        count = 0
-        try:
-            for frame in container.decode(stream):
-                yield frame
-                count += 1
-        except av.error.FFmpegError as error:
-            raise VideoError(
-                f"{self.path} cannot be decoded after frame {count}: {error.strerror}"
-            ) from None
-
     def _planes(self, frame: Any) -> list[Plane]:
         if frame.format.name != self.coding.pixels and not frame.format.name.startswith("yuvj"):
             frame = frame.reformat(format=self.coding.pixels)
-        turns = self.source[3] // 90
         rows, columns = (side * CELL for side in self.coding.cells)
         found = []
         for plane, (down, across) in zip(frame.planes, self.coding.ratios, strict=True):
-            samples = np.rot90(_samples(plane, self.coding.depth), turns)
+            samples = self.orientation.apply(_samples(plane, self.coding.depth))
             beyond = rows // down - samples.shape[0], columns // across - samples.shape[1]
             found.append(np.pad(samples, [(0, side) for side in beyond], "edge"))
         return found
 
 
-@contextmanager
-def opened(path: Path) -> Iterator[Any]:
-    """Open a file that has a video stream.
-
-    Args:
-        path: The file.
-
-    Raises:
-        VideoError: If it cannot be opened or has none.
-        ExtraMissingError: If PyAV is not installed.
-    """
-    av = load_av()
-    try:
-        container = av.open(os.fspath(path))
-    except FileNotFoundError:
-        raise VideoError(f"{path} does not exist") from None
-    except IsADirectoryError:
-        raise VideoError(f"{path} is a folder, not a clip") from None
-    except (av.error.FFmpegError, OSError) as error:
-        raise VideoError(f"{path} is not a clip that can be read: {error.strerror}") from None
-    with container:
-        if not container.streams.video:
-            raise VideoError(f"{path} has no video stream: nothing to fill")
-        container.streams.video[0].thread_type = "AUTO"
-        yield container
+def _kept(path: Path, max_pixels: int) -> tuple[tuple[int, ...] | None, list[str]]:
+    """Give the numbers of the frames of a damaged clip that can be decoded, and what to say."""
+    tally, numbers = kept_numbers(path, max_pixels)
+    if not (tally.damaged and tally.shown):
+        return None, []
+    return tuple(numbers), [f"{path} is damaged: {tally}: these are filled"]
 
 
 def _samples(plane: Any, depth: int) -> Plane:
@@ -194,34 +188,52 @@ def _samples(plane: Any, depth: int) -> Plane:
     return rows[: plane.height, : plane.width]
 
 
-def _pixels(frame: Any, turned: int) -> tuple[str, list[str]]:
+def _pixels(frame: Any, orientation: Orientation) -> tuple[str, list[str]]:
     """Choose the samples to work in: the clip's own where they are planes of 8 or 10 bits."""
     name = frame.format.name
     plain = SAME.get(name, name.replace("yuvj", "yuv"))
     odd = frame.width % CELL or frame.height % CELL
     if plain.removesuffix(TEN) in PLANAR:
         # Turned by 90 degrees, 4:2:2 would be colour by rows; odd sizes would shift it.
-        if turned % 180 and ("422" in plain or odd) and not plain.startswith("gray"):
+        moved = (orientation.swapped and "422" in plain) or (odd and any(orientation))
+        if moved and not plain.startswith("gray"):
             return plain.replace("420", "444").replace("422", "444"), []
         return plain, []
     deep = max(component.bits for component in frame.format.components) > 8
     pixels = "yuv444p" + (TEN if deep else "")
-    return pixels, [f"its samples are {name}: they are brought to {pixels}, without alpha"]
+    return pixels, [f"its samples are {name}: they are brought to {pixels}"]
 
 
 def _is_rgb(frame: Any) -> bool:
     return bool(frame.format.is_rgb) or frame.format.name == "pal8"
 
 
-def _left_out(container: Any) -> list[str]:
+def _left_out(container: Any, first: Any) -> list[str]:
+    stream, notices = container.streams.video[0], []
+    if _has_alpha(stream, first):
+        notices.append("its transparency (alpha) is not kept")
+    if hidden := cut_away(container, stream):
+        notices.append(
+            f"{hidden} of its {stream.frames} frames are cut away by its list of edits: they are "
+            "not filled"
+        )
     kinds = [s.type for s in container.streams if s.type not in ("video", "audio")]
     kinds += ["video"] * (len(container.streams.video) - 1)
-    if not kinds:
-        return []
-    return [f"only its first video stream and its sound are kept, not: {', '.join(kinds)}"]
+    if kinds:
+        notices.append(
+            f"only its first video stream and its sound are kept, not: {', '.join(kinds)}"
+        )
+    return notices
 
 
-def _aspect(aspect: Fraction | None, turned: int) -> Fraction | None:
+def _has_alpha(stream: Any, first: Any) -> bool:
+    """Whether frames are transparent: WebM has that beside them, and decoders leave it out."""
+    beside = {(key.lower(), value) for key, value in stream.metadata.items()}
+    inside = any(component.is_alpha for component in first.format.components)
+    return inside or first.format.name == "pal8" or ("alpha_mode", "1") in beside
+
+
+def _aspect(aspect: Fraction | None, swapped: bool) -> Fraction | None:
     if not aspect:
         return None
-    return 1 / aspect if turned % 180 else aspect
+    return 1 / aspect if swapped else aspect

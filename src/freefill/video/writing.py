@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ import numpy as np
 from freefill.errors import VideoError
 from freefill.video import load_av
 from freefill.video.frames import CELL, Coding, Frame
-from freefill.video.reading import Clip, opened
+from freefill.video.opening import Content, opened
+from freefill.video.patches import writing
+from freefill.video.reading import Clip
 
 ENDINGS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 QUALITY = "16"
@@ -40,12 +43,12 @@ def check_out(clip: Clip, out: Path, lossless: bool) -> list[str]:
         raise VideoError(f"{out.name} has no ending that can be written: {', '.join(ENDINGS)}")
     if lossless and out.suffix.lower() != ".mkv":
         raise VideoError(f"{out.name}: FFV1 (`lossless=True`) goes into .mkv, not {out.suffix}")
-    with opened(clip.path) as container:
+    with opened(clip.path, clip.max_pixels) as container:
         trial = av.open(BytesIO(), "w", format=ENDINGS[out.suffix.lower()])
         try:
             _add_streams(trial, container, clip, lossless)
             trial.start_encoding()
-        except (av.error.FFmpegError, ValueError) as error:
+        except (av.error.FFmpegError, ValueError, OverflowError) as error:
             raise VideoError(
                 f"{clip.path.name} cannot be put into {out.suffix}: video as "
                 f"{_codec(lossless)[0]}, sound as {', '.join(clip.audio) or 'none'} ({error}): "
@@ -73,18 +76,58 @@ def write_clip(clip: Clip, out: Path, frames: Iterable[Frame], lossless: bool) -
     Raises:
         VideoError: If it cannot be written.
     """
-    av = load_av()
-    with opened(clip.path) as source:
-        file = av.open(
-            os.fspath(out), "w", format=ENDINGS[out.suffix.lower()], options={"fflags": "+bitexact"}
-        )
+    with opened(clip.path, clip.max_pixels) as source, writing(out), out.open("wb") as file:
+        content, count = Content(file), Counter[str]()
+        counted = _counted(frames, count)
         try:
-            with file:
-                video, copies = _add_streams(file, source, clip, lossless)
-                packets = _encode(video, clip, frames, lossless)
-                _interleave(file, source, copies, packets, clip.time_base)
-        except av.error.FFmpegError as error:
-            raise VideoError(f"{out} cannot be written: {error.strerror}") from None
+            _write(content, source, clip, counted, ENDINGS[out.suffix.lower()], lossless)
+        except (load_av().error.FFmpegError, OSError) as error:
+            if content.error is None:
+                raise VideoError(f"{out} cannot be written: {error.strerror}") from None
+        if content.error is not None:
+            raise content.error
+        file.flush()
+        os.fsync(file.fileno())
+    found = _packets(out)
+    if found != count["frames"]:
+        raise VideoError(
+            f"{clip.path.name} cannot be put into {out.suffix}: {found} of {count['frames']} "
+            "frames are found in what was written, as it cannot hold the times they are shown at"
+            + ("" if out.suffix.lower() == ".mkv" else ": try .mkv")
+        )
+
+
+def _counted(frames: Iterable[Frame], count: Counter[str]) -> Iterator[Frame]:
+    for frame in frames:
+        count["frames"] += 1
+        yield frame
+
+
+def _packets(out: Path) -> int:
+    """Count the frames that a file lists."""
+    try:
+        with opened(out, sys.maxsize) as container:
+            return sum(1 for packet in container.demux(video=0) if _is_shown(packet))
+    except (VideoError, load_av().error.FFmpegError):
+        return 0
+
+
+def _write(
+    content: Content,
+    source: Any,
+    clip: Clip,
+    frames: Iterable[Frame],
+    container: str,
+    lossless: bool,
+) -> None:
+    with load_av().open(content, "w", format=container, options={"fflags": "+bitexact"}) as file:
+        video, copies = _add_streams(file, source, clip, lossless)
+        packets = _encode(video, clip, frames, lossless)
+        _interleave(file, source, copies, packets, clip)
+
+
+def _is_shown(packet: Any) -> bool:
+    return packet.size > 0 and not packet.is_discard
 
 
 def _codec(lossless: bool) -> tuple[str, dict[str, str]]:
@@ -173,13 +216,11 @@ def _av_frame(frame: Frame, clip: Clip, lossless: bool) -> Any:
 
 
 def _interleave(
-    file: Any, source: Any, copies: dict[int, Any], packets: Iterator[Any], base: Fraction
+    file: Any, source: Any, copies: dict[int, Any], packets: Iterator[Any], clip: Clip
 ) -> None:
     """Write sound where it belongs in time, so that players need not look far for it."""
     waiting = next(packets, None)
-    for packet in source.demux(*source.streams.audio) if copies else ():
-        if packet.dts is None:  # what FFmpeg gives at the end of a stream
-            continue
+    for packet in _sound(source, clip) if copies else ():
         seconds = packet.dts * packet.time_base
         while waiting is not None and waiting.dts * waiting.time_base <= seconds:
             file.mux(waiting)
@@ -189,3 +230,22 @@ def _interleave(
     while waiting is not None:
         file.mux(waiting)
         waiting = next(packets, None)
+
+
+def _sound(source: Any, clip: Clip) -> Iterator[Any]:
+    """Give the packets of the sound; of a damaged clip that is to be kept those that are whole."""
+    coming = source.demux(*source.streams.audio)
+    while True:
+        try:
+            packet = next(coming, None)
+        except (load_av().error.FFmpegError, OSError) as error:
+            if clip.numbers is not None:
+                return
+            raise VideoError(
+                f"the sound of {clip.path} cannot be read to its end: {error.strerror}"
+            ) from None
+        if packet is None:
+            return
+        # Without a time: what FFmpeg gives at the end of a stream.
+        if packet.dts is not None and not (clip.numbers is not None and packet.is_corrupt):
+            yield packet

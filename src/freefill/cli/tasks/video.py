@@ -33,6 +33,7 @@ def video(
     """Fill a clip."""
     from freefill.pipeline.inpainter import Inpainter
     from freefill.video import load_av, load_cv2
+    from freefill.video.patches import followed, partial_of
 
     load_av()
     load_cv2()
@@ -51,8 +52,8 @@ def video(
             )
     except KeyboardInterrupt:
         print_notice(
-            f"stopped while {bar.stage}, {bar.done} frames done: {out}.partial keeps them, and the "
-            "same command goes on from there (remove the folder to give up)"
+            f"stopped while {bar.stage}, {bar.done} frames done: {partial_of(followed(out))} keeps "
+            "them, and the same command goes on from there (remove the folder to give up)"
         )
         raise typer.Exit(130) from None
     for line in filled.notices:
