@@ -6,16 +6,16 @@ import os
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
-from typing import IO, Any, BinaryIO, Literal, TypeVar
+from typing import IO, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from freefill.errors import ImageError
+from freefill.errors import ImageError, OutOfMemoryError
 from freefill.imaging import tensors
 from freefill.imaging.codecs import Samples
-from freefill.imaging.formats import MAX_PIXELS, heif
+from freefill.imaging.formats import MAX_PIXELS, heif, limits
 from freefill.imaging.formats.high_bit_depth import is_deep
 from freefill.imaging.formats.reader import from_pillow, read_file
 from freefill.imaging.formats.writer import encode
@@ -75,11 +75,11 @@ def read_picture(source: Source | Picture, *, max_pixels: int = MAX_PIXELS) -> P
     if isinstance(source, bytes):
         unnamed = f"the image of {len(source)} bytes"
         name = source.name if isinstance(source, NamedBytes) else unnamed
-        return _open(BytesIO(source), "bytes", name, max_pixels)
+        return read_file(BytesIO(source), "bytes", name, max_pixels)
     if isinstance(source, str | os.PathLike):
         try:
             with Path(source).open("rb") as file:
-                return _open(file, "path", str(source), max_pixels)
+                return read_file(file, "path", str(source), max_pixels)
         except FileNotFoundError:
             raise ImageError(f"{source} does not exist") from None
         except IsADirectoryError:
@@ -144,20 +144,6 @@ def format_of(path: Path) -> str:
     return found
 
 
-def _open(file: BinaryIO, kind: Literal["path", "bytes"], name: str, max_pixels: int) -> Picture:
-    try:
-        return read_file(file, kind, name, max_pixels)
-    except UnidentifiedImageError:
-        raise ImageError(f"{name} is not an image in a format that can be read") from None
-    except ImageError:
-        raise
-    except Exception as error:  # on damaged files Pillow raises whatever it trips over
-        reason = str(error)
-        if "decoder error" in reason or "data stream" in reason:
-            reason = f"its pixels are damaged ({reason})"
-        raise ImageError(f"{name} cannot be read: {reason}") from None
-
-
 def _from_file(file: Any, max_pixels: int) -> Picture:
     name = str(getattr(file, "name", "the open file"))
     try:
@@ -166,14 +152,17 @@ def _from_file(file: Any, max_pixels: int) -> Picture:
         raise ImageError(f"{name} cannot be read: {error}") from None
     if not isinstance(content, bytes):
         raise ImageError(f'{name} gives {type(content).__name__}: open it with mode "rb"')
-    return _open(BytesIO(content), "bytes", name, max_pixels)
+    return read_file(BytesIO(content), "bytes", name, max_pixels)
 
 
 def _from_pillow(image: Image.Image) -> Picture:
+    limits.check_unopened(image)
     cut = is_deep(image)
     try:
         image.load()
-    except Exception as error:  # as in _open: Pillow reads samples when they are asked for
+    except MemoryError:
+        raise OutOfMemoryError("there is not enough memory to read the image") from None
+    except Exception as error:  # as for files: Pillow reads samples when they are asked for
         raise ImageError(f"the image cannot be read: {error}") from None
     picture = from_pillow(image, "pil", "the image")
     if cut:

@@ -9,13 +9,24 @@ from __future__ import annotations
 
 import re
 import struct
+from contextlib import suppress
 
-from freefill.imaging.formats.ifd import LONG, ORIENTATION, SHORT, Directory, block, short
+from freefill.imaging.formats.ifd import (
+    BYTE,
+    LONG,
+    ORIENTATION,
+    SHORT,
+    Directory,
+    block,
+    short,
+)
 
 NAME = b"Exif\0\0"
 PREVIEW_START, PREVIEW_LENGTH = 513, 514
 THUMBNAILS = (1033, 1036)
 """Photoshop's numbers for a preview of the picture."""
+MAX_RESOURCES = 10_000
+"""Photoshop's numbered resources that are kept. It writes fewer than a hundred."""
 
 
 def clean_exif(content: bytes, orientation: int = 1) -> bytes:
@@ -64,19 +75,58 @@ def _blank_preview(body: bytearray, order: str, start: int) -> None:
         body[first:last] = bytes(max(0, last - first))
 
 
+def orientation_of(content: bytes) -> int | None:
+    """Give the orientation that an EXIF block tells, as far as it can be read.
+
+    Args:
+        content: The block, with or without ``Exif`` and two zeros in front.
+
+    Returns:
+        Whatever number it tells; ``None`` if it tells none.
+    """
+    body = content.removeprefix(NAME)
+    order = {b"II": "<", b"MM": ">"}.get(body[:2])
+    if order is None:
+        return None
+    with suppress(struct.error):
+        (start,) = struct.unpack_from(f"{order}I", body, 4)
+        (count,) = struct.unpack_from(f"{order}H", body, start)
+        for i in range(count):
+            place = start + 2 + 12 * i
+            number, kind, amount = struct.unpack_from(f"{order}HHI", body, place)
+            code = {BYTE: "B", SHORT: "H", LONG: "I"}.get(kind)
+            if number == ORIENTATION and code and amount == 1:
+                found: int = struct.unpack_from(order + code, body, place + 8)[0]
+                return found
+    return None
+
+
+def xmp_orientation(content: bytes) -> int | None:
+    """Give the orientation that XMP tells, ``None`` if it tells none."""
+    found = _TURN.search(content)
+    return int(found[2]) if found else None
+
+
 def only_orientation(orientation: int) -> bytes:
     """Give an EXIF block that says how the picture is to be turned and nothing else."""
     return block(Directory(">", {ORIENTATION: short(">", orientation)}))
 
 
-_TURN = re.compile(rb"(tiff:Orientation(?:\s*=\s*[\"']|\s*>\s*))[1-8](?=\s*[\"'<])")
-_PREVIEWS = re.compile(rb"<xmp:Thumbnails>.*?</xmp:Thumbnails>", re.DOTALL)
+_TURN = re.compile(rb"(tiff:Orientation(?:\s*=\s*[\"']|\s*>\s*))([1-8])(?=\s*[\"'<])")
+_PREVIEWS, _END = b"<xmp:Thumbnails>", b"</xmp:Thumbnails>"
 
 
 def clean_xmp(content: bytes, orientation: int = 1) -> bytes:
     """Set the orientation that XMP tells, where it does, and take its previews out."""
     turned = _TURN.sub(rb"\g<1>%d" % orientation, content)
-    return _PREVIEWS.sub(b"", turned)
+    kept, place = [], 0
+    while (start := turned.find(_PREVIEWS, place)) >= 0:
+        end = turned.find(_END, start)
+        if end < 0:
+            break
+        kept.append(turned[place:start])
+        place = end + len(_END)
+    return b"".join([*kept, turned[place:]]) if kept else turned
 
 
 def clean_photoshop(content: bytes) -> bytes:
@@ -86,9 +136,11 @@ def clean_photoshop(content: bytes) -> bytes:
         content: Resources, each ``8BIM``, number, name, length and bytes.
 
     Returns:
-        The others as they are; the whole block, if it cannot be understood.
+        The others as they are, up to :data:`MAX_RESOURCES` in all; the whole block, if it cannot be
+        understood.
     """
-    kept, place = b"", 0
+    kept: list[bytes] = []
+    place = walked = 0
     while place + 12 <= len(content):
         if content[place : place + 4] != b"8BIM":
             return content
@@ -100,6 +152,8 @@ def clean_photoshop(content: bytes) -> bytes:
         (size,) = struct.unpack_from(">I", content, data)
         end = data + 4 + size + size % 2
         if number not in THUMBNAILS:
-            kept += content[place:end]
-        place = end
-    return kept + content[place:]
+            kept.append(content[place:end])
+        place, walked = end, walked + 1
+        if walked == MAX_RESOURCES:
+            return b"".join(kept)
+    return b"".join([*kept, content[place:]])

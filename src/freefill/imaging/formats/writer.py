@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from freefill.errors import ImageError
+from freefill.errors import FreefillError, ImageError, OutOfMemoryError
 from freefill.imaging.codecs import Samples
 from freefill.imaging.formats import jpeg, jpeg_dct, png, tiff
 from freefill.imaging.formats.ifd import Directory
@@ -23,6 +23,14 @@ DEEP = ("PNG", "TIFF")
 SEGMENT = 65_500
 """Bytes that fit into a segment of JPEG, with a name in front."""
 STRIPPED = ("exif", "xmp", "comment")
+METADATA = {
+    "icc_profile": "its colour profile",
+    "exif": "its EXIF",
+    "xmp": "its XMP",
+    "dpi": "its resolution",
+    "comment": "its comment",
+}
+"""What a picture is written without where it is damaged, and how a notice calls it."""
 
 Result = tuple[bytes, list[str]]
 
@@ -41,7 +49,28 @@ def encode(picture: Picture, file_format: str, *, strip: bool = False) -> Result
 
     Raises:
         ImageError: If the format cannot hold what the picture has.
+        OutOfMemoryError: If there is not enough memory for it.
     """
+    try:
+        return _encode(picture, file_format, strip)
+    except (FreefillError, OSError):
+        raise
+    except MemoryError:
+        raise OutOfMemoryError(
+            f"there is not enough memory to write {file_format} of {_size(picture)}: free some, or "
+            "write fewer at a time"
+        ) from None
+    except Exception as error:  # what damaged metadata trip over is not known in advance
+        reason = str(error) or type(error).__name__
+        raise ImageError(f"{file_format} cannot be written: {reason}") from None
+
+
+def _size(picture: Picture) -> str:
+    height, width = picture.size
+    return f"{width}x{height} pixels"
+
+
+def _encode(picture: Picture, file_format: str, strip: bool) -> Result:
     notices: list[str] = []
     if file_format in ("JPEG", "MPO") and picture.source_metadata.jpeg is not None:
         return _jpeg_again(picture, strip, notices)
@@ -52,7 +81,7 @@ def encode(picture: Picture, file_format: str, *, strip: bool = False) -> Result
     if picture.source_metadata.chunks and not strip:
         _tell_texts(picture, file_format, notices)
     if file_format == "TIFF":
-        return _tiff(picture, samples, mode, info, strip), notices
+        return _tiff(picture, samples, mode, info, strip, notices), notices
     return _by_pillow(picture, samples, mode, file_format, info, notices), notices
 
 
@@ -85,7 +114,8 @@ def _for_format(picture: Picture, file_format: str, notices: list[str]) -> tuple
     if file_format == "PNG" and samples.dtype.kind == "f":
         notices.append("PNG holds no floats: they are rounded to 16 bits")
         samples = np.rint(np.clip(samples, 0, 1).astype(np.float64) * 65535).astype(np.uint16)
-    if samples.dtype.itemsize > 1 and file_format not in DEEP:
+    deep = file_format in DEEP or (file_format == "PPM" and mode == "I;16")
+    if samples.dtype.itemsize > 1 and not deep:
         bits = samples.dtype.itemsize * 8
         notices.append(f"{file_format} holds 8 bits: the {bits} of the image are rounded")
         samples, mode = eight_bits(samples), "L" if mode == "I;16" else mode
@@ -188,10 +218,16 @@ def _tell_texts(picture: Picture, file_format: str, notices: list[str]) -> None:
 
 
 def _tiff(
-    picture: Picture, samples: Samples, mode: str, info: dict[str, Any], strip: bool
+    picture: Picture,
+    samples: Samples,
+    mode: str,
+    info: dict[str, Any],
+    strip: bool,
+    notices: list[str],
 ) -> bytes:
     source: Directory | None = picture.source_metadata.tags
-    tags = tiff.tags_of(info, source, strip=strip)
+    tags, lines = tiff.tags_of(info, source, strip=strip)
+    notices += lines
     raw = picture.format == "TIFF" and info.get("compression") == "raw"
     return tiff.encode(samples, mode, tags, palette=picture.palette, compress=not raw)
 
@@ -271,13 +307,42 @@ def _by_pillow(
         entry = _hidden_entry(options.pop("transparency"))
         options |= {} if entry is None else {"transparency": entry}
     image = pillow_image(samples, mode, picture.palette)
-    return _saved(image, file_format, picture.mode, options)
+    return _saved_with(image, file_format, picture.mode, options, notices)
+
+
+def _saved_with(
+    image: Image.Image,
+    file_format: str,
+    mode: str,
+    options: dict[str, Any],
+    notices: list[str],
+) -> bytes:
+    """Save, without the metadata that a format's writer trips over."""
+    try:
+        return _saved(image, file_format, mode, options)
+    except ImageError:
+        metadata = [key for key in METADATA if key in options]
+        if not metadata:
+            raise
+    kept = {key: value for key, value in options.items() if key not in metadata}
+    # Without any of them it has to work; then with each that works beside the others.
+    content = _saved(image, file_format, mode, kept)
+    for key in metadata:
+        try:
+            content = _saved(image, file_format, mode, kept | {key: options[key]})
+        except ImageError:
+            notices.append(f"{file_format}: {METADATA[key]} cannot be written: left out")
+        else:
+            kept[key] = options[key]
+    return content
 
 
 def _saved(image: Image.Image, file_format: str, mode: str, options: dict[str, Any]) -> bytes:
     buffer = BytesIO()
     try:
         image.save(buffer, file_format, **options)
+    except MemoryError:
+        raise
     except Exception as error:  # each format's writer has its own way of saying no
         raise ImageError(f"{mode} cannot be written as {file_format}: {error}") from None
     return buffer.getvalue()
