@@ -19,15 +19,19 @@ from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 
-from freefill.errors import DataError
+from freefill.errors import DataError, ImageError
+from freefill.imaging.formats.limits import PILLOWS
+from freefill.imaging.rgb import read_rgb
 from freefill.paths import cache_folder, explain_unwritable
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif"}
 SHOWN = 5
-UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
-"""What Pillow raises for photos that cannot be read."""
+UNREADABLE = (OSError, ImageError)
+"""What reading raises for photos that cannot be read."""
+MAX_PIXELS = 2 * PILLOWS
+"""The most that width times height of a photo may be: photos of one's own may be larger than those
+that are handed in."""
 
 
 def list_photos(folder: Path | str) -> list[Path]:
@@ -198,18 +202,10 @@ def decode(path: Path | BinaryIO, size: int) -> NDArray[np.uint8]:
         ``(H, W, 3)`` uint8 RGB.
 
     Raises:
-        OSError: If it cannot be read.
+        ImageError: If it is no photo that can be read.
+        OSError: If the system cannot read the file.
     """
-    with Image.open(path) as opened:
-        # draft lets the JPEG decoder itself shrink large photos: several times faster.
-        if size:
-            opened.draft("RGB", (2 * size, 2 * size))
-        image = ImageOps.exif_transpose(opened).convert("RGB")
-    shorter = min(image.size)
-    if size and shorter > size:
-        width, height = (max(size, round(side * size / shorter)) for side in image.size)
-        image = image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
-    return np.asarray(image)
+    return read_rgb(path, shorter=size, max_pixels=MAX_PIXELS)
 
 
 def _digest(paths: Sequence[Path], names: Sequence[str], size: int) -> str:

@@ -26,8 +26,8 @@ from PIL import Image, UnidentifiedImageError
 
 from freefill.errors import DataError
 from freefill.imaging.formats import limits
+from freefill.imaging.rgb import read_rgb
 from freefill.lab.data.packing.duplicates import perceptual_hash
-from freefill.lab.data.photos import decode
 
 QUEUED = 2
 """Photos that a worker has been given at a time: the one it is at, and the next."""
@@ -102,10 +102,12 @@ def make_ready(path: Path, recipe: Recipe) -> Made:
                 width, height = image.size
         if min(width, height) < recipe.smallest:
             return Broken(f"it is {width}x{height}: the shorter side is under {recipe.smallest}")
-        with limits.lifted(width * height), warnings.catch_warnings():
+        with warnings.catch_warnings():
             # What Pillow thinks of a damaged tag is no line that a person can act on.
             warnings.simplefilter("ignore")
-            small = Image.fromarray(decode(path, recipe.size))
+            small = Image.fromarray(
+                read_rgb(path, shorter=recipe.size, max_pixels=recipe.max_pixels)
+            )
         if max(small.size) > MOST_A_SIDE:
             return Broken(
                 f"it is {small.width}x{small.height} when shrunk, and a JPEG has at most "
