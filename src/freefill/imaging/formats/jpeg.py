@@ -29,6 +29,8 @@ PHOTOSHOP = b"Photoshop 3.0\0"
 ICC = b"ICC_PROFILE\0"
 SEVERAL = b"MPF\0"
 SIGNED = b"JP"
+RGB = b"\0"
+"""In Adobe's segment: colours are stored as they are."""
 
 
 MAX_SEGMENTS = 10_000
@@ -219,10 +221,15 @@ def with_segments(content: bytes, about: list[Segment], *, keep_own: bool) -> by
     """
     own, place = segments(content)
     decoding = [s for s in own if not s.about]
-    first = [s for s in own if s.marker in (APP0, APP14)] if keep_own else []
+    coding = [s for s in own if s.marker in (APP0, APP14)]
+    if not keep_own and any(s.marker in (APP0, APP14) for s in about):
+        coding = []
+    elif not keep_own:
+        # Of a source that tells RGB by the names of its channels, which writers do not keep.
+        coding = [s for s in coding if s.marker == APP14 and s.content[11:12] == RGB]
     # JFIF has to come first.
     about = sorted(about, key=lambda segment: segment.marker != APP0)
-    return START + written([*first, *about, *decoding]) + content[place : _end(content, place)]
+    return START + written([*coding, *about, *decoding]) + content[place : _end(content, place)]
 
 
 def followed_by(content: bytes, place: int) -> int:

@@ -152,7 +152,8 @@ def check_samples(
     wide = f"{bytes_per_pixel:g} bytes a pixel"
     if needed > BYTES_PER_PIXEL * max_pixels:
         raise ImageError(
-            f"{name} is {width}x{height} with {wide}, {needed / 1e6:.0f} MB of samples; the limit is {BYTES_PER_PIXEL * max_pixels / 1e6:.0f}: "
+            f"{name} is {width}x{height} with {wide}, {needed / 1e6:.0f} MB of samples; "
+            f"the limit is {BYTES_PER_PIXEL * max_pixels / 1e6:.0f}: "
             f"`max_pixels={-(-needed // BYTES_PER_PIXEL)}` lets it in"
         )
 
@@ -189,10 +190,8 @@ def _check_icon(file: BinaryIO, name: str, max_pixels: int) -> None:
     (count,) = struct.unpack_from("<H", head, 4)
     if count > MAX_ICONS:
         raise ImageError(f"{name} holds {count} icons; up to {MAX_ICONS} are read")
-    places = [
-        place for (place,) in struct.iter_unpack("<12xI", file.read(16 * count)[: 16 * count])
-    ]
-    for place in places:
+    table = file.read(16 * count)
+    for (place,) in struct.iter_unpack("<12xI", table[: len(table) // 16 * 16]):
         file.seek(place)
         start = file.read(24)
         if start[:8] == b"\x89PNG\r\n\x1a\n":
