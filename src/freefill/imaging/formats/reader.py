@@ -378,6 +378,9 @@ def from_pillow(
     orientation = _orientation(image, kind, info, notices)
     _carry_exif(image, kind, info, orientation)
     palette = _palette(image, samples, name) if mode == "P" else None
+    opacities = _opacities(image) if mode == "P" else None
+    if opacities is not None and "transparency" not in info:
+        info["transparency"] = opacities
     if mode in NOTED:
         notices.append(f"{name} is {NOTED[mode]}")
     upright = apply_orientation(samples, orientation) if orientation > 1 else samples
@@ -463,6 +466,14 @@ def _palette(image: Image.Image, samples: Samples, name: str) -> NDArray[np.uint
     # written with as few bits as the palette needs, and become another colour.
     missing = int(samples.max()) + 1 - len(table)
     return np.concatenate([table, np.zeros((max(0, missing), 3), np.uint8)])
+
+
+def _opacities(image: Image.Image) -> bytes | None:
+    """Give the opacity of each entry of a palette that holds it; ``None`` if all are opaque."""
+    if image.palette is None or image.palette.mode != "RGBA":
+        return None
+    opacities = bytes((image.getpalette("RGBA") or [])[3::4])
+    return opacities if opacities.strip(b"\xff") else None
 
 
 def _is_lossless_webp(file: BinaryIO) -> bool:

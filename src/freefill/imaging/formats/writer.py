@@ -13,7 +13,7 @@ from freefill.imaging.codecs import Samples
 from freefill.imaging.formats import jpeg, jpeg_dct, png, tiff
 from freefill.imaging.formats.ifd import Directory
 from freefill.imaging.picture import Picture
-from freefill.imaging.pillow import eight_bits, pillow_image, to_pillow
+from freefill.imaging.pillow import eight_bits, pillow_image, save_jpeg, to_pillow
 from freefill.imaging.rotate import undo_orientation
 
 LOSSY = ("JPEG", "MPO", "WEBP", "AVIF", "HEIF")
@@ -120,7 +120,7 @@ def _for_format(picture: Picture, file_format: str, notices: list[str]) -> tuple
         notices.append(f"{file_format} holds 8 bits: the {bits} of the image are rounded")
         samples, mode = eight_bits(samples), "L" if mode == "I;16" else mode
     if (mode == "CMYK" and file_format not in ("JPEG", "TIFF")) or (
-        mode == "P" and file_format in ("JPEG", "WEBP", "AVIF", "HEIF")
+        mode == "P" and file_format in ("JPEG", "WEBP", "AVIF", "HEIF", "DDS")
     ):
         notices.append(f"{file_format} holds no {mode}: written as RGB")
         if samples.dtype == np.uint16:
@@ -340,7 +340,10 @@ def _saved_with(
 def _saved(image: Image.Image, file_format: str, mode: str, options: dict[str, Any]) -> bytes:
     buffer = BytesIO()
     try:
-        image.save(buffer, file_format, **options)
+        if file_format in ("JPEG", "MPO"):
+            save_jpeg(image, buffer, **options)
+        else:
+            image.save(buffer, file_format, **options)
     except MemoryError:
         raise
     except Exception as error:  # each format's writer has its own way of saying no
