@@ -26,6 +26,7 @@ from PIL import Image, UnidentifiedImageError
 
 from freefill.errors import DataError
 from freefill.imaging.formats import limits
+from freefill.imaging.pillow import save_jpeg
 from freefill.imaging.rgb import read_rgb
 from freefill.lab.data.packing.duplicates import perceptual_hash
 
@@ -114,7 +115,7 @@ def make_ready(path: Path, recipe: Recipe) -> Made:
                 f"{MOST_A_SIDE} pixels a side"
             )
         out = io.BytesIO()
-        small.save(out, "JPEG", quality=recipe.quality, subsampling=0, optimize=True)
+        save_jpeg(small, out, quality=recipe.quality, subsampling=0, optimize=True)
         return Ready(out.getvalue(), small.width, small.height, perceptual_hash(small))
     except UnidentifiedImageError:
         return Broken("it is not an image in a format that can be read")
