@@ -38,26 +38,49 @@ def list_photos(folder: Path | str) -> list[Path]:
     """List the photos below a folder, sorted, so that the order is the same everywhere.
 
     Args:
-        folder: Searched with all its subfolders; files ending in ``_mask.*`` are left out.
+        folder: Searched with all its subfolders; files ending in ``_mask.*`` are left out, and what
+            is hidden (:func:`is_hidden`).
 
     Returns:
         The paths.
 
     Raises:
-        DataError: If the folder does not exist or holds no photo.
+        DataError: If the folder does not exist or holds no photo, or one below it cannot be read.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder: `data` names a folder of photos")
-    found = sorted(
-        p
-        for p in folder.rglob("*")
-        if p.suffix.lower() in SUFFIXES and not p.stem.endswith("_mask") and p.is_file()
-    )
+    found = []
+    for root, folders, files in os.walk(folder, onerror=_refuse):
+        folders[:] = [name for name in folders if not is_hidden(name)]
+        paths = [Path(root, name) for name in files if not is_hidden(name)]
+        found += [
+            p
+            for p in paths
+            if p.suffix.lower() in SUFFIXES and not p.stem.endswith("_mask") and p.is_file()
+        ]
+    found.sort()
     if not found:
         kinds = ", ".join(sorted(SUFFIXES))
         raise DataError(f"{folder} holds no photos (looked for {kinds} in it and below)")
     return found
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is not meant to be seen, by its name.
+
+    macOS puts a file ``._photo.jpg`` beside ``photo.jpg`` on foreign disks, and such files into a
+    folder ``__MACOSX`` of a zip.
+
+    Examples:
+        >>> [is_hidden(name) for name in ("._a.jpg", ".thumbnails", "__MACOSX", "a.jpg")]
+        [True, True, True, False]
+    """
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def _refuse(error: OSError) -> None:
+    raise DataError(f"{error.filename} cannot be listed: {error.strerror or error}") from None
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from typing import Protocol
 
 from PIL import Image, UnidentifiedImageError
 
-from freefill.errors import DataError
+from freefill.errors import DataError, OutOfMemoryError
 from freefill.imaging.formats import limits
 from freefill.imaging.pillow import save_jpeg
 from freefill.imaging.rgb import read_rgb
@@ -122,8 +122,12 @@ def make_ready(path: Path, recipe: Recipe) -> Made:
     except OSError as error:
         # Pillow raises OSError for damaged pixels; those of the system have a number.
         return Broken(error.strerror or str(error), unread=error.errno is not None)
+    except MemoryError as error:
+        # Nothing is wrong with the file: the process ends, and the pack says what is short.
+        raise OutOfMemoryError(str(error) or f"not enough memory for {path}") from None
     except Exception as error:  # on damaged files Pillow raises whatever it trips over
-        return Broken(str(error) or type(error).__name__)
+        reason = str(error).removeprefix(f"{path} ").removeprefix("cannot be read: ")
+        return Broken(reason or type(error).__name__)
 
 
 class Names(Protocol):
