@@ -16,6 +16,8 @@ from freefill.imaging.formats.metadata import (
     clean_photoshop,
     clean_xmp,
     only_orientation,
+    resized_exif,
+    resized_xmp,
 )
 
 START = b"\xff\xd8"
@@ -28,6 +30,7 @@ XMP = b"http://ns.adobe.com/xap/1.0/\0"
 PHOTOSHOP = b"Photoshop 3.0\0"
 ICC = b"ICC_PROFILE\0"
 SEVERAL = b"MPF\0"
+GAIN_MAP = b"urn:iso:std:iso:ts:21496:"
 SIGNED = b"JP"
 RGB = b"\0"
 """In Adobe's segment: colours are stored as they are."""
@@ -153,7 +156,12 @@ def written(found: list[Segment]) -> bytes:
 
 
 def kept_segments(
-    found: list[Segment], *, orientation: int, same_coding: bool, strip: bool
+    found: list[Segment],
+    *,
+    orientation: int,
+    same_coding: bool,
+    strip: bool,
+    size: tuple[int, int] | None = None,
 ) -> tuple[list[Segment], list[str]]:
     """Choose what goes into the result, and mend what would be wrong there.
 
@@ -163,6 +171,7 @@ def kept_segments(
         same_coding: Whether colours are coded as in the source: what says how they are then goes
             along, else the writer's own does.
         strip: Whether to leave out what tells about people, places and programs.
+        size: Height and width of the result, if they are other ones.
 
     Returns:
         The segments, and lines that a person should read.
@@ -178,14 +187,23 @@ def kept_segments(
                 notices.append("its content credentials (C2PA) are left out: an edit voids them")
         elif marker in (APP0, APP14):
             kept += _about_coding(segment) if same_coding else []
-        elif marker == APP2 and content.startswith(SEVERAL):
-            # Where further pictures lie in the file: they are not written.
+        elif marker == APP2 and content.startswith((SEVERAL, GAIN_MAP)):
+            # Where further pictures lie in the file, and what for: they are not written.
             continue
         elif not strip or (marker == APP2 and content.startswith(ICC)):
-            kept.append(Segment(marker, _mended(segment, orientation)))
+            kept.append(_resized(Segment(marker, _mended(segment, orientation)), size))
     if strip and orientation > 1:
         kept.append(Segment(APP1, EXIF + only_orientation(orientation)))
     return kept, notices
+
+
+def _resized(segment: Segment, size: tuple[int, int] | None) -> Segment:
+    marker, content = segment
+    if size is None or marker != APP1:
+        return segment
+    if content.startswith(XMP):
+        return Segment(marker, resized_xmp(content, size))
+    return Segment(marker, resized_exif(content, size) if content.startswith(EXIF) else content)
 
 
 def _about_coding(segment: Segment) -> list[Segment]:

@@ -13,6 +13,7 @@ from contextlib import suppress
 
 from freefill.imaging.formats.ifd import (
     BYTE,
+    EXIF,
     LONG,
     ORIENTATION,
     SHORT,
@@ -113,20 +114,106 @@ def only_orientation(orientation: int) -> bytes:
 
 
 _TURN = re.compile(rb"(tiff:Orientation(?:\s*=\s*[\"']|\s*>\s*))([1-8])(?=\s*[\"'<])")
-_PREVIEWS, _END = b"<xmp:Thumbnails>", b"</xmp:Thumbnails>"
 
 
 def clean_xmp(content: bytes, orientation: int = 1) -> bytes:
-    """Set the orientation that XMP tells, where it does, and take its previews out."""
-    turned = _TURN.sub(rb"\g<1>%d" % orientation, content)
+    """Set the orientation that XMP tells; take out previews, and what announces more pictures."""
+    clean = _TURN.sub(rb"\g<1>%d" % orientation, content)
+    clean = _without(clean, b"<xmp:Thumbnails>", b"</xmp:Thumbnails>")
+    # Pictures and videos behind the first are never written.
+    for name in (b"Container:Directory", b"GContainer:Directory"):
+        clean = _without(clean, b"<" + name, b"</" + name + b">")
+    return _ANNOUNCED_INSIDE.sub(b"", _ANNOUNCED.sub(b"", clean))
+
+
+_FOLLOWING = rb"(?:G?Camera:(?:MotionPhoto|MicroVideo)\w*|hdrgm:\w+)"
+_ANNOUNCED = re.compile(rb"\s" + _FOLLOWING + rb"\s*=\s*(?:\"[^\"]*\"|'[^']*')")
+_ANNOUNCED_INSIDE = re.compile(rb"<(" + _FOLLOWING + rb")>[^<]*</\1>")
+"""What says that a video (Motion Photo 1.0) or a gain map (Ultra HDR 1.0) follows the picture."""
+
+
+def _without(content: bytes, start: bytes, end: bytes) -> bytes:
+    """Take out what stands between marks, with them, in one go."""
     kept, place = [], 0
-    while (start := turned.find(_PREVIEWS, place)) >= 0:
-        end = turned.find(_END, start)
-        if end < 0:
+    while (first := content.find(start, place)) >= 0:
+        last = content.find(end, first)
+        if last < 0:
             break
-        kept.append(turned[place:start])
-        place = end + len(_END)
-    return b"".join([*kept, turned[place:]]) if kept else turned
+        kept.append(content[place:first])
+        place = last + len(end)
+    return b"".join([*kept, content[place:]]) if kept else content
+
+
+_SIZES_OF_EXIF = {256: 1, 257: 0, 40962: 1, 40963: 0}
+"""Tags to which of height and width they tell."""
+
+
+def resized_exif(content: bytes, size: tuple[int, int]) -> bytes:
+    """Let an EXIF block tell another height and width, where it tells any.
+
+    Args:
+        content: The block, with or without ``Exif`` and two zeros in front.
+        size: Height and width.
+
+    Returns:
+        A block of the same length.
+    """
+    name = NAME if content.startswith(NAME) else b""
+    body = bytearray(content[len(name) :])
+    order = {b"II": "<", b"MM": ">"}.get(bytes(body[:2]))
+    if order is None:
+        return content
+    with suppress(struct.error):
+        (start,) = struct.unpack_from(f"{order}I", body, 4)
+        folder = _resize(body, order, start, size)
+        if folder:
+            _resize(body, order, folder, size)
+    return name + bytes(body)
+
+
+def _resize(body: bytearray, order: str, start: int, size: tuple[int, int]) -> int:
+    """Change one directory; give the place of the one of EXIF, 0 for none."""
+    folder = 0
+    (count,) = struct.unpack_from(f"{order}H", body, start)
+    for place in range(start + 2, start + 2 + 12 * count, 12):
+        number, kind, amount, value = struct.unpack_from(f"{order}HHII", body, place)
+        if number == EXIF and kind == LONG:
+            folder = value
+        elif number in _SIZES_OF_EXIF and kind in (SHORT, LONG) and amount == 1:
+            struct.pack_into(f"{order}HII", body, place + 2, LONG, 1, size[_SIZES_OF_EXIF[number]])
+    return folder
+
+
+def resized_xmp(content: bytes, size: tuple[int, int]) -> bytes:
+    """Let XMP tell another height and width, where it tells any; also of a panorama.
+
+    A panorama's whole is made as large as its part needs.
+    """
+    for names, value in zip(_SIZES_OF_XMP, size, strict=True):
+        content = names.sub(rb"\g<1>%d" % value, content)
+    for axis, value in zip((b"Height", b"Width"), size, strict=True):
+        first = b"Top" if axis == b"Height" else b"Left"
+        offset = re.search(_told(rb"GPano:CroppedArea" + first + rb"Pixels"), content)
+        least = value + (int(offset[2]) if offset else 0)
+        whole = re.search(_told(rb"GPano:FullPano" + axis + rb"Pixels"), content)
+        if whole and int(whole[2]) < least:
+            content = content[: whole.start(2)] + b"%d" % least + content[whole.end(2) :]
+    return content
+
+
+def _told(name: bytes) -> bytes:
+    """Give the pattern of a whole number that XMP tells: what is before it, and the number."""
+    return rb"(" + name + rb"(?:\s*=\s*[\"']|\s*>\s*))(\d{1,9})(?=\s*[\"'<])"
+
+
+_SIZES_OF_XMP = (
+    re.compile(
+        _told(rb"(?:exif:PixelYDimension|tiff:ImageLength|GPano:CroppedAreaImageHeightPixels)")
+    ),
+    re.compile(
+        _told(rb"(?:exif:PixelXDimension|tiff:ImageWidth|GPano:CroppedAreaImageWidthPixels)")
+    ),
+)
 
 
 def clean_photoshop(content: bytes) -> bytes:

@@ -10,6 +10,7 @@ import os
 import re
 import struct
 import zlib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, BinaryIO, NamedTuple
@@ -18,7 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freefill.errors import ImageError
-from freefill.imaging.formats.metadata import clean_exif, clean_xmp
+from freefill.imaging.formats.metadata import (
+    clean_exif,
+    clean_xmp,
+    resized_exif,
+    resized_xmp,
+)
 
 START = b"\x89PNG\r\n\x1a\n"
 
@@ -220,7 +226,20 @@ def kept_chunks(
     return kept, names[:NAMED] + (["..."] if len(names) > NAMED else [])
 
 
-def _clean_text(content: bytes) -> bytes | None:
+def resized(chunks: list[Chunk], size: tuple[int, int]) -> list[Chunk]:
+    """Let EXIF and XMP tell another height and width, where they tell any."""
+    new = []
+    for chunk in chunks:
+        content: bytes | None = chunk.content
+        if chunk.name == b"eXIf":
+            content = resized_exif(chunk.content, size)
+        elif chunk.name == b"iTXt" and chunk.content.startswith(XMP + b"\0"):
+            content = _clean_text(chunk.content, lambda xmp: resized_xmp(xmp, size))
+        new.append(chunk._replace(content=chunk.content if content is None else content))
+    return new
+
+
+def _clean_text(content: bytes, clean_xmp: Callable[[bytes], bytes] = clean_xmp) -> bytes | None:
     """Mend the XMP of a chunk of text, packed or not; ``None`` if it cannot be unpacked."""
     matched = re.match(rb"(" + re.escape(XMP) + rb"\0)(.)(.)([^\0]*\0[^\0]*\0)", content, re.DOTALL)
     if matched is None:

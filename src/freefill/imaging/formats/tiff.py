@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from io import BytesIO
 from itertools import accumulate
 from typing import Any, BinaryIO
@@ -36,12 +37,13 @@ from freefill.imaging.formats.ifd import (
     read_block,
     short,
 )
-from freefill.imaging.formats.metadata import NAME, clean_photoshop, clean_xmp
+from freefill.imaging.formats.metadata import NAME, clean_photoshop, clean_xmp, resized_xmp
 
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 256, 257, 258, 259, 262
 STRIP_OFFSETS, CHANNELS, STRIP_ROWS, STRIP_BYTES = 273, 277, 278, 279
 X_DPI, Y_DPI, PLANAR, DPI_UNIT, PREDICTOR, COLOUR_MAP = 282, 283, 284, 296, 317, 320
 TILE_OFFSETS, TILE_BYTES, EXTRA, SAMPLE_FORMAT = 324, 325, 338, 339
+EXIF_WIDTH, EXIF_HEIGHT = 40962, 40963
 XMP, IPTC, PHOTOSHOP, ICC = 700, 33723, 34377, 34675
 
 STRUCTURE = (
@@ -163,6 +165,19 @@ def exif_of(tags: Directory) -> bytes | None:
     if not about:
         return None
     return NAME + block(Directory(tags.order, about))
+
+
+def resized(tags: Directory, size: tuple[int, int]) -> Directory:
+    """Let EXIF and XMP among tags tell another height and width, where they tell any."""
+    new = dict(tags.tags)
+    xmp, exif = new.get(XMP), new.get(EXIF)
+    if xmp is not None and isinstance(xmp.value, bytes):
+        new[XMP] = Tag(xmp.kind, resized_xmp(xmp.value, size))
+    if exif is not None and isinstance(exif.value, Directory):
+        told = zip((EXIF_HEIGHT, EXIF_WIDTH), size, strict=True)
+        folder = {n: long(tags.order, side) for n, side in told if n in exif.value.tags}
+        new[EXIF] = Tag(exif.kind, replace(exif.value, tags=exif.value.tags | folder))
+    return replace(tags, tags=new)
 
 
 def tags_of(

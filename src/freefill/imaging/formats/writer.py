@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
@@ -12,6 +13,7 @@ from freefill.errors import FreefillError, ImageError, OutOfMemoryError
 from freefill.imaging.codecs import Samples
 from freefill.imaging.formats import jpeg, jpeg_dct, png, tiff
 from freefill.imaging.formats.ifd import Directory
+from freefill.imaging.formats.metadata import NAME, resized_exif, resized_xmp
 from freefill.imaging.picture import Picture
 from freefill.imaging.pillow import eight_bits, pillow_image, save_jpeg, to_pillow
 from freefill.imaging.rotate import undo_orientation
@@ -74,6 +76,7 @@ def _encode(picture: Picture, file_format: str, strip: bool) -> Result:
     notices: list[str] = []
     if file_format in ("JPEG", "MPO") and picture.source_metadata.jpeg is not None:
         return _jpeg_again(picture, strip, notices)
+    picture = _resized(picture)
     samples, mode = _for_format(picture, file_format, notices)
     info = _info(picture, mode, strip)
     if file_format == "PNG":
@@ -83,6 +86,25 @@ def _encode(picture: Picture, file_format: str, strip: bool) -> Result:
     if file_format == "TIFF":
         return _tiff(picture, samples, mode, info, strip, notices), notices
     return _by_pillow(picture, samples, mode, file_format, info, notices), notices
+
+
+def _has_new_size(picture: Picture) -> bool:
+    """Whether height and width may be others than the source's metadata tell."""
+    return picture.source_metadata.reencode or picture.source_metadata.orientation > 4
+
+
+def _resized(picture: Picture) -> Picture:
+    """Let the metadata tell the picture's height and width, where they tell other ones."""
+    if not _has_new_size(picture):
+        return picture
+    source, info = picture.source_metadata, dict(picture.info)
+    for key, change in (("exif", resized_exif), ("xmp", resized_xmp)):
+        if isinstance(info.get(key), bytes):
+            info[key] = change(info[key], picture.size)
+    chunks = tuple(png.resized(list(source.chunks), picture.size))
+    tags = None if source.tags is None else tiff.resized(source.tags, picture.size)
+    metadata = replace(source, chunks=chunks, tags=tags)
+    return replace(picture, info=info, source_metadata=metadata)
 
 
 def _info(picture: Picture, mode: str, strip: bool) -> dict[str, Any]:
@@ -265,7 +287,10 @@ def _jpeg_again(picture: Picture, strip: bool, notices: list[str]) -> Result:
         samples, mode = _for_format(picture, "JPEG", notices)
         content = _by_pillow(picture, samples, mode, "JPEG", info, notices)
     kept = reason is None
-    about, lines = jpeg.kept_segments(own, orientation=orientation, same_coding=kept, strip=strip)
+    size = picture.size if not kept and _has_new_size(picture) else None
+    about, lines = jpeg.kept_segments(
+        own, orientation=orientation, same_coding=kept, strip=strip, size=size
+    )
     return jpeg.with_segments(content, about, keep_own=not kept), notices + lines
 
 
@@ -283,6 +308,9 @@ def _by_pillow(
     taken = ("icc_profile", "exif", "xmp", "dpi", "transparency", "comment")
     options = {k: info[k] for k in taken if k in info}
     if file_format in ("JPEG", "MPO"):
+        if "exif" in options and not options["exif"].startswith(NAME):
+            # WebP has EXIF without its name, by which it is known in a JPEG.
+            options["exif"] = NAME + options["exif"]
         for key in ("exif", "xmp", "comment"):
             size = len(options.get(key, b""))
             if size > SEGMENT:
