@@ -96,13 +96,13 @@ def pages(count: int, circle: bool = False) -> bytes:
 
 
 def overlapping() -> bytes:
-    """1000 strips of the same bytes: 1000x1000 floats, seven channels."""
+    """1000 strips of the same bytes: 1000x1000 floats of RGB."""
     rows = 1000
-    blob = zlib.compress(bytes(rows * 4 * 7), 9)
+    blob = zlib.compress(bytes(rows * 4 * 3), 9)
     data = blob + bytes(len(blob) % 2)
     places = 8 + len(data)
     data += struct.pack("<I", 8) * rows + struct.pack("<I", len(blob)) * rows
-    tags = [(256, 4, 1, rows), (257, 4, 1, rows), (258, 3, 1, 32), (259, 3, 1, 8), (277, 3, 1, 7)]
+    tags = [(256, 4, 1, rows), (257, 4, 1, rows), (258, 3, 1, 32), (259, 3, 1, 8), (277, 3, 1, 3), (262, 3, 1, 2)]
     tags += [(273, 4, rows, places), (278, 4, 1, 1), (279, 4, rows, places + 4 * rows)]
     return tiff([*tags, (339, 3, 1, 3)], data)
 
@@ -173,7 +173,7 @@ READ: dict[str, Content] = {
     "exif-nested.png": lambda: png(chunk(b"eXIf", nested(50_000))),
     "exif-shared.png": lambda: png(chunk(b"eXIf", tags_that_share(20_000, 1 << 20))),
     "profile.png": lambda: png(chunk(b"iCCP", b"p\0\0" + packed(b"A", 1 << 28))),
-    "exif-nested.jpg": lambda: saved(Image.new("L", (8, 8)), "JPEG", exif=nested(3500)),
+    "exif-nested.jpg": lambda: saved(Image.new("L", (8, 8)), "JPEG", exif=b"Exif\0\0" + nested(3500)),
     "exif-shared.webp": lambda: saved(
         Image.new("RGB", (8, 8)), "WEBP", exif=tags_that_share(9000, 1 << 20)
     ),
@@ -197,9 +197,9 @@ REFUSED: dict[str, Content] = {
     "scans.jpg": lambda: progressive(4000, 1000),
     "some-scans.jpg": lambda: progressive(9992, 90),
     "segments.jpg": lambda: plain_jpeg(b"\xff\xfe\0\2" * 1_000_000),
-    "large.ico": lambda: icon(png(size=(20_000, 20_000))),
+    "large.ico": lambda: icon(png(size=(12_000, 12_000))),
     "large-bitmap.ico": lambda: icon(
-        struct.pack("<IiiHHIIiiII", 40, 20_000, 40_000, 1, 32, 0, 0, 0, 0, 0, 0)
+        struct.pack("<IiiHHIIiiII", 40, 12_000, 24_000, 1, 32, 0, 0, 0, 0, 0, 0)
     ),
     "many.ico": lambda: icon(png(), 60_000),
 }
