@@ -50,6 +50,10 @@ class ImageError(FreefillError, ValueError):
     """A picture cannot be read, written or used as it is."""
 
 
+class OutOfMemoryError(FreefillError, MemoryError):
+    """There is not enough memory for a picture now; nothing is wrong with it."""
+
+
 class MaskError(FreefillError, ValueError):
     """A mask does not fit its picture or cannot be understood."""
 

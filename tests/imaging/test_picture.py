@@ -790,3 +790,40 @@ def test_another_frame_keeps_mode_and_metadata(tmp_path: Path, suffix: str) -> N
     assert np.abs(seen[:24, 64:] - picture.samples.astype(int)).mean() < 3
     with pytest.raises(ValueError, match="samples are uint8"):
         picture.reframed(np.zeros((4, 4), np.uint8))
+
+
+def half_transparent(photo: NDArray[np.uint8]) -> Image.Image:
+    rgba = Image.fromarray(photo).convert("RGBA")
+    rgba.putalpha(Image.linear_gradient("L").resize(rgba.size))
+    return rgba.quantize()
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "TIFF", "WEBP", "DDS", None])
+def test_palettes_with_opacities_are_read_in_their_own_mode(
+    photo: NDArray[np.uint8], file_format: str | None
+) -> None:
+    source = half_transparent(photo)
+    assert source.palette is not None
+    assert source.palette.mode == "RGBA"
+    picture = read_picture(source)
+    again = restore(picture)
+    if file_format:
+        with Image.open(BytesIO(encode(picture, file_format)[0])) as again:
+            again.load()
+    np.testing.assert_array_equal(
+        np.asarray(again.convert("RGBA")), np.asarray(source.convert("RGBA"))
+    )
+
+
+def test_a_palette_of_dds(photo: NDArray[np.uint8]) -> None:
+    source = half_transparent(photo)
+    colours = source.getpalette("RGBA") or []
+    height, width = photo.shape[:2]
+    head = struct.pack("<7I44x", 124, 0x1007, height, width, 0, 0, 0)
+    head += struct.pack("<8I", 32, 0x20, 0, 8, 0, 0, 0, 0) + struct.pack("<5I", 0x1000, 0, 0, 0, 0)
+    content = b"DDS " + head + bytes(colours).ljust(1024, b"\0") + source.tobytes()
+    picture = read_picture(content)
+    assert (picture.format, picture.mode) == ("DDS", "P")
+    with Image.open(BytesIO(encode(picture, "PNG")[0])) as image:
+        shown = np.asarray(image.convert("RGBA"))
+    np.testing.assert_array_equal(shown, np.asarray(source.convert("RGBA")))

@@ -505,3 +505,40 @@ def test_a_pickle_keeps_the_class_and_what_it_was_made_of() -> None:
     again = pickle.loads(pickle.dumps(Watched("light", threads=2)))
     assert type(again) is Watched
     assert (again.weights.name, again.engine.threads) == ("light", 2)
+
+
+def tint(samples: NDArray[Any]) -> float:
+    colours = samples[..., :3].astype(float)
+    return float((colours.max(-1) - colours.min(-1)).max())
+
+
+@pytest.mark.parametrize("kind", ["RGB", "RGBA", "16 bits", "float", "JPEG"])
+def test_grey_that_is_stored_in_colours_stays_grey(
+    inpainter: Inpainter, photo: NDArray[np.uint8], hole: NDArray[np.bool_], kind: str
+) -> None:
+    grey = np.repeat(np.asarray(Image.fromarray(photo).convert("L"))[..., None], 3, 2)
+    grey[hole] = (255, 0, 0)
+    source: Any = grey
+    if kind == "RGBA":
+        source = np.concatenate([grey, np.full((*hole.shape, 1), 255, np.uint8)], -1)
+        # What cannot be seen may have any colour.
+        source[:3, :3] = (0, 255, 0, 0)
+    elif kind == "16 bits":
+        source = grey.astype(np.uint16) * 257
+    elif kind == "float":
+        source = grey.astype(np.float32) / 255
+    elif kind == "JPEG":
+        out = BytesIO()
+        Image.fromarray(np.repeat(grey[..., 1:2], 3, 2)).save(out, "JPEG", quality=90)
+        source = out.getvalue()
+    filled = inpainter.run(FillRequest(source, hole)).picture.samples
+    assert tint(filled[hole]) <= (1e-6 if kind == "float" else 0)
+    assert filled[hole].std() > 0
+
+
+def test_a_little_colour_anywhere_lets_the_fill_have_some(
+    inpainter: Inpainter, photo: NDArray[np.uint8], hole: NDArray[np.bool_]
+) -> None:
+    grey = np.repeat(np.asarray(Image.fromarray(photo).convert("L"))[..., None], 3, 2)
+    grey[1, 1] = (90, 60, 30)
+    assert tint(inpainter.run(FillRequest(grey, hole)).picture.samples[hole]) > 0

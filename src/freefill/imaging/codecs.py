@@ -30,6 +30,12 @@ NOTED = {
 """What a person should know before filling pictures of these modes."""
 
 
+def as_grey(rgb: Rgb) -> Rgb:
+    """Give colours ``(..., 3)`` as greys of the same luminance."""
+    grey: Rgb = np.repeat((rgb @ LUMA)[..., None], 3, -1)
+    return grey
+
+
 @dataclass(frozen=True, eq=False)
 class Layout:
     """How samples are to be understood.

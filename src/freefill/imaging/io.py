@@ -7,17 +7,17 @@ import warnings
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, Protocol, TypeGuard, TypeVar
+from typing import Any, Protocol, TypeGuard, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from freefill.arguments import shown
-from freefill.errors import FreefillWarning, ImageError
+from freefill.errors import FreefillWarning, ImageError, OutOfMemoryError
 from freefill.imaging import tensors
 from freefill.imaging.codecs import Samples
-from freefill.imaging.formats import MAX_PIXELS, heif
+from freefill.imaging.formats import MAX_PIXELS, heif, limits
 from freefill.imaging.formats.high_bit_depth import is_deep
 from freefill.imaging.formats.reader import from_pillow, read_file
 from freefill.imaging.formats.writer import encode
@@ -97,7 +97,7 @@ def read_picture(source: Source | Picture, *, max_pixels: int = MAX_PIXELS) -> P
     if isinstance(source, bytes):
         unnamed = f"the image of {len(source)} bytes"
         name = source.name if isinstance(source, NamedBytes) else unnamed
-        return _open(BytesIO(source), "bytes", name, max_pixels)
+        return read_file(BytesIO(source), "bytes", name, max_pixels)
     array = as_array(source)
     if array is None:
         raise ImageError(
@@ -223,24 +223,10 @@ def format_of(path: Path) -> str:
     return found
 
 
-def _open(file: BinaryIO, kind: Literal["path", "bytes"], name: str, max_pixels: int) -> Picture:
-    try:
-        return read_file(file, kind, name, max_pixels)
-    except UnidentifiedImageError:
-        raise ImageError(f"{name} is not an image in a format that can be read") from None
-    except ImageError:
-        raise
-    except Exception as error:  # on damaged files Pillow raises whatever it trips over
-        reason = str(error)
-        if "decoder error" in reason or "data stream" in reason:
-            reason = f"its pixels are damaged ({reason})"
-        raise ImageError(f"{name} cannot be read: {reason}") from None
-
-
 def _from_path(path: Path, max_pixels: int) -> Picture:
     try:
         with path.open("rb") as file:
-            return _open(file, "path", str(path), max_pixels)
+            return read_file(file, "path", str(path), max_pixels)
     except FileNotFoundError:
         raise ImageError(f"{path} does not exist") from None
     except IsADirectoryError:
@@ -262,10 +248,13 @@ def _kind_of(source: object) -> str:
 
 
 def _from_pillow(image: Image.Image) -> Picture:
+    limits.check_unopened(image)
     try:
         cut = is_deep(image)
         image.load()
-    except Exception as error:  # as in _open: Pillow reads samples when they are asked for
+    except MemoryError:
+        raise OutOfMemoryError("there is not enough memory to read the image") from None
+    except Exception as error:  # as for files: Pillow reads samples when they are asked for
         raise ImageError(f"the image cannot be read: {error}") from None
     picture = from_pillow(image, "pil", "the image")
     if cut:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from freefill.imaging.formats.png import Chunk
     from freefill.imaging.tensors import Tensor
 
+TINT = 2 / 255
+"""How far the channels of a grey photo may differ, as those of a JPEG do after rounding."""
+
 Kind = Literal["path", "bytes", "pil", "array", "tensor"]
 """What a picture was read from: a file, its bytes, a Pillow image, an array, a torch tensor."""
 
@@ -105,6 +108,28 @@ class Picture:
         if not self.has_alpha:
             raise ImageError(f"the image has no alpha channel: its mode is {self.mode}")
         return self.samples[..., -1].astype(np.float32) / np.float32(self.layout.peak)
+
+    def is_grey(self, where: Mask) -> bool:
+        """Whether a picture that is stored in colours has none.
+
+        Args:
+            where: ``(H, W)``: the pixels that are looked at.
+
+        Returns:
+            Whether their channels differ by :data:`TINT` of the full range at most; ``False`` for
+            modes of grey, and if no pixel is looked at.
+        """
+        if self.mode not in ("RGB", "RGBA", "CMYK") or not where.any():
+            return False
+        most = TINT * self.layout.peak
+        # A few pixels tell of most photos; else rows, so that no copy of a large photo is made.
+        parts = [(slice(None, None, 16), slice(None, None, 16))]
+        parts += [(slice(top, top + 256), slice(None)) for top in range(0, self.size[0], 256)]
+        for part in parts:
+            colours = self.samples[part][where[part], :3]
+            if colours.size and float((colours.max(1) - colours.min(1)).max()) > most:
+                return False
+        return True
 
     def rgb(self, box: Box) -> Rgb:
         """Give the colours inside a box.

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO
+
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFile
 
 from freefill.imaging.codecs import Samples
 from freefill.imaging.picture import Picture
@@ -41,6 +46,51 @@ def rounded_by_pillow(picture: Picture) -> list[str]:
 
 def _is_deeper(picture: Picture) -> bool:
     return picture.samples.dtype.itemsize > 1 and picture.mode != "I;16"
+
+
+def save_jpeg(image: Image.Image, out: BinaryIO, **options: Any) -> None:
+    """Write a JPEG as Pillow does, with room for any noise.
+
+    Pillow gives the encoder a buffer of one or two bytes a pixel, into which a progressive or
+    optimised JPEG has to fit as a whole. Noise at high quality has more.
+
+    Args:
+        image: The image.
+        out: Where to.
+        **options: Pillow's.
+    """
+    metadata = sum(len(value) for value in options.values() if isinstance(value, bytes))
+    samples = image.width * image.height * len(image.getbands())
+    with _room(LARGEST_SAMPLE * samples + metadata + SPARE):
+        image.save(out, "JPEG", **options)
+
+
+LARGEST_SAMPLE = 4
+"""Bytes that a sample may need: ITU-T T.81 has at most 26 bits for each of 8 bits, and zeros are
+stuffed in."""
+SPARE = 1 << 16
+"""Bytes for tables and the like."""
+
+_rooms: list[int] = []
+_usual = ImageFile.MAXBLOCK
+_changing = threading.Lock()
+
+
+@contextmanager
+def _room(size: int) -> Iterator[None]:
+    """Have Pillow's encoders use buffers of a size, a global, while any thread needs it."""
+    global _usual
+    with _changing:
+        if not _rooms:
+            _usual = ImageFile.MAXBLOCK
+        _rooms.append(size)
+        ImageFile.MAXBLOCK = max(_usual, *_rooms)
+    try:
+        yield
+    finally:
+        with _changing:
+            _rooms.remove(size)
+            ImageFile.MAXBLOCK = max([_usual, *_rooms])
 
 
 def eight_bits(samples: Samples) -> NDArray[np.uint8]:

@@ -15,6 +15,7 @@ from PIL import Image
 from freefill.arguments import shown
 from freefill.errors import FreefillWarning, GuidanceError, MaskError
 from freefill.imaging.box import Box
+from freefill.imaging.codecs import as_grey
 from freefill.imaging.formats import MAX_PIXELS
 from freefill.imaging.io import Source, read_picture
 from freefill.imaging.picture import Picture
@@ -215,11 +216,14 @@ class Inpainter:
             # What cannot be seen is not known either: editors leave any colour under it.
             unknown = hole | (picture.samples[..., -1] == 0)
 
+        # A network of colours tints what is grey, however little; strokes may ask for colour.
+        grey = (guidance is None or guidance.strokes is None) and picture.is_grey(~unknown)
         crops, done = plan(hole), 0
         for batch in batches(crops):
             if progress is not None:
                 progress(done, len(crops))
-            yield from self._filled(picture, hole, unknown, guidance, batch)
+            for box, local, colours in self._filled(picture, hole, unknown, guidance, batch):
+                yield box, local, as_grey(colours) if grey else colours
             done += len(batch)
         if progress is not None:
             progress(done, done)

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from PIL import Image
 
 from freefill.errors import ImageError, MaskError, VideoError
 from freefill.imaging.box import Box
 from freefill.imaging.formats import MAX_PIXELS
 from freefill.imaging.io import Source, read_picture
+from freefill.imaging.rgb import is_picture
 from freefill.masks.convert import Fit, to_mask
 from freefill.masks.morphology import grow as grow_hole
 from freefill.types import Mask
@@ -158,11 +158,8 @@ def _is_clip(path: Path, max_pixels: int) -> bool:
     try:
         read_picture(path, max_pixels=max_pixels)
     except ImageError:
-        try:
-            Image.open(path).close()
-        except OSError:
-            # Either a clip or nothing that can be read, which opening it as one says.
-            return path.is_file()
+        # Else a clip or nothing that can be read, which opening it as one says.
+        return path.is_file() and not is_picture(path)
     return False
 
 

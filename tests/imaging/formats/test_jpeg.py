@@ -443,3 +443,37 @@ def test_what_is_no_marker_is_stepped_over(photo: Photo, hole: Mask) -> None:
     assert encode(refilled(odd, hole), "JPEG") == encode(refilled(source, hole), "JPEG")
     with pytest.raises(ImageError, match="before its pixels"):
         segments(b"\xff\xd8nothing of the kind")
+
+
+def without_markers(content: bytes, ids: bytes) -> bytes:
+    """Leave out JFIF and Adobe, and name the channels."""
+    found, place = segments(content)
+    kept = [segment for segment in found if segment.marker not in (0xE0, 0xEE)]
+    for i, (marker, body) in enumerate(kept):
+        if marker in (0xC0, 0xC2):
+            named = bytearray(body)
+            named[6::3] = ids
+            kept[i] = Segment(marker, bytes(named))
+    # Scans name the channels, too.
+    rest = bytearray(content[place:])
+    assert rest[4] == 3
+    rest[5:11:2] = ids
+    return b"\xff\xd8" + written(kept) + bytes(rest)
+
+
+@pytest.mark.parametrize("ids", [b"RGB", b"\1\2\3", b"\0\1\2"])
+def test_colours_told_by_the_names_of_channels_are_kept(photo: Photo, ids: bytes) -> None:
+    buffer = BytesIO()
+    options: dict[str, Any] = {"keep_rgb": True} if ids == b"RGB" else {}
+    Image.fromarray(photo).save(buffer, "JPEG", quality=95, subsampling=0, **options)
+    source = without_markers(buffer.getvalue(), ids)
+    hole = np.zeros(photo.shape[:2], bool)
+    hole[40:60, 40:60] = True
+    picture = refilled(source, hole)
+    content, notices = encode(picture, "JPEG")
+    assert notices == []
+    before, after = np.asarray(opened(source)), np.asarray(opened(content))
+    np.testing.assert_allclose(before.astype(int), photo.astype(int), atol=40)
+    far = np.ones(hole.shape, bool)
+    far[32:72, 32:72] = False
+    np.testing.assert_array_equal(after[far], before[far])

@@ -243,3 +243,78 @@ def test_reading_a_plain_photo_imports_no_optional_codec(tmp_path: Path) -> None
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
+
+
+POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 40 30\n%%EndComments\nshowpage\n"
+FITS = b"".join(
+    card.ljust(80)
+    for card in (
+        b"SIMPLE  =                    T",
+        b"BITPIX  =                    8",
+        b"NAXIS   =                    2",
+        b"NAXIS1  =                    4",
+        b"NAXIS2  =                    4",
+        b"END",
+    )
+).ljust(2880) + bytes(2880)
+
+
+def others() -> dict[str, bytes]:
+    image = Image.new("RGB", (40, 30), (90, 120, 30))
+    found = {name: saved(image, name) for name in ("TGA", "PCX", "SGI", "ICNS", "IM", "PDF")}
+    return found | {
+        "EPS": POSTSCRIPT,
+        "EPS in DOS": b"\xc5\xd0\xd3\xc6"
+        + struct.pack("<II", 30, len(POSTSCRIPT))
+        + bytes(18)
+        + POSTSCRIPT,
+        "FITS": FITS,
+        "WMF": b"\xd7\xcd\xc6\x9a\0\0" + struct.pack("<hhhhH", 0, 0, 40, 30, 72) + bytes(60),
+        "PSD": b"8BPS\0\1" + bytes(6) + struct.pack(">HIIHH", 3, 30, 40, 8, 3) + bytes(4000),
+    }
+
+
+@pytest.mark.parametrize("name", others())
+def test_other_formats_reach_no_reader(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    def start(*arguments: Any, **options: Any) -> Any:
+        raise AssertionError(f"a program is started: {arguments}")
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    for ending in ("jpg", "eps", "png"):
+        path = tmp_path / f"a.{ending}"
+        path.write_bytes(others()[name])
+        for source in (path, path.read_bytes()):
+            with pytest.raises(ImageError, match="not an image in a format that can be read"):
+                read_picture(source)
+
+
+@pytest.mark.parametrize(
+    "name", ["PNG", "JPEG", "TIFF", "WEBP", "GIF", "BMP", "PPM", "AVIF", "JPEG2000", "ICO", "DDS"]
+)
+def test_the_formats_that_are_read(name: str) -> None:
+    image = Image.new("RGB", (64, 32), (90, 120, 30))
+    picture = read_picture(saved(image, name))
+    assert picture.format == name
+    if name != "ICO":
+        assert picture.size == (32, 64)
+
+
+def test_several_pictures_in_a_jpeg_are_read() -> None:
+    image = Image.effect_noise((64, 32), 40).convert("RGB")
+    content = saved(image, "MPO", save_all=True, append_images=[image])
+    assert read_picture(content).format == "MPO"
+
+
+def test_an_open_file_of_another_format_is_not_decoded(tmp_path: Path) -> None:
+    (tmp_path / "a.eps").write_bytes(POSTSCRIPT)
+    Image.new("RGB", (40, 30)).save(tmp_path / "a.tga")
+    for name in ("a.eps", "a.tga"):
+        image = Image.open(tmp_path / name)
+        with image, pytest.raises(ImageError, match="not decoded here"):
+            read_picture(image)
+    # What the caller has decoded is a picture like any other.
+    with Image.open(tmp_path / "a.tga") as image:
+        image.load()
+    assert read_picture(image).size == (30, 40)

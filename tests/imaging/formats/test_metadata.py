@@ -17,6 +17,10 @@ from freefill.imaging.formats.metadata import (
     clean_photoshop,
     clean_xmp,
     only_orientation,
+    orientation_of,
+    resized_exif,
+    resized_xmp,
+    xmp_orientation,
 )
 
 ORIENTATION = 0x0112
@@ -107,3 +111,84 @@ def test_resources_with_names_and_odd_lengths_are_walked() -> None:
     preview = resource(1036, b"a name", b"the picture")
     assert clean_photoshop(kept[0] + preview + kept[1] + preview + kept[2]) == b"".join(kept)
     assert BytesIO(clean_photoshop(b"no resources at all")).read() == b"no resources at all"
+
+
+MOTION = (
+    b'<rdf:Description rdf:about="" xmlns:GCamera="http://ns.google.com/photos/1.0/camera/"'
+    b" GCamera:MotionPhoto=\"1\" GCamera:MotionPhotoVersion = '1'\n"
+    b' GCamera:MotionPhotoPresentationTimestampUs="500" dc:format="image/jpeg">'
+    b'<Container:Directory><rdf:Seq><rdf:li rdf:parseType="Resource"><Container:Item'
+    b' Item:Mime="video/mp4" Item:Semantic="MotionPhoto" Item:Length="99"/></rdf:li></rdf:Seq>'
+    b"</Container:Directory><dc:title>A title</dc:title></rdf:Description>"
+)
+OLD_MOTION = b'<d GCamera:MicroVideo="1" GCamera:MicroVideoOffset="99" a="b"/>'
+ULTRA = b'<d xmlns:hdrgm="http://ns.adobe.com/hdr-gain-map/1.0/" hdrgm:Version="1.0" a="b">'
+INSIDE = b"<d><Camera:MotionPhoto>1</Camera:MotionPhoto><hdrgm:Version>1.0</hdrgm:Version><e/></d>"
+
+
+@pytest.mark.parametrize("xmp", [MOTION, OLD_MOTION, ULTRA, INSIDE])
+def test_xmp_announces_no_video_and_no_gain_map(xmp: bytes) -> None:
+    clean = clean_xmp(xmp)
+    for word in (b"Camera:M", b"hdrgm:V", b"Container", b"Item:"):
+        assert word not in clean
+    for word in (b"dc:format", b"<dc:title>A title</dc:title>", b'a="b"', b"<e/>", b"xmlns:"):
+        assert (word in clean) == (word in xmp)
+
+
+def test_xmp_of_other_things_stays() -> None:
+    xmp = b'<d GCamera:SpecialTypeID="x" exif:PixelXDimension="7" note="hdrgm:Version" b=\'c\'/>'
+    assert clean_xmp(xmp) == xmp
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_exif_tells_the_new_size(named: bool) -> None:
+    found = Image.Exif()
+    found[0x0100], found[0x0101], found[0x010F] = 40, 30, "A maker"
+    found.get_ifd(0x8769).update({0xA002: 40, 0xA003: 30, 0x9003: "2020:02:02 20:20:20"})
+    before = found.tobytes() if named else found.tobytes().removeprefix(b"Exif\0\0")
+    after = resized_exif(before, (70_000, 55))
+    assert len(after) == len(before)
+    again = Image.Exif()
+    again.load(after)
+    assert (again[0x0100], again[0x0101], again[0x010F]) == (55, 70_000, "A maker")
+    folder = again.get_ifd(0x8769)
+    assert (folder[0xA002], folder[0xA003]) == (55, 70_000)
+    assert folder[0x9003] == "2020:02:02 20:20:20"
+
+
+def test_exif_without_a_size_stays() -> None:
+    assert resized_exif(exif(6), (3, 4)) == exif(6)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=80), st.booleans())
+def test_noise_is_neither_turned_nor_resized(content: bytes, start: bool) -> None:
+    noise = b"II*\0\x08\0\0\0" + content if start else content
+    assert len(resized_exif(noise, (3, 4))) == len(noise)
+    assert orientation_of(noise) is None or start
+    resized_xmp(noise, (3, 4))
+
+
+def test_xmp_tells_the_new_size_also_of_a_panorama() -> None:
+    xmp = (
+        b'<d exif:PixelXDimension="40" GPano:CroppedAreaImageWidthPixels="40"'
+        b' GPano:CroppedAreaImageHeightPixels="30" GPano:FullPanoWidthPixels="400"'
+        b' GPano:FullPanoHeightPixels="40" GPano:CroppedAreaLeftPixels="9">'
+        b"<GPano:CroppedAreaTopPixels>5</GPano:CroppedAreaTopPixels>"
+        b"<exif:PixelYDimension>30</exif:PixelYDimension></d>"
+    )
+    new = resized_xmp(xmp, (60, 50))
+    for told in (
+        *(b'exif:PixelXDimension="50"', b'ImageWidthPixels="50"', b'ImageHeightPixels="60"'),
+        *(b'FullPanoWidthPixels="400"', b'FullPanoHeightPixels="65"', b'LeftPixels="9"'),
+        *(b"TopPixels>5<", b"PixelYDimension>60<"),
+    ):
+        assert told in new
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_orientation_is_read_as_pillow_reads_it(orientation: int) -> None:
+    assert orientation_of(exif(orientation)) == orientation
+    assert xmp_orientation(b'<d tiff:Orientation="%d"/>' % orientation) == orientation
+    assert orientation_of(b"no EXIF") is None
+    assert xmp_orientation(b"<d/>") is None

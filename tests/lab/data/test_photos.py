@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from freefill.errors import DataError
+from freefill.errors import DataError, OutOfMemoryError
+from freefill.imaging.formats import reader
 from freefill.lab.config import DataConfig
+from freefill.lab.data.packing.sources import find_sources
+from freefill.lab.data.packing.workers import Recipe, make_ready
 from freefill.lab.data.photos import PhotoStore, list_photos, open_store, sampling_weights, split
 from freefill.lab.data.sources import Folder, listed
 
@@ -159,3 +164,62 @@ def test_what_is_wrong_with_a_list_is_said(sizes: PhotoStore, tmp_path: Path) ->
     file.write_bytes(b"file,use\n\xff,train\n")
     with pytest.raises(DataError, match="cannot be read as a list: 'utf-8'"):
         listed(sizes, file)
+
+
+def test_what_is_hidden_is_no_photo(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    write(data / "a.png", 64, 64, (1, 2, 3))
+    write(data / "below/b.png", 64, 64, (1, 2, 3))
+    for name in ("._a.png", "__MACOSX/a.png", "__MACOSX/below/._b.png", ".thumbnails/a.png"):
+        (data / name).parent.mkdir(exist_ok=True, parents=True)
+        (data / name).write_bytes(b"\0\5\x16\7")
+    assert open_store(data, 64, tmp_path / "cache").names == ("a.png", "below/b.png")
+    packed = find_sources(data)
+    assert {packed[i] for i in range(len(packed))} == {"a.png", "below/b.png"}
+    # A hidden folder that is named is meant.
+    assert len(list_photos(data / ".thumbnails")) == 1
+
+
+def test_a_folder_that_cannot_be_listed_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "a.png", 64, 64, (1, 2, 3))
+    (tmp_path / "locked").mkdir()
+    scandir = os.scandir
+
+    def refusing(path: str | os.PathLike[str]) -> Iterator[os.DirEntry[str]]:
+        if Path(path).name == "locked":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    # The tests may run as root, who may read anything.
+    monkeypatch.setattr(os, "scandir", refusing)
+    for find in (list_photos, find_sources):
+        with pytest.raises(DataError, match=r"locked cannot be listed: Permission denied"):
+            find(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_16_bits_of_grey_are_scaled(tmp_path: Path, name: str) -> None:
+    (tmp_path / "data").mkdir()
+    grey = np.linspace(0, 65535, 64 * 64).astype(np.uint16).reshape(64, 64)
+    Image.fromarray(grey).save(tmp_path / "data" / name)
+    (view,) = open_store(tmp_path / "data", 64, tmp_path / "cache").views()
+    np.testing.assert_allclose(view[..., 0], grey / 257, atol=0.51)
+
+
+def test_memory_that_is_short_is_not_a_photo_that_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "data/a.png", 64, 64, (1, 2, 3))
+
+    def full(*arguments: object, **options: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(reader, "from_pillow", full)
+    with pytest.raises(OutOfMemoryError, match=r"not enough memory to read .*a\.png"):
+        open_store(tmp_path / "data", 64, tmp_path / "cache")
+    assert not list((tmp_path / "cache").glob("*"))
+    recipe = Recipe(size=64, quality=90, smallest=8, max_pixels=10_000)
+    with pytest.raises(OutOfMemoryError):
+        make_ready(tmp_path / "data/a.png", recipe)

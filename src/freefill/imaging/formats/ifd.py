@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from typing import BinaryIO, Literal
 
@@ -20,10 +20,20 @@ EXIF, GPS, INTEROPERABILITY = 34665, 34853, 40965
 FOLDERS = (EXIF, GPS, INTEROPERABILITY)
 """Tags that hold the place of another directory."""
 
-BYTE, SHORT, LONG, RATIONAL, UNDEFINED = 1, 3, 4, 5, 7
+BYTE, SHORT, LONG, RATIONAL, UNDEFINED, SLONG8 = 1, 3, 4, 5, 7, 17
 WIDTHS = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 LONG8S = {16: 8, 17: 8, 18: 8}
 """Types of BigTIFF, 8 bytes each."""
+
+LAYERS = 37724
+"""Photoshop's layers: often most of a file, and never carried on."""
+
+MAX_DEPTH = 3
+"""Directories inside each other: TIFF, EXIF, interoperability."""
+MAX_TAGS = 5000
+"""Tags of one directory that are read. Cameras write a hundred."""
+SLACK = 1 << 16
+"""Bytes that values may have beyond those of the file: writers let two small tags share a value."""
 
 
 class BadDirectory(Exception):  # noqa: N818  (not an error that a person sees)
@@ -40,7 +50,7 @@ class Tag:
     def numbers(self, order: Order) -> list[int]:
         """Give whole numbers (BYTE, SHORT, LONG, LONG8) as such."""
         assert isinstance(self.value, bytes)
-        code = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}.get(self.kind)
+        code = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 17: "q", 18: "Q"}.get(self.kind)
         if code is None:
             raise BadDirectory(f"type {self.kind} where a whole number is due")
         count = len(self.value) // struct.calcsize(code)
@@ -86,12 +96,61 @@ def read(file: BinaryIO) -> Directory:
 
     Returns:
         The directory, with its folders of EXIF and GPS tags. Tags whose values lie outside of the
-        file are left out.
+        file, folders in too deep folders, and Photoshop's layers are left out.
 
     Raises:
-        BadDirectory: If the file does not begin as a TIFF, or the directory is cut off.
+        BadDirectory: If the file does not begin as a TIFF, the directory is cut off, or its values
+            have more bytes than the file: each is read, so they must not share them.
     """
+    order, big, start = _begin(file)
     length = file.seek(0, 2)
+    try:
+        return _directory(file, start, order, big, _Reading(length, length + SLACK))
+    except struct.error as error:
+        raise BadDirectory(str(error)) from None
+
+
+def pages(file: BinaryIO, most: int) -> int:
+    """Count the directories that follow each other in a TIFF, without reading them.
+
+    Args:
+        file: The file.
+        most: Where to stop.
+
+    Returns:
+        Their number, at least 1 and at most one more than ``most``.
+    """
+    seen: set[int] = set()
+    try:
+        order, big, place = _begin(file)
+        head, entry_size, word = _SIZES[big]
+        while place and place not in seen and len(seen) <= most:
+            file.seek(place)
+            (count,) = struct.unpack(order + head, file.read(struct.calcsize(head)))
+            seen.add(place)
+            file.seek(count * entry_size, 1)
+            (place,) = struct.unpack(order + word, file.read(struct.calcsize(word)))
+    except (BadDirectory, struct.error, OverflowError, OSError, ValueError):
+        pass
+    return max(1, len(seen))
+
+
+_SIZES = {False: ("H", 12, "I"), True: ("Q", 20, "Q")}
+"""Of TIFF and BigTIFF: the type of the number of tags, bytes of a tag, type of a place."""
+
+
+@dataclass
+class _Reading:
+    """What all directories of a file share while it is read."""
+
+    length: int
+    left: int
+    """Bytes of values that may still be read."""
+    seen: set[int] = field(default_factory=set)
+
+
+def _begin(file: BinaryIO) -> tuple[Order, bool, int]:
+    """Give byte order, whether it is a BigTIFF, and the place of the first directory."""
     file.seek(0)
     head = file.read(16)
     order: Order
@@ -105,19 +164,20 @@ def read(file: BinaryIO) -> Directory:
         (version,) = struct.unpack_from(f"{order}H", head, 2)
         big = version == 43
         (start,) = struct.unpack_from(f"{order}Q" if big else f"{order}I", head, 8 if big else 4)
-        return _directory(file, start, order, big, length, set())
+        return order, big, start
     except struct.error as error:
         raise BadDirectory(str(error)) from None
 
 
 def _directory(
-    file: BinaryIO, start: int, order: Order, big: bool, length: int, seen: set[int]
+    file: BinaryIO, start: int, order: Order, big: bool, reading: _Reading, depth: int = 1
 ) -> Directory:
-    if start in seen or not 0 < start < length:
+    length = reading.length
+    if start in reading.seen or not 0 < start < length or depth > MAX_DEPTH:
         raise BadDirectory(f"a directory at byte {start} of {length}")
-    seen.add(start)
+    reading.seen.add(start)
     file.seek(start)
-    head, entry_size, word = ("Q", 20, "Q") if big else ("H", 12, "I")
+    head, entry_size, word = _SIZES[big]
     (count,) = struct.unpack(order + head, file.read(struct.calcsize(head)))
     if count * entry_size > length:
         raise BadDirectory(f"{count} tags in {length} bytes")
@@ -126,10 +186,10 @@ def _directory(
     trailer = file.read(room)
     following = struct.unpack(order + word, trailer)[0] if len(trailer) == room else 0
     tags: dict[int, Tag] = {}
-    for i in range(count):
+    for i in range(min(count, MAX_TAGS)):
         number, kind, amount = struct.unpack_from(f"{order}HH{word}", entries, i * entry_size)
         width = WIDTHS.get(kind) or LONG8S.get(kind)
-        if width is None:
+        if width is None or number == LAYERS:
             continue
         field = entries[(i + 1) * entry_size - room : (i + 1) * entry_size]
         size = amount * width
@@ -139,12 +199,16 @@ def _directory(
             (place,) = struct.unpack(order + word, field)
             if place + size > length:
                 continue
+            reading.left -= size
+            if reading.left < 0:
+                raise BadDirectory("its tags share bytes, or it was made to do harm")
             file.seek(place)
             value = file.read(size)
         if number in FOLDERS:
             try:
                 places = Tag(kind, value).numbers(order)
-                folder = _directory(file, places[0] if places else 0, order, big, length, seen)
+                place = places[0] if places else 0
+                folder = _directory(file, place, order, big, reading, depth + 1)
             except (BadDirectory, struct.error):
                 continue
             tags[number] = Tag(LONG, folder)
@@ -153,38 +217,65 @@ def _directory(
     return Directory(order, tags, following)
 
 
+def narrowed(directory: Directory) -> tuple[Directory, list[int]]:
+    """Give a directory with TIFF's types in the place of BigTIFF's.
+
+    Args:
+        directory: The tags.
+
+    Returns:
+        The directory, and the numbers of tags that are left out: theirs do not fit into 32 bits.
+    """
+    kept: dict[int, Tag] = {}
+    lost: list[int] = []
+    for number, tag in directory.tags.items():
+        if isinstance(tag.value, Directory):
+            folder, more = narrowed(tag.value)
+            kept[number] = Tag(tag.kind, folder)
+            lost += more
+        elif tag.kind in LONG8S:
+            kind, code = (9, "i") if tag.kind == SLONG8 else (LONG, "I")
+            values = tag.numbers(directory.order)
+            try:
+                kept[number] = Tag(
+                    kind, struct.pack(f"{directory.order}{len(values)}{code}", *values)
+                )
+            except struct.error:
+                lost.append(number)
+        else:
+            kept[number] = tag
+    return Directory(directory.order, kept, directory.next), lost
+
+
 def packed(directory: Directory, start: int) -> bytes:
     """Write a directory and what its tags hold, for a place in a file.
 
     Args:
-        directory: The tags. Types of BigTIFF become those of TIFF.
+        directory: The tags. Types of BigTIFF become those of TIFF, as :func:`narrowed` has it.
         start: Where the bytes will lie.
 
     Returns:
         The directory's bytes; its values and folders follow it. No directory comes after it.
     """
     order = directory.order
-    items = sorted(directory.tags.items())
-    place = start + 2 + 12 * len(items) + 4
-    entries, values = [], b""
+    items = sorted(narrowed(directory)[0].tags.items())
+    first = start + 2 + 12 * len(items) + 4
+    entries, values = bytearray(), bytearray()
     for number, tag in items:
-        place += place % 2
+        values += bytes((first + len(values)) % 2)
+        place = first + len(values)
         if isinstance(tag.value, Directory):
-            body = packed(tag.value, place)
-            entries.append(struct.pack(f"{order}HHII", number, LONG, 1, place))
+            entries += struct.pack(f"{order}HHII", number, LONG, 1, place)
+            values += packed(tag.value, place)
+            continue
+        amount = len(tag.value) // WIDTHS[tag.kind]
+        entries += struct.pack(f"{order}HHI", number, tag.kind, amount)
+        if len(tag.value) <= 4:
+            entries += tag.value.ljust(4, b"\0")
         else:
-            kind, body = tag.kind, tag.value
-            if kind in LONG8S:
-                kind, body = LONG, long(order, *tag.numbers(order)).value  # type: ignore[assignment]
-            amount = len(body) // WIDTHS[kind]
-            if len(body) <= 4:
-                field = body.ljust(4, b"\0")
-                entries.append(struct.pack(f"{order}HHI", number, kind, amount) + field)
-                continue
-            entries.append(struct.pack(f"{order}HHII", number, kind, amount, place))
-        values = values.ljust(place - (start + 2 + 12 * len(items) + 4), b"\0") + body
-        place += len(body)
-    return struct.pack(f"{order}H", len(items)) + b"".join(entries) + bytes(4) + values
+            entries += struct.pack(f"{order}I", place)
+            values += tag.value
+    return struct.pack(f"{order}H", len(items)) + entries + bytes(4) + values
 
 
 def header(order: Order, start: int) -> bytes:

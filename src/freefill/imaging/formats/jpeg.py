@@ -5,7 +5,9 @@ ITU-T T.81, annex B (segments); JFIF 1.02; CIPA DC-008 (EXIF) and DC-007 (severa
 
 from __future__ import annotations
 
+import re
 import struct
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from freefill.errors import ImageError
@@ -14,6 +16,8 @@ from freefill.imaging.formats.metadata import (
     clean_photoshop,
     clean_xmp,
     only_orientation,
+    resized_exif,
+    resized_xmp,
 )
 
 START = b"\xff\xd8"
@@ -26,7 +30,27 @@ XMP = b"http://ns.adobe.com/xap/1.0/\0"
 PHOTOSHOP = b"Photoshop 3.0\0"
 ICC = b"ICC_PROFILE\0"
 SEVERAL = b"MPF\0"
+GAIN_MAP = b"urn:iso:std:iso:ts:21496:"
 SIGNED = b"JP"
+RGB = b"\0"
+"""In Adobe's segment: colours are stored as they are."""
+
+
+MAX_SEGMENTS = 10_000
+"""Segments in front of the pixels. Each has up to 64 kB."""
+MAX_FILL = 4096
+"""Bytes between segments that Pillow, which reads them one by one, is shown."""
+FEW_SCANS, MAX_SCANS = 20, 100
+"""Passes over the pixels: encoders make about ten. Up to so many are always decoded, and ever."""
+WORK_PER_BYTE = 300
+"""Pixels times scans that a byte may stand for, where there are many scans. A photo with 60 of them
+has about 100."""
+SMALL_WORK = 50_000_000
+"""Pixels times scans that are decoded anyway, in a fraction of a second."""
+
+# Bytes between segments, and inside a scan, that are no marker with a length.
+_MARKER = re.compile(rb"\xff[\x02-\xcf\xd9-\xfe]")
+_IN_SCAN = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 
 
 class Segment(NamedTuple):
@@ -51,22 +75,53 @@ def segments(content: bytes) -> tuple[list[Segment], int]:
         The segments, and the place of the scan's marker.
 
     Raises:
-        ImageError: If they are cut off.
+        ImageError: If they are cut off, or too many.
     """
     found: list[Segment] = []
     place = 2
     # Decoders step over what is no marker, and so must this.
-    while 0 <= (place := content.find(b"\xff", place)) <= len(content) - 4:
+    while (matched := _MARKER.search(content, place)) and matched.start() <= len(content) - 4:
+        place = matched.start()
         marker = content[place + 1]
-        if marker in (0x00, 0x01, 0xFF) or 0xD0 <= marker <= 0xD8:
-            place += 1
-            continue
         if marker == SCAN:
             return found, place
+        if len(found) == MAX_SEGMENTS:
+            raise ImageError(
+                f"it has more than {MAX_SEGMENTS} segments in front of its pixels: it was made to "
+                "do harm"
+            )
         (size,) = struct.unpack_from(">H", content, place + 2)
         found.append(Segment(marker, content[place + 4 : place + 2 + size]))
         place += 2 + size
     raise ImageError(f"it ends after {len(content)} bytes, before its pixels: it is truncated")
+
+
+def checked(content: bytes) -> bytes:
+    """Refuse a JPEG that takes far longer to decode than its bytes tell.
+
+    Args:
+        content: The file.
+
+    Returns:
+        What a decoder that reads byte by byte is to see: the file, or it without what fills up the
+        room between its segments.
+
+    Raises:
+        ImageError: If it goes over its pixels too often.
+    """
+    found, place = segments(content)
+    scans = sum(marker == SCAN for marker, _ in _markers(content, place))
+    size = next((s.content[1:5] for s in found if s.marker in FRAMES), b"").ljust(4, b"\0")
+    height, width = struct.unpack(">HH", size)
+    work = scans * height * width
+    allowed = max(SMALL_WORK, WORK_PER_BYTE * len(content))
+    if scans > MAX_SCANS or (scans > FEW_SCANS and work > allowed):
+        raise ImageError(
+            f"its {len(content)} bytes go over {width}x{height} pixels {scans} times: it was made "
+            "to do harm"
+        )
+    told = sum(len(segment.content) + 4 for segment in found)
+    return START + written(found) + content[place:] if place - told > MAX_FILL else content
 
 
 class Frame(NamedTuple):
@@ -101,7 +156,12 @@ def written(found: list[Segment]) -> bytes:
 
 
 def kept_segments(
-    found: list[Segment], *, orientation: int, same_coding: bool, strip: bool
+    found: list[Segment],
+    *,
+    orientation: int,
+    same_coding: bool,
+    strip: bool,
+    size: tuple[int, int] | None = None,
 ) -> tuple[list[Segment], list[str]]:
     """Choose what goes into the result, and mend what would be wrong there.
 
@@ -111,6 +171,7 @@ def kept_segments(
         same_coding: Whether colours are coded as in the source: what says how they are then goes
             along, else the writer's own does.
         strip: Whether to leave out what tells about people, places and programs.
+        size: Height and width of the result, if they are other ones.
 
     Returns:
         The segments, and lines that a person should read.
@@ -126,14 +187,23 @@ def kept_segments(
                 notices.append("its content credentials (C2PA) are left out: an edit voids them")
         elif marker in (APP0, APP14):
             kept += _about_coding(segment) if same_coding else []
-        elif marker == APP2 and content.startswith(SEVERAL):
-            # Where further pictures lie in the file: they are not written.
+        elif marker == APP2 and content.startswith((SEVERAL, GAIN_MAP)):
+            # Where further pictures lie in the file, and what for: they are not written.
             continue
         elif not strip or (marker == APP2 and content.startswith(ICC)):
-            kept.append(Segment(marker, _mended(segment, orientation)))
+            kept.append(_resized(Segment(marker, _mended(segment, orientation)), size))
     if strip and orientation > 1:
         kept.append(Segment(APP1, EXIF + only_orientation(orientation)))
     return kept, notices
+
+
+def _resized(segment: Segment, size: tuple[int, int] | None) -> Segment:
+    marker, content = segment
+    if size is None or marker != APP1:
+        return segment
+    if content.startswith(XMP):
+        return Segment(marker, resized_xmp(content, size))
+    return Segment(marker, resized_exif(content, size) if content.startswith(EXIF) else content)
 
 
 def _about_coding(segment: Segment) -> list[Segment]:
@@ -169,10 +239,15 @@ def with_segments(content: bytes, about: list[Segment], *, keep_own: bool) -> by
     """
     own, place = segments(content)
     decoding = [s for s in own if not s.about]
-    first = [s for s in own if s.marker in (APP0, APP14)] if keep_own else []
+    coding = [s for s in own if s.marker in (APP0, APP14)]
+    if not keep_own and any(s.marker in (APP0, APP14) for s in about):
+        coding = []
+    elif not keep_own:
+        # Of a source that tells RGB by the names of its channels, which writers do not keep.
+        coding = [s for s in coding if s.marker == APP14 and s.content[11:12] == RGB]
     # JFIF has to come first.
     about = sorted(about, key=lambda segment: segment.marker != APP0)
-    return START + written([*first, *about, *decoding]) + content[place : _end(content, place)]
+    return START + written([*coding, *about, *decoding]) + content[place : _end(content, place)]
 
 
 def followed_by(content: bytes, place: int) -> int:
@@ -191,17 +266,19 @@ def followed_by(content: bytes, place: int) -> int:
 
 def _end(content: bytes, place: int) -> int:
     """Find where the first picture ends: others, and what phones add, follow it."""
-    while True:
-        place = content.find(b"\xff", place)
-        if place < 0 or place + 2 > len(content):
-            return len(content)
-        marker = content[place + 1]
+    for marker, at in _markers(content, place):
         if marker == END:
-            return place + 2
-        if marker in (0x00, 0xFF) or 0xD0 <= marker <= 0xD7:
-            place += 1 if marker == 0xFF else 2
-        elif place + 4 > len(content):
-            return len(content)
-        else:
-            (size,) = struct.unpack_from(">H", content, place + 2)
-            place += 2 + size
+            return at + 2
+    return len(content)
+
+
+def _markers(content: bytes, place: int) -> Iterator[tuple[int, int]]:
+    """Yield each marker from a place on, up to the end of the picture, and where it stands."""
+    while matched := _IN_SCAN.search(content, place):
+        place = matched.start()
+        marker = content[place + 1]
+        yield marker, place
+        if marker == END or place + 4 > len(content):
+            return
+        (size,) = struct.unpack_from(">H", content, place + 2)
+        place += 2 + size

@@ -1,4 +1,8 @@
-"""What is refused before any of its pixels are decoded: too large, empty, or a header that lies.
+"""What is refused before any of its pixels are decoded: another format, too large, empty, a lie.
+
+Only the formats of :data:`FORMATS` are decoded, by content and whatever a file is called. Pillow
+knows many more, some of which start programs (PostScript) or unpack without a limit (FITS). Nothing
+else in the package opens files with Pillow; a test holds that.
 
 Pillow has a limit of its own, a global that every thread shares and that warns before it refuses.
 Here the limit belongs to the call, and one line says what is wrong and which option moves it.
@@ -6,6 +10,7 @@ Here the limit belongs to the call, and one line says what is wrong and which op
 
 from __future__ import annotations
 
+import math
 import struct
 import threading
 from collections.abc import Iterator
@@ -15,10 +20,34 @@ from typing import BinaryIO
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from freefill.errors import ImageError
+from freefill.imaging.formats.high_bit_depth import is_deep
 
-MAX_PIXELS_PER_BYTE = {"PNG": 8 * 1032, "JPEG": 512, "MPO": 512, "GIF": 2800}
+READERS = (
+    *("PNG", "JPEG", "TIFF", "WEBP", "GIF", "BMP", "PPM"),
+    *("AVIF", "HEIF", "JPEG2000", "ICO", "DDS"),
+)
+"""Pillow's names of the readers that files are shown to, the frequent ones first."""
+
+FORMATS = (*READERS, "MPO")
+"""The formats that are decoded; MPO is what the reader of JPEG calls several pictures in a file."""
+
+MAX_PIXELS_PER_BYTE = {
+    **{"PNG": 8 * 1032, "JPEG": 512, "MPO": 512, "GIF": 2800},
+    **{"PPM": 8, "DDS": 2},
+}
 """How far a format can pack pixels. Deflate: 1032 bytes into one, of at most 8 pixels each. JPEG:
-the 64 pixels of a block need a bit. GIF: a code of 12 bits stands for at most 4096 pixels."""
+the 64 pixels of a block need a bit. GIF: a code of 12 bits stands for at most 4096 pixels. PPM: a
+bit each. DDS: blocks of 16 pixels have 8 bytes."""
+
+BYTES_PER_PIXEL = 4
+"""Bytes that samples may have for each pixel that is allowed: so many megapixels of RGBA with 8
+bits, half as many with 16."""
+
+MAX_ICONS = 256
+"""Pictures that one icon may hold."""
+
+MAX_FRAMES = 1000
+"""Frames are counted so far, and blocks of a GIF a hundred times as far."""
 
 HEADER = 4096
 """Bytes that any file of pixels needs besides them, so that small pictures are not suspected."""
@@ -37,13 +66,15 @@ def opened(file: BinaryIO, name: str, max_pixels: int) -> ImageFile.ImageFile:
 
     Raises:
         ImageError: If it is too large, has no pixels, or is too short for the size it claims.
-        UnidentifiedImageError: If no reader knows it.
+        UnidentifiedImageError: If it is of no format in :data:`FORMATS`.
     """
+    _check_icon(file, name, max_pixels)
     with lifted(max_pixels // 2):
         image = _identified(file)
     # Some readers (DDS) leave their pixels for later, and read on from here.
     place = file.tell()
     check_size(image.size, name, max_pixels)
+    check_samples(image.size, _bytes_per_pixel(image), name, max_pixels)
     length = file.seek(0, 2)
     allowed = MAX_PIXELS_PER_BYTE.get(image.format or "")
     pixels = image.width * image.height
@@ -102,6 +133,77 @@ def check_size(size: tuple[int, int], name: str, max_pixels: int) -> None:
         )
 
 
+def check_samples(
+    size: tuple[int, int], bytes_per_pixel: float, name: str, max_pixels: int
+) -> None:
+    """Refuse a size whose samples would take more than :data:`BYTES_PER_PIXEL` allows.
+
+    Args:
+        size: Width and height.
+        bytes_per_pixel: Of all channels together.
+        name: What errors call it.
+        max_pixels: The limit.
+
+    Raises:
+        ImageError: If they would.
+    """
+    width, height = size
+    needed = math.ceil(width * height * bytes_per_pixel)
+    wide = f"{bytes_per_pixel:g} bytes a pixel"
+    if needed > BYTES_PER_PIXEL * max_pixels:
+        raise ImageError(
+            f"{name} is {width}x{height} with {wide}, {needed / 1e6:.0f} MB of samples; "
+            f"the limit is {BYTES_PER_PIXEL * max_pixels / 1e6:.0f}: "
+            f"`max_pixels={-(-needed // BYTES_PER_PIXEL)}` lets it in"
+        )
+
+
+def _bytes_per_pixel(image: Image.Image) -> int:
+    wide = {"I": 4, "F": 4}.get(image.mode, 2 if "16" in image.mode or is_deep(image) else 1)
+    return wide * len(image.getbands())
+
+
+def check_unopened(image: Image.Image) -> None:
+    """Refuse a Pillow image whose file is not read yet, and is of a format not read here.
+
+    Args:
+        image: Any. What is in memory already is never refused.
+
+    Raises:
+        ImageError: If asking for its pixels would start such a reader.
+    """
+    if not isinstance(image, ImageFile.ImageFile) or image.format in FORMATS:
+        return
+    if image.tile or getattr(image, "_im", None) is None:
+        raise ImageError(
+            f"the image is an open file of the format {image.format}, which is not decoded here: "
+            "call its load() first, if its source is to be trusted"
+        )
+
+
+def _check_icon(file: BinaryIO, name: str, max_pixels: int) -> None:
+    """Check the sizes inside an icon, which Pillow decodes as soon as it opens it."""
+    file.seek(0)
+    head = file.read(6)
+    if head[:4] != b"\0\0\1\0":
+        return
+    (count,) = struct.unpack_from("<H", head, 4)
+    if count > MAX_ICONS:
+        raise ImageError(f"{name} holds {count} icons; up to {MAX_ICONS} are read")
+    table = file.read(16 * count)
+    for (place,) in struct.iter_unpack("<12xI", table[: len(table) // 16 * 16]):
+        file.seek(place)
+        start = file.read(24)
+        if start[:8] == b"\x89PNG\r\n\x1a\n":
+            size, each = struct.unpack(">II", start[16:24].ljust(8, b"\0")), 8
+        else:
+            # A bitmap: its colours, and below them as many rows of what is seen of them.
+            width, height = struct.unpack("<ii", start[4:12].ljust(8, b"\0"))
+            size, each = (abs(width), abs(height) // 2), 4
+        check_size(size, name, max_pixels)
+        check_samples(size, each, name, max_pixels)
+
+
 def check_whole(file: BinaryIO, name: str) -> None:
     """Refuse a file that is empty, or shorter than it says itself.
 
@@ -122,8 +224,8 @@ def check_whole(file: BinaryIO, name: str) -> None:
     if head[:4] == b"RIFF" and head[8:] == b"WEBP":
         needed = 8 + int.from_bytes(head[4:8], "little")
     elif head[4:8] == b"ftyp":
-        place = 0
-        while place + 8 <= length:
+        place = boxes = 0
+        while place + 8 <= length and (boxes := boxes + 1) < MAX_FRAMES:
             file.seek(place)
             size = int.from_bytes(file.read(4), "big")
             # 0: to the end of the file; 1: 64 bits of size, which no picture here needs.
@@ -146,20 +248,60 @@ def _identified(file: BinaryIO) -> ImageFile.ImageFile:
     """Find the reader as ``Image.open`` does, without its global limit."""
     file.seek(0)
     prefix = file.read(16)
-    tried: set[str] = set()
-    for load in (Image.preinit, Image.init):
-        load()
-        for format_name in [known for known in Image.ID if known not in tried]:
-            tried.add(format_name)
-            factory, accept = Image.OPEN[format_name]
-            file.seek(0)
-            try:
-                answer = accept(prefix) if accept is not None else True
-                # A string is the reason why the format is known but cannot be read here.
-                if not answer or isinstance(answer, str):
-                    continue
-                image: ImageFile.ImageFile = factory(file, "")
-            except (SyntaxError, IndexError, TypeError, struct.error):
+    Image.preinit()
+    for format_name in READERS:
+        if format_name not in Image.OPEN:
+            # Pillow's rarer readers; HEIF is registered where a file needs it.
+            Image.init()
+        if format_name not in Image.OPEN:
+            continue
+        factory, accept = Image.OPEN[format_name]
+        file.seek(0)
+        try:
+            answer = accept(prefix) if accept is not None else True
+            # A string is the reason why the format is known but cannot be read here.
+            if not answer or isinstance(answer, str):
                 continue
-            return image
+            image: ImageFile.ImageFile = factory(file, "")
+        except (SyntaxError, IndexError, TypeError, struct.error):
+            continue
+        return image
     raise UnidentifiedImageError("no reader knows it")
+
+
+def gif_frames(file: BinaryIO) -> int:
+    """Count the frames of a GIF, up to one more than :data:`MAX_FRAMES`.
+
+    Pillow would read all of them.
+    """
+    file.seek(0)
+    head = file.read(13)
+    if len(head) < 13:
+        return 1
+    file.seek(13 + _colours(head[10]))
+    frames, inside = 0, False
+    for _ in range(100 * MAX_FRAMES):
+        mark = file.read(1)
+        if inside:
+            # The length of a block of data, 0 behind the last.
+            inside = mark > b"\0"
+            file.seek(mark[0] if inside else 0, 1)
+        elif mark == b",":
+            frames += 1
+            place = file.read(9)
+            if frames > MAX_FRAMES or len(place) < 9:
+                break
+            # Colours, and the size of codes.
+            file.seek(_colours(place[8]) + 1, 1)
+            inside = True
+        elif mark == b"!":
+            file.seek(1, 1)
+            inside = True
+        elif mark in (b";", b""):
+            break
+    return max(1, frames)
+
+
+def _colours(flags: int) -> int:
+    """Give the bytes of a table of colours."""
+    return 3 * 2 ** ((flags & 7) + 1) if flags & 128 else 0

@@ -10,6 +10,7 @@ import os
 import re
 import struct
 import zlib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, BinaryIO, NamedTuple
@@ -18,7 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freefill.errors import ImageError
-from freefill.imaging.formats.metadata import clean_exif, clean_xmp
+from freefill.imaging.formats.metadata import (
+    clean_exif,
+    clean_xmp,
+    resized_exif,
+    resized_xmp,
+)
 
 START = b"\x89PNG\r\n\x1a\n"
 
@@ -42,8 +48,21 @@ RAW_EXIF = (b"Raw profile type exif", b"Raw profile type APP1")
 COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 """Channels to PNG's number for them."""
 
+CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+"""The same the other way round, and palettes."""
+
 LARGEST_TEXT = 1 << 20
-"""Bytes of a packed text that Pillow unpacks."""
+"""Bytes of a packed text, or of a packed profile, that Pillow unpacks."""
+
+LARGEST_TEXTS = 1 << 24
+"""Bytes that packed texts may have together for Pillow to see them; and that a profile, or the XMP,
+may have to be kept."""
+
+MAX_CHUNKS = 10_000
+"""Chunks that are not of pixels."""
+
+NAMED = 10
+"""Kinds of chunks that a notice names."""
 
 PACKING = (1, zlib.DEFLATED, -15, 8, zlib.Z_RLE)
 """For zlib: runs alone. After the filters 16-bit photographs get no smaller with a search for
@@ -82,11 +101,12 @@ def read_chunks(file: BinaryIO) -> tuple[Head, list[Chunk]]:
         Its header, and its chunks without those of pixels, in their order.
 
     Raises:
-        ImageError: If the file is cut off inside a chunk.
+        ImageError: If the file is cut off inside a chunk, or has too many.
     """
     length = file.seek(0, 2)
     file.seek(len(START))
-    head, found, late = None, [], False
+    found: list[Chunk] = []
+    head, late = None, False
     while True:
         start = file.read(8)
         if len(start) < 8:
@@ -104,6 +124,8 @@ def read_chunks(file: BinaryIO) -> tuple[Head, list[Chunk]]:
         elif name in PIXELS:
             late = late or name == b"IDAT"
             file.seek(size + 4, 1)
+        elif len(found) == MAX_CHUNKS:
+            raise ImageError(f"it has more than {MAX_CHUNKS} chunks: it was made to do harm")
         else:
             found.append(Chunk(name, file.read(size), late))
             file.seek(4, 1)
@@ -113,7 +135,8 @@ def read_chunks(file: BinaryIO) -> tuple[Head, list[Chunk]]:
 
 
 def has_long_texts(chunks: list[Chunk]) -> bool:
-    """Whether a packed text is longer than Pillow unpacks: it then refuses the whole file."""
+    """Whether packed texts are longer than Pillow unpacks: it then refuses the whole file."""
+    total = 0
     for name, content, _ in chunks:
         if name not in (b"zTXt", b"iTXt"):
             continue
@@ -123,19 +146,37 @@ def has_long_texts(chunks: list[Chunk]) -> bool:
         if name == b"iTXt" and rest[:1] != b"\1":
             continue
         with suppress(zlib.error):
-            if len(zlib.decompressobj().decompress(body, LARGEST_TEXT + 1)) > LARGEST_TEXT:
+            size = len(zlib.decompressobj().decompress(body, LARGEST_TEXT + 1))
+            total += size
+            if size > LARGEST_TEXT or total > LARGEST_TEXTS:
                 return True
     return False
 
 
-def without_texts(file: BinaryIO) -> bytes:
-    """Give a PNG, of which all chunks are whole, without its texts."""
+def is_raw_exif(chunk: Chunk) -> bool:
+    """Whether a chunk is EXIF as ImageMagick writes it: as text."""
+    return chunk.content.split(b"\0")[0] in RAW_EXIF
+
+
+def profile_of(chunk: Chunk) -> bytes | None:
+    """Unpack the colour profile of a chunk ``iCCP``; ``None`` if it is damaged, or far too long."""
+    _, _, rest = chunk.content.partition(b"\0")
+    packed = zlib.decompressobj()
+    try:
+        found = packed.decompress(rest[1:], LARGEST_TEXTS)
+    except zlib.error:
+        return None
+    return found if packed.eof and rest[:1] == b"\0" and found else None
+
+
+def without(file: BinaryIO, names: tuple[bytes, ...]) -> bytes:
+    """Give a PNG, of which all chunks are whole, without those of some names."""
     file.seek(len(START))
     out = [START]
     while len(start := file.read(8)) == 8:
         size, name = struct.unpack(">I4s", start)
         body = file.read(size + 4)
-        if name not in (b"tEXt", b"zTXt", b"iTXt"):
+        if name not in names:
             out += [start, body]
     return b"".join(out)
 
@@ -154,7 +195,9 @@ def kept_chunks(
     Returns:
         The chunks, and names of those left out because they depend on pixels in an unknown way.
     """
-    kept, left = [], []
+    kept: list[Chunk] = []
+    left: list[str] = []
+    xmp = False
     for chunk in chunks:
         name, content, late = chunk
         if (strip and name in PRIVATE) or (not same_mode and name in OF_MODE):
@@ -167,17 +210,37 @@ def kept_chunks(
                 continue
         if name == b"eXIf":
             content = clean_exif(content)
-        elif turned and content.split(b"\0")[0] in RAW_EXIF:
+        elif turned and is_raw_exif(chunk):
             # ImageMagick's way to write EXIF, as text: what it says about turning no longer holds.
             continue
         elif name == b"iTXt" and content.startswith(XMP + b"\0"):
-            content = _clean_text(content)
+            # There is one at most. What cannot be looked into may show the old picture.
+            clean = None if xmp else _clean_text(content)
+            xmp = True
+            if clean is None:
+                left.append("iTXt")
+                continue
+            content = clean
         kept.append(Chunk(name, content, late))
-    return kept, left
+    names = sorted(set(left))
+    return kept, names[:NAMED] + (["..."] if len(names) > NAMED else [])
 
 
-def _clean_text(content: bytes) -> bytes:
-    """Mend the XMP of a chunk of text, packed or not."""
+def resized(chunks: list[Chunk], size: tuple[int, int]) -> list[Chunk]:
+    """Let EXIF and XMP tell another height and width, where they tell any."""
+    new = []
+    for chunk in chunks:
+        content: bytes | None = chunk.content
+        if chunk.name == b"eXIf":
+            content = resized_exif(chunk.content, size)
+        elif chunk.name == b"iTXt" and chunk.content.startswith(XMP + b"\0"):
+            content = _clean_text(chunk.content, lambda xmp: resized_xmp(xmp, size))
+        new.append(chunk._replace(content=chunk.content if content is None else content))
+    return new
+
+
+def _clean_text(content: bytes, clean_xmp: Callable[[bytes], bytes] = clean_xmp) -> bytes | None:
+    """Mend the XMP of a chunk of text, packed or not; ``None`` if it cannot be unpacked."""
     matched = re.match(rb"(" + re.escape(XMP) + rb"\0)(.)(.)([^\0]*\0[^\0]*\0)", content, re.DOTALL)
     if matched is None:
         return content
@@ -185,12 +248,15 @@ def _clean_text(content: bytes) -> bytes:
     body = content[matched.end() :]
     if packed == b"\0":
         return start + packed + method + names + clean_xmp(body)
-    limit = 1 << 26
-    unpacked = zlib.decompressobj().decompress(body, limit)
+    packer = zlib.decompressobj()
+    try:
+        unpacked = packer.decompress(body, LARGEST_TEXTS)
+    except zlib.error:
+        return None
+    if not packer.eof:
+        return None
     clean = clean_xmp(unpacked)
-    if len(unpacked) >= limit or clean == unpacked:
-        return content
-    return start + packed + method + names + zlib.compress(clean)
+    return content if clean == unpacked else start + packed + method + names + zlib.compress(clean)
 
 
 def chunks_of(info: dict[str, Any]) -> list[Chunk]:

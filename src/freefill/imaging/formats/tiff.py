@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from io import BytesIO
 from itertools import accumulate
 from typing import Any, BinaryIO
@@ -20,6 +21,7 @@ from freefill.imaging.formats.ifd import (
     BYTE,
     EXIF,
     GPS,
+    LAYERS,
     ORIENTATION,
     RATIONAL,
     UNDEFINED,
@@ -29,18 +31,20 @@ from freefill.imaging.formats.ifd import (
     block,
     header,
     long,
+    narrowed,
     packed,
     read,
     read_block,
     short,
 )
-from freefill.imaging.formats.metadata import NAME, clean_photoshop, clean_xmp
+from freefill.imaging.formats.metadata import NAME, clean_photoshop, clean_xmp, resized_xmp
 
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 256, 257, 258, 259, 262
 STRIP_OFFSETS, CHANNELS, STRIP_ROWS, STRIP_BYTES = 273, 277, 278, 279
 X_DPI, Y_DPI, PLANAR, DPI_UNIT, PREDICTOR, COLOUR_MAP = 282, 283, 284, 296, 317, 320
 TILE_OFFSETS, TILE_BYTES, EXTRA, SAMPLE_FORMAT = 324, 325, 338, 339
-XMP, IPTC, PHOTOSHOP, ICC, LAYERS = 700, 33723, 34377, 34675, 37724
+EXIF_WIDTH, EXIF_HEIGHT = 40962, 40963
+XMP, IPTC, PHOTOSHOP, ICC = 700, 33723, 34377, 34675
 
 STRUCTURE = (
     254, 255, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, 263, 264, 265, 266, STRIP_OFFSETS,
@@ -66,16 +70,23 @@ LARGEST = 0xFFFF_0000
 STRIP = 1 << 20
 """Bytes of a strip before it is packed."""
 
+SHOWN = 10
+"""Tags that a notice names."""
+
 LEVEL = 6
 """Of zlib, where repetitions are searched for."""
 
 
-def directory_of(file: BinaryIO) -> Directory | None:
-    """Give the tags of a TIFF; ``None`` if they cannot be read (Pillow may still find a way)."""
+def directory_of(file: BinaryIO) -> Directory:
+    """Give the tags of a TIFF.
+
+    Raises:
+        ImageError: If they cannot be read.
+    """
     try:
         return read(file)
-    except BadDirectory:
-        return None
+    except BadDirectory as error:
+        raise ImageError(f"the tags of the TIFF are cut off or damaged ({error})") from None
 
 
 def classic(file: BinaryIO, tags: Directory) -> BinaryIO:
@@ -126,15 +137,26 @@ def check_strips(file: BinaryIO, tags: Directory) -> None:
                     f"{what} {i} of {len(starts)} ends at byte {start + count}, but the file has "
                     f"{length}: it is truncated"
                 )
+        # Strips that overlap would let a few bytes stand for any number of pixels.
+        covered = _covered(starts, counts)
         ratio = PACKINGS.get(tags.first(COMPRESSION, RAW))
         width, height = tags.first(WIDTH, 0), tags.first(HEIGHT, 0)
         bits = tags.first(BITS, 1) * tags.first(CHANNELS, 1)
         needed = width * height * bits // 8
-        if ratio and needed > ratio * (sum(counts) + 64):
+        if ratio and needed > ratio * (covered + 64):
             raise ImageError(
                 f"it says that it is {width}x{height}, which is {needed} bytes of pixels; its "
-                f"{sum(counts)} bytes cannot hold that: it is damaged or was made to do harm"
+                f"{covered} bytes cannot hold that: it is damaged or was made to do harm"
             )
+
+
+def _covered(starts: list[int], counts: list[int]) -> int:
+    """Count the bytes of a file that strips lie on."""
+    total = end = 0
+    for start, count in sorted(zip(starts, counts, strict=False)):
+        total += max(0, start + count - max(start, end))
+        end = max(end, start + count)
+    return total
 
 
 def exif_of(tags: Directory) -> bytes | None:
@@ -145,7 +167,22 @@ def exif_of(tags: Directory) -> bytes | None:
     return NAME + block(Directory(tags.order, about))
 
 
-def tags_of(info: dict[str, Any], source: Directory | None, *, strip: bool) -> Directory:
+def resized(tags: Directory, size: tuple[int, int]) -> Directory:
+    """Let EXIF and XMP among tags tell another height and width, where they tell any."""
+    new = dict(tags.tags)
+    xmp, exif = new.get(XMP), new.get(EXIF)
+    if xmp is not None and isinstance(xmp.value, bytes):
+        new[XMP] = Tag(xmp.kind, resized_xmp(xmp.value, size))
+    if exif is not None and isinstance(exif.value, Directory):
+        told = zip((EXIF_HEIGHT, EXIF_WIDTH), size, strict=True)
+        folder = {n: long(tags.order, side) for n, side in told if n in exif.value.tags}
+        new[EXIF] = Tag(exif.kind, replace(exif.value, tags=exif.value.tags | folder))
+    return replace(tags, tags=new)
+
+
+def tags_of(
+    info: dict[str, Any], source: Directory | None, *, strip: bool
+) -> tuple[Directory, list[str]]:
     """Collect the tags of a result that are not about how its pixels are stored.
 
     Args:
@@ -154,14 +191,16 @@ def tags_of(info: dict[str, Any], source: Directory | None, *, strip: bool) -> D
         strip: Whether to leave out what tells about people, places and programs.
 
     Returns:
-        The tags.
+        The tags, and lines that a person should read about those that are left out.
     """
     about = source
+    lines: list[str] = []
     if about is None:
         try:
             about = read_block(info["exif"]) if info.get("exif") else Directory("<", {})
         except BadDirectory:
             about = Directory("<", {})
+            lines.append("TIFF: its EXIF is damaged and left out")
     kept = dict(about.without(STRUCTURE).tags)
     order = about.order
     if X_DPI not in kept and info.get("dpi"):
@@ -182,7 +221,11 @@ def tags_of(info: dict[str, Any], source: Directory | None, *, strip: bool) -> D
     if strip:
         # Private tags can hold anything, a map's can hold a place: only what is known stays.
         kept = {number: tag for number, tag in kept.items() if number in IMPERSONAL}
-    return Directory(order, kept)
+    tags, lost = narrowed(Directory(order, kept))
+    if lost:
+        numbers = ", ".join(map(str, lost[:SHOWN])) + (", ..." if len(lost) > SHOWN else "")
+        lines.append(f"TIFF holds no numbers of 64 bits: tags {numbers} are left out")
+    return tags, lines
 
 
 def encode(

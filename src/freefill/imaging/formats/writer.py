@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from freefill.errors import ImageError
+from freefill.errors import FreefillError, ImageError, OutOfMemoryError
 from freefill.imaging.codecs import Samples
 from freefill.imaging.formats import jpeg, jpeg_dct, png, tiff
 from freefill.imaging.formats.ifd import Directory
+from freefill.imaging.formats.metadata import NAME, resized_exif, resized_xmp
 from freefill.imaging.picture import Picture
-from freefill.imaging.pillow import eight_bits, pillow_image, to_pillow
+from freefill.imaging.pillow import eight_bits, pillow_image, save_jpeg, to_pillow
 from freefill.imaging.rotate import undo_orientation
 
 LOSSY = ("JPEG", "MPO", "WEBP", "AVIF", "HEIF")
@@ -23,6 +25,14 @@ DEEP = ("PNG", "TIFF")
 SEGMENT = 65_500
 """Bytes that fit into a segment of JPEG, with a name in front."""
 STRIPPED = ("exif", "xmp", "comment")
+METADATA = {
+    "icc_profile": "its colour profile",
+    "exif": "its EXIF",
+    "xmp": "its XMP",
+    "dpi": "its resolution",
+    "comment": "its comment",
+}
+"""What a picture is written without where it is damaged, and how a notice calls it."""
 
 Result = tuple[bytes, list[str]]
 
@@ -41,10 +51,32 @@ def encode(picture: Picture, file_format: str, *, strip: bool = False) -> Result
 
     Raises:
         ImageError: If the format cannot hold what the picture has.
+        OutOfMemoryError: If there is not enough memory for it.
     """
+    try:
+        return _encode(picture, file_format, strip)
+    except (FreefillError, OSError):
+        raise
+    except MemoryError:
+        raise OutOfMemoryError(
+            f"there is not enough memory to write {file_format} of {_size(picture)}: free some, or "
+            "write fewer at a time"
+        ) from None
+    except Exception as error:  # what damaged metadata trip over is not known in advance
+        reason = str(error) or type(error).__name__
+        raise ImageError(f"{file_format} cannot be written: {reason}") from None
+
+
+def _size(picture: Picture) -> str:
+    height, width = picture.size
+    return f"{width}x{height} pixels"
+
+
+def _encode(picture: Picture, file_format: str, strip: bool) -> Result:
     notices: list[str] = []
     if file_format in ("JPEG", "MPO") and picture.source_metadata.jpeg is not None:
         return _jpeg_again(picture, strip, notices)
+    picture = _resized(picture)
     samples, mode = _for_format(picture, file_format, notices)
     info = _info(picture, mode, strip)
     if file_format == "PNG":
@@ -52,8 +84,27 @@ def encode(picture: Picture, file_format: str, *, strip: bool = False) -> Result
     if picture.source_metadata.chunks and not strip:
         _tell_texts(picture, file_format, notices)
     if file_format == "TIFF":
-        return _tiff(picture, samples, mode, info, strip), notices
+        return _tiff(picture, samples, mode, info, strip, notices), notices
     return _by_pillow(picture, samples, mode, file_format, info, notices), notices
+
+
+def _has_new_size(picture: Picture) -> bool:
+    """Whether height and width may be others than the source's metadata tell."""
+    return picture.source_metadata.reencode or picture.source_metadata.orientation > 4
+
+
+def _resized(picture: Picture) -> Picture:
+    """Let the metadata tell the picture's height and width, where they tell other ones."""
+    if not _has_new_size(picture):
+        return picture
+    source, info = picture.source_metadata, dict(picture.info)
+    for key, change in (("exif", resized_exif), ("xmp", resized_xmp)):
+        if isinstance(info.get(key), bytes):
+            info[key] = change(info[key], picture.size)
+    chunks = tuple(png.resized(list(source.chunks), picture.size))
+    tags = None if source.tags is None else tiff.resized(source.tags, picture.size)
+    metadata = replace(source, chunks=chunks, tags=tags)
+    return replace(picture, info=info, source_metadata=metadata)
 
 
 def _info(picture: Picture, mode: str, strip: bool) -> dict[str, Any]:
@@ -85,12 +136,13 @@ def _for_format(picture: Picture, file_format: str, notices: list[str]) -> tuple
     if file_format == "PNG" and samples.dtype.kind == "f":
         notices.append("PNG holds no floats: they are rounded to 16 bits")
         samples = np.rint(np.clip(samples, 0, 1).astype(np.float64) * 65535).astype(np.uint16)
-    if samples.dtype.itemsize > 1 and file_format not in DEEP:
+    deep = file_format in DEEP or (file_format == "PPM" and mode == "I;16")
+    if samples.dtype.itemsize > 1 and not deep:
         bits = samples.dtype.itemsize * 8
         notices.append(f"{file_format} holds 8 bits: the {bits} of the image are rounded")
         samples, mode = eight_bits(samples), "L" if mode == "I;16" else mode
     if (mode == "CMYK" and file_format not in ("JPEG", "TIFF")) or (
-        mode == "P" and file_format in ("JPEG", "WEBP", "AVIF", "HEIF")
+        mode == "P" and file_format in ("JPEG", "WEBP", "AVIF", "HEIF", "DDS")
     ):
         notices.append(f"{file_format} holds no {mode}: written as RGB")
         if samples.dtype == np.uint16:
@@ -188,10 +240,16 @@ def _tell_texts(picture: Picture, file_format: str, notices: list[str]) -> None:
 
 
 def _tiff(
-    picture: Picture, samples: Samples, mode: str, info: dict[str, Any], strip: bool
+    picture: Picture,
+    samples: Samples,
+    mode: str,
+    info: dict[str, Any],
+    strip: bool,
+    notices: list[str],
 ) -> bytes:
     source: Directory | None = picture.source_metadata.tags
-    tags = tiff.tags_of(info, source, strip=strip)
+    tags, lines = tiff.tags_of(info, source, strip=strip)
+    notices += lines
     raw = picture.format == "TIFF" and info.get("compression") == "raw"
     return tiff.encode(samples, mode, tags, palette=picture.palette, compress=not raw)
 
@@ -229,7 +287,10 @@ def _jpeg_again(picture: Picture, strip: bool, notices: list[str]) -> Result:
         samples, mode = _for_format(picture, "JPEG", notices)
         content = _by_pillow(picture, samples, mode, "JPEG", info, notices)
     kept = reason is None
-    about, lines = jpeg.kept_segments(own, orientation=orientation, same_coding=kept, strip=strip)
+    size = picture.size if not kept and _has_new_size(picture) else None
+    about, lines = jpeg.kept_segments(
+        own, orientation=orientation, same_coding=kept, strip=strip, size=size
+    )
     return jpeg.with_segments(content, about, keep_own=not kept), notices + lines
 
 
@@ -247,6 +308,9 @@ def _by_pillow(
     taken = ("icc_profile", "exif", "xmp", "dpi", "transparency", "comment")
     options = {k: info[k] for k in taken if k in info}
     if file_format in ("JPEG", "MPO"):
+        if "exif" in options and not options["exif"].startswith(NAME):
+            # WebP has EXIF without its name, by which it is known in a JPEG.
+            options["exif"] = NAME + options["exif"]
         for key in ("exif", "xmp", "comment"):
             size = len(options.get(key, b""))
             if size > SEGMENT:
@@ -271,13 +335,45 @@ def _by_pillow(
         entry = _hidden_entry(options.pop("transparency"))
         options |= {} if entry is None else {"transparency": entry}
     image = pillow_image(samples, mode, picture.palette)
-    return _saved(image, file_format, picture.mode, options)
+    return _saved_with(image, file_format, picture.mode, options, notices)
+
+
+def _saved_with(
+    image: Image.Image,
+    file_format: str,
+    mode: str,
+    options: dict[str, Any],
+    notices: list[str],
+) -> bytes:
+    """Save, without the metadata that a format's writer trips over."""
+    try:
+        return _saved(image, file_format, mode, options)
+    except ImageError:
+        metadata = [key for key in METADATA if key in options]
+        if not metadata:
+            raise
+    kept = {key: value for key, value in options.items() if key not in metadata}
+    # Without any of them it has to work; then with each that works beside the others.
+    content = _saved(image, file_format, mode, kept)
+    for key in metadata:
+        try:
+            content = _saved(image, file_format, mode, kept | {key: options[key]})
+        except ImageError:
+            notices.append(f"{file_format}: {METADATA[key]} cannot be written: left out")
+        else:
+            kept[key] = options[key]
+    return content
 
 
 def _saved(image: Image.Image, file_format: str, mode: str, options: dict[str, Any]) -> bytes:
     buffer = BytesIO()
     try:
-        image.save(buffer, file_format, **options)
+        if file_format in ("JPEG", "MPO"):
+            save_jpeg(image, buffer, **options)
+        else:
+            image.save(buffer, file_format, **options)
+    except MemoryError:
+        raise
     except Exception as error:  # each format's writer has its own way of saying no
         raise ImageError(f"{mode} cannot be written as {file_format}: {error}") from None
     return buffer.getvalue()

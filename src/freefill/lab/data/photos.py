@@ -19,41 +19,68 @@ from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 
-from freefill.errors import DataError
+from freefill.errors import DataError, ImageError
+from freefill.imaging.formats.limits import PILLOWS
+from freefill.imaging.rgb import read_rgb
 from freefill.paths import cache_folder, explain_unwritable
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif"}
 SHOWN = 5
-UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
-"""What Pillow raises for photos that cannot be read."""
+UNREADABLE = (OSError, ImageError)
+"""What reading raises for photos that cannot be read."""
+MAX_PIXELS = 2 * PILLOWS
+"""The most that width times height of a photo may be: photos of one's own may be larger than those
+that are handed in."""
 
 
 def list_photos(folder: Path | str) -> list[Path]:
     """List the photos below a folder, sorted, so that the order is the same everywhere.
 
     Args:
-        folder: Searched with all its subfolders; files ending in ``_mask.*`` are left out.
+        folder: Searched with all its subfolders; files ending in ``_mask.*`` are left out, and what
+            is hidden (:func:`is_hidden`).
 
     Returns:
         The paths.
 
     Raises:
-        DataError: If the folder does not exist or holds no photo.
+        DataError: If the folder does not exist or holds no photo, or one below it cannot be read.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder: `data` names a folder of photos")
-    found = sorted(
-        p
-        for p in folder.rglob("*")
-        if p.suffix.lower() in SUFFIXES and not p.stem.endswith("_mask") and p.is_file()
-    )
+    found = []
+    for root, folders, files in os.walk(folder, onerror=_refuse):
+        folders[:] = [name for name in folders if not is_hidden(name)]
+        paths = [Path(root, name) for name in files if not is_hidden(name)]
+        found += [
+            p
+            for p in paths
+            if p.suffix.lower() in SUFFIXES and not p.stem.endswith("_mask") and p.is_file()
+        ]
+    found.sort()
     if not found:
         kinds = ", ".join(sorted(SUFFIXES))
         raise DataError(f"{folder} holds no photos (looked for {kinds} in it and below)")
     return found
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is not meant to be seen, by its name.
+
+    macOS puts a file ``._photo.jpg`` beside ``photo.jpg`` on foreign disks, and such files into a
+    folder ``__MACOSX`` of a zip.
+
+    Examples:
+        >>> [is_hidden(name) for name in ("._a.jpg", ".thumbnails", "__MACOSX", "a.jpg")]
+        [True, True, True, False]
+    """
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def _refuse(error: OSError) -> None:
+    raise DataError(f"{error.filename} cannot be listed: {error.strerror or error}") from None
 
 
 @dataclass(frozen=True)
@@ -198,18 +225,10 @@ def decode(path: Path | BinaryIO, size: int) -> NDArray[np.uint8]:
         ``(H, W, 3)`` uint8 RGB.
 
     Raises:
-        OSError: If it cannot be read.
+        ImageError: If it is no photo that can be read.
+        OSError: If the system cannot read the file.
     """
-    with Image.open(path) as opened:
-        # draft lets the JPEG decoder itself shrink large photos: several times faster.
-        if size:
-            opened.draft("RGB", (2 * size, 2 * size))
-        image = ImageOps.exif_transpose(opened).convert("RGB")
-    shorter = min(image.size)
-    if size and shorter > size:
-        width, height = (max(size, round(side * size / shorter)) for side in image.size)
-        image = image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
-    return np.asarray(image)
+    return read_rgb(path, shorter=size, max_pixels=MAX_PIXELS)
 
 
 def _digest(paths: Sequence[Path], names: Sequence[str], size: int) -> str:

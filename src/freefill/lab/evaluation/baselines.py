@@ -23,6 +23,7 @@ from PIL import Image
 
 from freefill.errors import ConfigError, ExtraMissingError, ImageError, MaskError
 from freefill.imaging.io import read_picture, restore
+from freefill.imaging.rgb import read_rgb
 from freefill.pipeline.inpainter import PIPELINE_VERSION
 from freefill.pipeline.request import FillRequest
 from freefill.registry import Registry
@@ -257,11 +258,10 @@ def _filled_by(command: list[str], out: Path, size: tuple[int, ...]) -> Pixels:
     if done.returncode:
         raise ConfigError(f"{command[0]} exited with {done.returncode}: {' | '.join(lines)}")
     try:
-        with Image.open(out) as image:
-            filled = np.asarray(image.convert("RGB"))
+        filled = read_rgb(out)
     except FileNotFoundError:
         raise ImageError(f"{command[0]} wrote no {{out}}: {lines[-1]}") from None
-    except (OSError, SyntaxError) as error:  # Pillow raises SyntaxError for a broken PNG
+    except (OSError, ImageError) as error:
         raise ImageError(f"what {command[0]} wrote cannot be read: {error}") from None
     if filled.shape[:2] != size:
         wrong, right = (f"{columns}x{rows}" for rows, columns in (filled.shape[:2], size))

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from freefill.imaging import contact_sheet
+from freefill.imaging.rgb import read_rgb
 from freefill.lab.evaluation import protocol as protocols
 from freefill.lab.evaluation.protocol import Manifest, Photo
 from freefill.lab.evaluation.results import Results, Table
@@ -100,8 +101,7 @@ class Pictures:
     def fill(self, strip: Strip, baseline: str) -> Image.Image:
         """Draw a baseline's fill."""
         path = picture_path(self.out, strip.table.protocol, baseline, strip.photo)
-        with Image.open(path) as opened:
-            return self._small(opened.convert("RGB"))
+        return self._small(Image.fromarray(read_rgb(path)))
 
     def row(self, strip: Strip) -> Image.Image:
         """Draw the whole strip: hole, fills, truth."""

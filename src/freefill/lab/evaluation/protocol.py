@@ -21,12 +21,11 @@ from typing import Annotated, Any
 import numpy as np
 import tomli_w
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 
 from freefill.errors import DataError
-from freefill.lab.data.photos import SHOWN, list_photos
+from freefill.lab.data.photos import SHOWN, UNREADABLE, decode, list_photos
 from freefill.masks.presets import PRESETS, Sampler, by_ratio, centre
 
 FORMAT = 1
@@ -306,10 +305,10 @@ def read(path: Path) -> NDArray[np.uint8]:
         DataError: If it cannot be read.
     """
     try:
-        with Image.open(path) as opened:
-            return np.asarray(ImageOps.exif_transpose(opened).convert("RGB"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path} cannot be read: {error}") from None
+        return decode(path, 0)
+    except UNREADABLE as error:
+        reason = str(error).removeprefix(f"{path} ").removeprefix("cannot be read: ")
+        raise DataError(f"{path} cannot be read: {reason}") from None
 
 
 def expand(names: Sequence[str]) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save
 
 import freefill
 from freefill.errors import CheckpointError, DataError
+from freefill.imaging.pillow import save_jpeg
 from freefill.lab.config import Config, from_dict
 from freefill.lab.data.photos import decode, open_store
 from freefill.lab.data.sources import listed
@@ -213,7 +214,7 @@ def _encoded(photos: list[tuple[Path, str]], size: int, quality: int) -> list[Me
         path, name = photo
         buffer = io.BytesIO()
         image = Image.fromarray(decode(path, size))
-        image.save(buffer, "JPEG", quality=quality, optimize=True, progressive=True)
+        save_jpeg(image, buffer, quality=quality, optimize=True, progressive=True)
         return name, buffer.getvalue()
 
     with ThreadPoolExecutor(available_cores()) as pool:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freefill.errors import DataError
-from freefill.lab.data.photos import SUFFIXES
+from freefill.lab.data.photos import SUFFIXES, is_hidden
 
 LISTED = 10_000
 """Photos between two calls of progress while a folder is listed."""
@@ -94,6 +94,8 @@ def _walk(folder: str, below: bytes) -> Iterator[tuple[bytes, int]]:
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
+                    if is_hidden(entry.name):
+                        continue
                     name = below + os.fsencode(entry.name)
                     if entry.is_dir(follow_symlinks=False):
                         waiting.append((entry.path, name + b"/"))

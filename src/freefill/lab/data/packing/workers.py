@@ -24,10 +24,11 @@ from typing import Protocol
 
 from PIL import Image, UnidentifiedImageError
 
-from freefill.errors import DataError
+from freefill.errors import DataError, OutOfMemoryError
 from freefill.imaging.formats import limits
+from freefill.imaging.pillow import save_jpeg
+from freefill.imaging.rgb import read_rgb
 from freefill.lab.data.packing.duplicates import perceptual_hash
-from freefill.lab.data.photos import decode
 
 QUEUED = 2
 """Photos that a worker has been given at a time: the one it is at, and the next."""
@@ -102,25 +103,31 @@ def make_ready(path: Path, recipe: Recipe) -> Made:
                 width, height = image.size
         if min(width, height) < recipe.smallest:
             return Broken(f"it is {width}x{height}: the shorter side is under {recipe.smallest}")
-        with limits.lifted(width * height), warnings.catch_warnings():
+        with warnings.catch_warnings():
             # What Pillow thinks of a damaged tag is no line that a person can act on.
             warnings.simplefilter("ignore")
-            small = Image.fromarray(decode(path, recipe.size))
+            small = Image.fromarray(
+                read_rgb(path, shorter=recipe.size, max_pixels=recipe.max_pixels)
+            )
         if max(small.size) > MOST_A_SIDE:
             return Broken(
                 f"it is {small.width}x{small.height} when shrunk, and a JPEG has at most "
                 f"{MOST_A_SIDE} pixels a side"
             )
         out = io.BytesIO()
-        small.save(out, "JPEG", quality=recipe.quality, subsampling=0, optimize=True)
+        save_jpeg(small, out, quality=recipe.quality, subsampling=0, optimize=True)
         return Ready(out.getvalue(), small.width, small.height, perceptual_hash(small))
     except UnidentifiedImageError:
         return Broken("it is not an image in a format that can be read")
     except OSError as error:
         # Pillow raises OSError for damaged pixels; those of the system have a number.
         return Broken(error.strerror or str(error), unread=error.errno is not None)
+    except MemoryError as error:
+        # Nothing is wrong with the file: the process ends, and the pack says what is short.
+        raise OutOfMemoryError(str(error) or f"not enough memory for {path}") from None
     except Exception as error:  # on damaged files Pillow raises whatever it trips over
-        return Broken(str(error) or type(error).__name__)
+        reason = str(error).removeprefix(f"{path} ").removeprefix("cannot be read: ")
+        return Broken(reason or type(error).__name__)
 
 
 class Names(Protocol):
