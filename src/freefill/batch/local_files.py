@@ -16,6 +16,7 @@ from freefill.batch.fill_photo import Options, pixels_of, reason_of
 from freefill.batch.mask_pairing import SUFFIXES
 from freefill.batch.worker_pool import IN_WORK, WorkerSlots, in_order
 from freefill.errors import FreefillError, GuidanceError, ImageError, MaskError
+from freefill.imaging.atomic import remove_partials, target_of
 from freefill.masks.convert import ALPHA
 from freefill.pipeline.files import fill_to_file
 from freefill.pipeline.inpainter import Inpainter
@@ -162,13 +163,17 @@ def _check_results(jobs: Sequence[Job]) -> None:
             )
 
 
-def run(inpainter: Inpainter, job: Job, options: Options) -> Outcome:
+def run(
+    inpainter: Inpainter, job: Job, options: Options, *, left: Sequence[str] | None = None
+) -> Outcome:
     """Fill one file.
 
     Args:
         inpainter: The pipeline.
         job: What to fill.
         options: How.
+        left: What was said of files that earlier runs have left in the result's folder; ``None``:
+            they are looked for.
 
     Returns:
         What became of it: filled, or skipped because the result exists.
@@ -180,12 +185,14 @@ def run(inpainter: Inpainter, job: Job, options: Options) -> Outcome:
     if job.out.is_file() and not options.overwrite:
         line = f"{job.out} exists: `overwrite=True` replaces it"
         return Outcome(job, "skipped", (line,))
+    if left is None:
+        left = _left_in(job.out)
     made = fill_to_file(inpainter, job.request(options), job.out, strip=options.strip)
     height, width = made.result.picture.size
     return Outcome(
         job,
         "filled",
-        made.notices,
+        (*left, *made.notices),
         width,
         height,
         made.result.share,
@@ -212,24 +219,34 @@ def run_all(
         being worked on, and for no others.
     """
     slots = WorkerSlots(workers, IN_WORK)
+    # A folder is looked through once, before the first result is written into it.
+    first = {job.out.parent: job.out for job in reversed(jobs)}
 
     def outcome(job: Job) -> Outcome:
         with slots.taken(pixels_of(job.photo, options.max_pixels)):
-            return _outcome(inpainter, job, options)
+            return _outcome(inpainter, job, options, first[job.out.parent] == job.out)
 
     return in_order(outcome, jobs, workers, 4 * workers)
 
 
-def _outcome(inpainter: Inpainter, job: Job, options: Options) -> Outcome:
+def _outcome(inpainter: Inpainter, job: Job, options: Options, first: bool) -> Outcome:
     try:
         job.out.parent.mkdir(parents=True, exist_ok=True)
-        return run(inpainter, job, options)
+        return run(inpainter, job, options, left=_left_in(job.out) if first else ())
     except FreefillError as error:
         # With many photos each line has to name its own.
         reason = reason_of(error, str(job.photo))
     except OSError as error:
         reason = f"{job.out.parent}: {error.strerror or error}"
     return Outcome(job, "failed", (reason,))
+
+
+def _left_in(out: Path) -> list[str]:
+    """Remove what killed runs have left where a result goes."""
+    try:
+        return remove_partials(target_of(out).parent)
+    except (OSError, ValueError):  # whoever writes there will say what is wrong
+        return []
 
 
 def _photos(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from freefill.errors import ImageError
-from freefill.imaging.atomic import write_atomically
+from freefill.imaging.atomic import target_of, write_atomically
 from freefill.imaging.io import format_of, path_of
 from freefill.pipeline.request import Encoded, FillRequest
 
@@ -23,7 +23,8 @@ def fill_to_file(
     Args:
         inpainter: The pipeline.
         request: The photo, its mask, and how.
-        out: The file; its ending sets the format. It is replaced if it exists.
+        out: The file; its ending sets the format. It is replaced if it exists; of a link, what it
+            leads to.
         strip: As for :meth:`freefill.pipeline.request.Result.encode`.
 
     Returns:
@@ -46,17 +47,12 @@ def check_writable(out: Path) -> None:
     Raises:
         ImageError: If a file cannot be written there.
     """
-    folder = out.parent
     try:
+        folder = target_of(out).parent
         if not folder.is_dir():
             raise ImageError(f"{out} cannot be written: the folder {folder} does not exist")
-        if out.is_dir():
-            raise ImageError(f"{out} cannot be written: it is a folder")
         if not os.access(folder, os.W_OK):
             raise ImageError(f"{out} cannot be written: no permission in {folder}")
-        out.lstat()
-    except FileNotFoundError:
-        pass
     except OSError as error:  # its name is too long, a loop of links
         raise ImageError(f"{out} cannot be written: {error.strerror or error}") from None
     except ImageError:
