@@ -156,16 +156,28 @@ def test_results_that_exist_are_skipped_or_replaced(command: Run, place: Path) -
     assert (pixels(place / "out" / "a.png") == pixels(place / "out" / "b.png")).all()
 
 
-def test_a_single_result_that_exists_is_skipped_or_replaced(command: Run, place: Path) -> None:
-    out = place / "filled.png"
-    out.write_bytes(b"mine")
-    work = ("fill", place / "photo.png", "-m", place / "mask.png", "-o", out)
-    ran = command(*work)
-    assert ran.returncode == 0
-    assert "--overwrite" in ran.stderr
-    assert out.read_bytes() == b"mine"
+@pytest.mark.parametrize("out", ["filled.png", "out", "out/photo.png"])
+def test_a_single_result_that_exists_is_refused_or_replaced(
+    command: Run, place: Path, hole: Mask, out: str
+) -> None:
+    # With another mask, say: whoever reads only the exit code must not take the old picture.
+    (place / "out").mkdir()
+    there = place / (f"{out}/photo.png" if out == "out" else out)
+    there.write_bytes(b"mine")
+    work = ("fill", place / "photo.png", "-m", place / "mask.png", "-o", place / out)
+    check_refused(command(*work), there.name, "exists: --overwrite replaces it")
+    check_refused(command(*work, "--sheet", place / "sheet.png"), "--overwrite")
+    assert there.read_bytes() == b"mine"
+    assert not (place / "sheet.png").exists()
     assert command(*work, "--overwrite").returncode == 0
-    assert pixels(out).shape == pixels(place / "photo.png").shape
+    assert pixels(there).shape == pixels(place / "photo.png").shape
+    # Several photos, also one in a folder, go on where an earlier call has stopped.
+    (place / "in").mkdir()
+    shutil.copy(place / "photo.png", place / "in" / "photo.png")
+    ran = command("fill", place / "in", "-m", place / "mask.png", "-o", there.parent / "many")
+    assert ran.returncode == 0
+    ran = command("fill", place / "in", "-m", place / "mask.png", "-o", there.parent / "many")
+    assert (ran.returncode, "1 skipped" in ran.stdout) == (0, True)
 
 
 @pytest.mark.parametrize("name", ["jpg", ".PNG", "webp"])
@@ -196,7 +208,7 @@ def test_a_sheet_is_drawn(command: Run, place: Path, photo: Photo, count: int) -
     assert sheet.shape[0] * sheet.shape[1] > count * 3 * photo.shape[0] * photo.shape[1]
     # Results that were there already are drawn like new ones.
     (place / "sheet.png").unlink()
-    assert command(*work).returncode == 0
+    assert command(*work, *(["--overwrite"] if count == 1 else [])).returncode == 0
     np.testing.assert_array_equal(pixels(place / "sheet.png"), sheet)
 
 

@@ -1,7 +1,7 @@
 """From the paths that a person names to fills of single files, and from each fill to its file.
 
 One photo or thousands: the same function fills each. A result appears only when it is complete,
-and a result that is there already is left alone.
+and a result that is there already is left alone: among many it is skipped, alone it is an error.
 """
 
 from __future__ import annotations
@@ -176,15 +176,14 @@ def run(
             they are looked for.
 
     Returns:
-        What became of it: filled, or skipped because the result exists.
+        What became of it.
 
     Raises:
-        FreefillError: If it cannot be filled; nothing is written then.
+        FreefillError: If it cannot be filled, or its result exists; nothing is written then.
     """
     start = time.perf_counter()
     if job.out.is_file() and not options.overwrite:
-        line = f"{job.out} exists: `overwrite=True` replaces it"
-        return Outcome(job, "skipped", (line,))
+        raise ImageError(_exists(job.out))
     if left is None:
         left = _left_in(job.out)
     made = fill_to_file(inpainter, job.request(options), job.out, strip=options.strip)
@@ -205,6 +204,8 @@ def run_all(
     inpainter: Inpainter, jobs: Sequence[Job], options: Options, workers: int = 1
 ) -> Generator[Outcome]:
     """Fill many files; one that cannot be filled is reported and does not stop the others.
+
+    A photo whose result exists is skipped: a call that was stopped goes on with the rest.
 
     Args:
         inpainter: The pipeline; with several workers, an engine of one thread keeps as many cores
@@ -230,6 +231,8 @@ def run_all(
 
 
 def _outcome(inpainter: Inpainter, job: Job, options: Options, first: bool) -> Outcome:
+    if job.out.is_file() and not options.overwrite:
+        return Outcome(job, "skipped", (_exists(job.out),))
     try:
         job.out.parent.mkdir(parents=True, exist_ok=True)
         return run(inpainter, job, options, left=_left_in(job.out) if first else ())
@@ -239,6 +242,10 @@ def _outcome(inpainter: Inpainter, job: Job, options: Options, first: bool) -> O
     except OSError as error:
         reason = f"{job.out.parent}: {error.strerror or error}"
     return Outcome(job, "failed", (reason,))
+
+
+def _exists(out: Path) -> str:
+    return f"{out} exists: `overwrite=True` replaces it"
 
 
 def _left_in(out: Path) -> list[str]:
