@@ -189,7 +189,9 @@ def test_alpha_as_mask(inpainter: Inpainter, tmp_path: Path, photo: Photo, hole:
 
 def test_a_result_that_exists_is_left_alone_unless_told(inpainter: Inpainter, job: Job) -> None:
     job.out.write_bytes(b"an earlier result")
-    outcome = local_files.run(inpainter, job, Options())
+    with pytest.raises(ImageError, match="exists: `overwrite=True` replaces it"):
+        local_files.run(inpainter, job, Options())
+    (outcome,) = local_files.run_all(inpainter, [job], Options())
     assert outcome.state == "skipped"
     assert any("overwrite=True" in line for line in outcome.notices)
     assert job.out.read_bytes() == b"an earlier result"
