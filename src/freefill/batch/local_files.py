@@ -90,8 +90,9 @@ def collect(
     """Decide what to fill, with which mask and guidance, and where to.
 
     Args:
-        photos: Files and folders; folders are searched with their subfolders, files that end in
-            ``_mask`` left out, and those in ``_sketch`` or ``_colour`` where these are given.
+        photos: Files and folders; folders are searched with their subfolders, ``NAME_mask`` left
+            out where there is a photo ``NAME``, and ``NAME_sketch`` or ``NAME_colour`` where these
+            are given.
         mask: A file (for all photos), a folder (``NAME_mask.*`` or ``NAME.*`` in it), the word
             ``alpha``, or ``None`` (``NAME_mask.*`` beside each photo).
         out: The result's file for one photo; else a folder, in which subfolders are kept.
@@ -265,13 +266,14 @@ def _photos(
         return
     # Results, masks and sketches are not photos, where they lie below the photos' folder.
     others = [path.resolve() for path in no_photos if path.resolve() != named.resolve()]
-    found = [
-        path
+    pictures = {
+        path.as_posix(): path
         for path in sorted(named.rglob("*"))
-        if mask_pairing.is_photo(path.name, endings)
+        if mask_pairing.is_picture(path.name)
         and path.is_file()
         and not any(path.resolve().is_relative_to(other) for other in others)
-    ]
+    }
+    found = [pictures[name] for name in mask_pairing.photos(pictures, endings)]
     if not found:
         raise ImageError(f"{named} holds no photos (looked for {', '.join(SUFFIXES)})")
     for path in found:

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from freefill.batch import mask_pairing
 from freefill.errors import DataError
 from freefill.paths import cache_folder, explain_unwritable
 
@@ -34,7 +35,8 @@ def list_photos(folder: Path | str) -> list[Path]:
     """List the photos below a folder, sorted, so that the order is the same everywhere.
 
     Args:
-        folder: Searched with all its subfolders; files ending in ``_mask.*`` are left out.
+        folder: Searched with all its subfolders; ``NAME_mask.*`` is left out where there is a
+            photo ``NAME``.
 
     Returns:
         The paths.
@@ -45,11 +47,10 @@ def list_photos(folder: Path | str) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder: `data` names a folder of photos")
-    found = sorted(
-        p
-        for p in folder.rglob("*")
-        if p.suffix.lower() in SUFFIXES and not p.stem.endswith("_mask") and p.is_file()
-    )
+    pictures = {
+        p.as_posix(): p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()
+    }
+    found = sorted(pictures[name] for name in mask_pairing.photos(pictures))
     if not found:
         kinds = ", ".join(sorted(SUFFIXES))
         raise DataError(f"{folder} holds no photos (looked for {kinds} in it and below)")
