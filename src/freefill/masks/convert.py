@@ -30,6 +30,15 @@ ALPHA = "alpha"
 """A mask's word for the picture's own transparency."""
 GREY = ("1", "L", "I;16")
 """Modes of one brightness a pixel."""
+TURNED = 0.01
+"""Difference of proportions up to which a mask is taken to lie on its side."""
+TURNS = {
+    5: "by 90 degrees clockwise, and mirror it",
+    6: "by 90 degrees clockwise",
+    7: "by 90 degrees counterclockwise, and mirror it",
+    8: "by 90 degrees counterclockwise",
+}
+"""What brings a picture of an EXIF orientation upright."""
 MOSTLY_HOLE = 0.6
 """Share of the picture above which a mask is suspected to be the wrong way round."""
 
@@ -50,7 +59,8 @@ def to_mask(
             hole; without a mask there must be some.
         picture: The picture that it is for.
         invert: Swap fill and keep first.
-        fit: ``"exact"`` refuses a mask of another size; ``"resize"`` brings it to the picture's;
+        fit: ``"exact"`` refuses a mask of another size; ``"resize"`` brings it to the picture's,
+            unless it lies on its side;
             ``None`` refuses it where whoever asks has no such choice, and so names none.
         max_pixels: The most that width times height of a mask's file may be.
 
@@ -75,7 +85,7 @@ def to_mask(
             hole, notices = _read(mask, picture, max_pixels)
         except ImageError as error:
             raise MaskError(f"mask: {error}") from None
-    hole = _fitted(hole, picture.size, fit)
+    hole = _fitted(hole, picture, fit)
     if invert:
         hole = ~hole
     share = float(hole.mean())
@@ -194,7 +204,7 @@ def softness(
     paint = read_paint(source, picture)
     light = _light(source) if paint is None else paint.light
     if light.shape != picture.size:
-        _fitted(light > 0.5, picture.size, fit)  # refuses it, unless it may be resized
+        _fitted(light > 0.5, picture, fit)  # refuses it, unless it may be resized
         height, width = picture.size
         image = Image.fromarray(light).resize((width, height), Image.Resampling.BILINEAR)
         light = np.asarray(image)
@@ -232,14 +242,37 @@ def _check_range(mask: NDArray[Any]) -> None:
         )
 
 
-def _fitted(hole: Mask, size: tuple[int, int], fit: Fit | None) -> Mask:
+def _fitted(hole: Mask, picture: Picture, fit: Fit | None) -> Mask:
+    size = picture.size
     if hole.shape == size:
         return hole
     (height, width), (rows, columns) = size, hole.shape
+    sizes = f"image is {width}x{height} but mask is {columns}x{rows}"
+    turned = (columns, rows) == size
+    if picture.source_metadata.orientation in TURNS:
+        aside = _apart(rows, columns, width, height)
+        turned |= aside < TURNED < 5 * TURNED < _apart(rows, columns, height, width)
+    if turned:
+        raise MaskError(f"{sizes}: it lies on its side, {_turn(picture)}")
     if fit != "resize":
         other = "" if fit is None else ', or pass `fit="resize"`'
-        raise MaskError(
-            f"image is {width}x{height} but mask is {columns}x{rows}: resize the mask{other}"
-        )
+        raise MaskError(f"{sizes}: resize the mask{other}")
     image = Image.fromarray(hole.astype(np.uint8) * 255)
     return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR)) > 127
+
+
+def _apart(rows: int, columns: int, height: int, width: int) -> float:
+    """Give by how much the proportions of two sizes differ."""
+    return abs(rows * width / (columns * height) - 1)
+
+
+def _turn(picture: Picture) -> str:
+    """Say how a mask that lies on its side has to be turned."""
+    turn = TURNS.get(picture.source_metadata.orientation)
+    if turn is None:
+        return "turned by 90 degrees against the image: turn the mask"
+    orientation = picture.source_metadata.orientation
+    return (
+        f"as the image does in its file, whose EXIF orientation of {orientation} turns it: turn "
+        f"the mask {turn}, or paint it on the image as viewers show it"
+    )
