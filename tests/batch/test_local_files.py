@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+import unicodedata
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 import numpy as np
 import pytest
@@ -121,6 +122,34 @@ def test_masks_that_lie_among_the_photos_are_not_filled(tmp_path: Path, mask: st
     assert work[0].photo == tmp_path / "a.png"
 
 
+def test_a_mask_is_what_has_a_photo_beside_it(tmp_path: Path) -> None:
+    touch(tmp_path / "in", "gas_mask.jpg", "gas_mask_mask.png", "a.JPG", "a_mask.png", "_mask.png")
+    touch(tmp_path / "in", "sub/a_mask.webp", "sub/venice_sketch.tif")
+    touch(tmp_path, "hole.png")
+    alone = found(
+        collect([tmp_path / "in"], str(tmp_path / "hole.png"), tmp_path / "out"), tmp_path
+    )
+    expected = ["_mask.png", "a.JPG", "gas_mask.jpg", "sub/a_mask.webp", "sub/venice_sketch.tif"]
+    assert sorted(alone) == [f"in/{name}" for name in expected]
+    beside = found(collect([tmp_path / "in"], None, tmp_path / "out"), tmp_path)
+    assert beside["in/gas_mask.jpg"] == ("in/gas_mask_mask.png", "out/gas_mask.jpg")
+    assert beside["in/a.JPG"] == ("in/a_mask.png", "out/a.JPG")
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+@pytest.mark.parametrize("name", ["Café", "Ångström à l'été", "が"])
+def test_an_accent_may_be_written_in_two_ways(
+    tmp_path: Path, name: str, forms: tuple[Literal["NFC", "NFD"], Literal["NFC", "NFD"]]
+) -> None:
+    photo, mask = (unicodedata.normalize(form, name) for form in forms)
+    touch(tmp_path / "in", f"{photo}.jpg", f"{mask}_mask.png")
+    touch(tmp_path / "masks", f"{mask}.png")
+    for given, there in ((None, f"in/{mask}_mask.png"), ("masks", f"masks/{mask}.png")):
+        folder = None if given is None else str(tmp_path / given)
+        work = found(collect([tmp_path / "in"], folder, tmp_path / "out"), tmp_path)
+        assert work == {f"in/{photo}.jpg": (there, f"out/{photo}.jpg")}
+
+
 def test_results_below_the_photos_are_not_photos(tmp_path: Path) -> None:
     touch(tmp_path, "a.png", "out/a.png", "out/sub/b.png", "output/c.png")
     work = collect([tmp_path], None, tmp_path / "out")
@@ -145,7 +174,7 @@ def test_what_does_not_exist_is_named(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_photos_is_refused(tmp_path: Path) -> None:
-    touch(tmp_path, "notes.txt", "a_mask.png")
+    touch(tmp_path, "notes.txt", "a_mask.txt")
     with pytest.raises(ImageError, match="holds no photos"):
         collect([tmp_path], None, tmp_path / "out")
 
@@ -189,7 +218,9 @@ def test_alpha_as_mask(inpainter: Inpainter, tmp_path: Path, photo: Photo, hole:
 
 def test_a_result_that_exists_is_left_alone_unless_told(inpainter: Inpainter, job: Job) -> None:
     job.out.write_bytes(b"an earlier result")
-    outcome = local_files.run(inpainter, job, Options())
+    with pytest.raises(ImageError, match="exists: `overwrite=True` replaces it"):
+        local_files.run(inpainter, job, Options())
+    (outcome,) = local_files.run_all(inpainter, [job], Options())
     assert outcome.state == "skipped"
     assert any("overwrite=True" in line for line in outcome.notices)
     assert job.out.read_bytes() == b"an earlier result"

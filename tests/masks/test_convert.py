@@ -145,6 +145,40 @@ def test_the_same_area_turned_is_another_size() -> None:
         to_mask(np.zeros((60, 40), bool), read_picture(np.zeros((40, 60, 3), np.uint8)))
 
 
+@pytest.mark.parametrize("fit", ["exact", "resize", None])
+@pytest.mark.parametrize("size", [(40, 60), (80, 120), (20, 30)])
+@pytest.mark.parametrize(
+    ("orientation", "words"),
+    [
+        (6, "EXIF orientation of 6.* clockwise,"),
+        (8, "EXIF orientation of 8.*counterclockwise,"),
+        (5, "EXIF orientation of 5.* clockwise, and mirror"),
+        (1, "turned by 90 degrees against the image: turn the mask"),
+    ],
+)
+def test_a_mask_of_a_photo_that_its_file_turns_is_never_resized(
+    orientation: int, words: str, size: tuple[int, int], fit: Any
+) -> None:
+    if orientation == 1:  # no sign that it was turned, but for the very size
+        size = (40, 60)
+    tags = Image.Exif()
+    tags[0x0112] = orientation
+    across = (60, 40) if orientation > 4 else (40, 60)
+    picture = read_picture(png(Image.new("RGB", across), exif=tags))
+    assert picture.size == (60, 40)
+    mask = Image.new("L", size[::-1])
+    mask.paste(255, (2, 2, 9, 9))
+    with pytest.raises(MaskError, match=words) as refused:
+        to_mask(mask, picture, fit=fit)
+    assert "resize" not in str(refused.value)
+
+
+def test_what_is_nearly_square_does_not_lie_on_its_side() -> None:
+    picture = read_picture(np.zeros((100, 101), np.uint8))
+    mask = np.ones((50, 51), bool)
+    assert to_mask(mask, picture, fit="resize")[0].shape == (100, 101)
+
+
 @pytest.mark.parametrize("factor", [2, 3, 8])
 def test_resize_brings_a_mask_up_to_the_picture(factor: int) -> None:
     mask = np.zeros((20, 30), bool)

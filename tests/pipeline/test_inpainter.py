@@ -16,11 +16,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFilter
 
 import freefill
 from freefill.errors import MaskError, WeightsError
 from freefill.imaging.io import read_picture
+from freefill.masks.convert import to_mask
 from freefill.masks.morphology import grow
 from freefill.masks.presets import PRESETS, sample
 from freefill.pipeline.inpainter import Inpainter
@@ -321,6 +322,41 @@ def test_alpha_as_mask_fills_the_transparent_part_and_makes_it_opaque(
     # The same network, the same hole: the colours are those of a fill without alpha.
     plain = inpainter(image=photo, mask=hole)
     np.testing.assert_array_equal(filled[hole][:, :3], plain[hole])
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+@pytest.mark.parametrize("mask", ["alpha", None])
+def test_what_a_soft_eraser_left_is_made_whole(
+    inpainter: Inpainter, photo: Photo, hole: Mask, mode: str, mask: str | None
+) -> None:
+    erased = Image.fromarray(~hole).convert("L").filter(ImageFilter.GaussianBlur(4))
+    image = Image.fromarray(photo).convert(mode[:-1])
+    image.putalpha(erased)
+    before = np.asarray(image)
+    result = inpainter.run(FillRequest(image, mask))
+    after = result.picture.samples
+    assert (after[..., -1] == 255).all()
+    assert ((before[..., -1] > 127) & (before[..., -1] < 255)).sum() > 500
+    assert not any("transparent" in line for line in result.notices)
+    untouched = before[..., -1] == 255
+    np.testing.assert_array_equal(after[untouched], before[untouched])
+    # The less was erased, the more of the photo is seen.
+    step = np.abs(after[..., :-1].astype(int) - before[..., :-1]).max(-1)
+    faint = (before[..., -1] >= 250) & ~untouched
+    assert faint.any()
+    assert step[faint].max() <= 12
+    opened, _ = to_mask("alpha", read_picture(image))
+    np.testing.assert_array_equal(result.mask | opened, result.mask)
+
+
+def test_glass_away_from_the_hole_stays_and_is_told(inpainter: Inpainter) -> None:
+    samples = np.full((40, 200, 4), 255, np.uint8)
+    samples[10:20, 10:20, 3] = 0
+    samples[10:20, 150:160, 3] = 128
+    result = inpainter.run(FillRequest(samples, "alpha"))
+    assert result.notices == ("100 half transparent pixels outside the hole stay half transparent",)
+    assert (result.picture.samples[10:20, 150:160, 3] == 128).all()
+    assert (result.picture.samples[:, :100, 3] == 255).all()
 
 
 def test_a_mask_beside_alpha_leaves_alpha_alone(

@@ -1,7 +1,7 @@
 """From the paths that a person names to fills of single files, and from each fill to its file.
 
 One photo or thousands: the same function fills each. A result appears only when it is complete,
-and a result that is there already is left alone.
+and a result that is there already is left alone: among many it is skipped, alone it is an error.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from freefill.batch.fill_photo import Options, pixels_of, reason_of
 from freefill.batch.mask_pairing import SUFFIXES
 from freefill.batch.worker_pool import IN_WORK, WorkerSlots, in_order
 from freefill.errors import FreefillError, GuidanceError, ImageError, MaskError
+from freefill.imaging.atomic import remove_partials, target_of
 from freefill.masks.convert import ALPHA
 from freefill.pipeline.files import fill_to_file
 from freefill.pipeline.inpainter import Inpainter
@@ -89,8 +90,9 @@ def collect(
     """Decide what to fill, with which mask and guidance, and where to.
 
     Args:
-        photos: Files and folders; folders are searched with their subfolders, files that end in
-            ``_mask`` left out, and those in ``_sketch`` or ``_colour`` where these are given.
+        photos: Files and folders; folders are searched with their subfolders, ``NAME_mask`` left
+            out where there is a photo ``NAME``, and ``NAME_sketch`` or ``NAME_colour`` where these
+            are given.
         mask: A file (for all photos), a folder (``NAME_mask.*`` or ``NAME.*`` in it), the word
             ``alpha``, or ``None`` (``NAME_mask.*`` beside each photo).
         out: The result's file for one photo; else a folder, in which subfolders are kept.
@@ -162,30 +164,35 @@ def _check_results(jobs: Sequence[Job]) -> None:
             )
 
 
-def run(inpainter: Inpainter, job: Job, options: Options) -> Outcome:
+def run(
+    inpainter: Inpainter, job: Job, options: Options, *, left: Sequence[str] | None = None
+) -> Outcome:
     """Fill one file.
 
     Args:
         inpainter: The pipeline.
         job: What to fill.
         options: How.
+        left: What was said of files that earlier runs have left in the result's folder; ``None``:
+            they are looked for.
 
     Returns:
-        What became of it: filled, or skipped because the result exists.
+        What became of it.
 
     Raises:
-        FreefillError: If it cannot be filled; nothing is written then.
+        FreefillError: If it cannot be filled, or its result exists; nothing is written then.
     """
     start = time.perf_counter()
     if job.out.is_file() and not options.overwrite:
-        line = f"{job.out} exists: `overwrite=True` replaces it"
-        return Outcome(job, "skipped", (line,))
+        raise ImageError(_exists(job.out))
+    if left is None:
+        left = _left_in(job.out)
     made = fill_to_file(inpainter, job.request(options), job.out, strip=options.strip)
     height, width = made.result.picture.size
     return Outcome(
         job,
         "filled",
-        made.notices,
+        (*left, *made.notices),
         width,
         height,
         made.result.share,
@@ -198,6 +205,8 @@ def run_all(
     inpainter: Inpainter, jobs: Sequence[Job], options: Options, workers: int = 1
 ) -> Generator[Outcome]:
     """Fill many files; one that cannot be filled is reported and does not stop the others.
+
+    A photo whose result exists is skipped: a call that was stopped goes on with the rest.
 
     Args:
         inpainter: The pipeline; with several workers, an engine of one thread keeps as many cores
@@ -212,24 +221,40 @@ def run_all(
         being worked on, and for no others.
     """
     slots = WorkerSlots(workers, IN_WORK)
+    # A folder is looked through once, before the first result is written into it.
+    first = {job.out.parent: job.out for job in reversed(jobs)}
 
     def outcome(job: Job) -> Outcome:
         with slots.taken(pixels_of(job.photo, options.max_pixels)):
-            return _outcome(inpainter, job, options)
+            return _outcome(inpainter, job, options, first[job.out.parent] == job.out)
 
     return in_order(outcome, jobs, workers, 4 * workers)
 
 
-def _outcome(inpainter: Inpainter, job: Job, options: Options) -> Outcome:
+def _outcome(inpainter: Inpainter, job: Job, options: Options, first: bool) -> Outcome:
+    if job.out.is_file() and not options.overwrite:
+        return Outcome(job, "skipped", (_exists(job.out),))
     try:
         job.out.parent.mkdir(parents=True, exist_ok=True)
-        return run(inpainter, job, options)
+        return run(inpainter, job, options, left=_left_in(job.out) if first else ())
     except FreefillError as error:
         # With many photos each line has to name its own.
         reason = reason_of(error, str(job.photo))
     except OSError as error:
         reason = f"{job.out.parent}: {error.strerror or error}"
     return Outcome(job, "failed", (reason,))
+
+
+def _exists(out: Path) -> str:
+    return f"{out} exists: `overwrite=True` replaces it"
+
+
+def _left_in(out: Path) -> list[str]:
+    """Remove what killed runs have left where a result goes."""
+    try:
+        return remove_partials(target_of(out).parent)
+    except (OSError, ValueError):  # whoever writes there will say what is wrong
+        return []
 
 
 def _photos(
@@ -241,13 +266,14 @@ def _photos(
         return
     # Results, masks and sketches are not photos, where they lie below the photos' folder.
     others = [path.resolve() for path in no_photos if path.resolve() != named.resolve()]
-    found = [
-        path
+    pictures = {
+        path.as_posix(): path
         for path in sorted(named.rglob("*"))
-        if mask_pairing.is_photo(path.name, endings)
+        if mask_pairing.is_picture(path.name)
         and path.is_file()
         and not any(path.resolve().is_relative_to(other) for other in others)
-    ]
+    }
+    found = [pictures[name] for name in mask_pairing.photos(pictures, endings)]
     if not found:
         raise ImageError(f"{named} holds no photos (looked for {', '.join(SUFFIXES)})")
     for path in found:

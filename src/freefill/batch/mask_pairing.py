@@ -6,7 +6,8 @@ says which of them exist.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
 
 SUFFIXES = (
@@ -24,19 +25,49 @@ SUFFIXES = (
 )
 
 
-def is_photo(name: str, endings: Sequence[str] = ("_mask",)) -> bool:
-    """Whether a file is a photo by its name.
-
-    Args:
-        name: Of the file, with or without folders.
-        endings: Of the stems of files that are none: masks, sketches.
+def is_picture(name: str) -> bool:
+    """Whether a file is a picture by its name: a photo, or the mask of one.
 
     Examples:
-        >>> [is_photo(name) for name in ("a.JPG", "a_mask.png", "notes.txt")]
-        [True, False, False]
+        >>> [is_picture(name) for name in ("a.JPG", "a_mask.png", "notes.txt")]
+        [True, True, False]
     """
+    return PurePosixPath(name).suffix.lower() in SUFFIXES
+
+
+def photos(
+    names: Iterable[str],
+    endings: Sequence[str] = ("_mask",),
+    among: Iterable[str] | None = None,
+) -> list[str]:
+    """Give those of some files that are photos by their names.
+
+    Args:
+        names: The files, with or without folders.
+        endings: Of the stems of files that are none: masks, sketches. Only what has a photo beside
+            it is one: ``gas_mask.jpg`` is a photo, unless there is a ``gas.jpg``.
+        among: All files that there are; by default these.
+
+    Examples:
+        >>> photos(["a.JPG", "a_mask.png", "b_mask.png", "notes.txt"])
+        ['a.JPG', 'b_mask.png']
+    """
+    names = list(names)
+    there = {_place(name) for name in (names if among is None else among) if is_picture(name)}
+    return [name for name in names if is_picture(name) and there.isdisjoint(_of(name, endings))]
+
+
+def _of(name: str, endings: Sequence[str]) -> list[str]:
+    """Give the places of the photos that a file may be the mask of."""
+    place = _place(name)
+    found = [place.removesuffix(ending) for ending in endings if place.endswith(ending)]
+    return [photo for photo in found if not photo.endswith("/")]
+
+
+def _place(name: str) -> str:
+    """Give folder and stem, in one form: macOS writes an accent apart from its letter."""
     path = PurePosixPath(name)
-    return path.suffix.lower() in SUFFIXES and not path.stem.endswith(tuple(endings))
+    return unicodedata.normalize("NFC", f"{path.parent}/{path.stem}")
 
 
 def stems_beside(stem: str) -> list[str]:
@@ -65,6 +96,8 @@ def first(stems: Sequence[str], exists: Callable[[str], bool]) -> str | None:
 
 def _names(stems: Sequence[str]) -> Iterator[str]:
     for stem in stems:
-        for suffix in SUFFIXES:
-            yield f"{stem}{suffix}"
-            yield f"{stem}{suffix.upper()}"
+        forms = (stem, *(unicodedata.normalize(form, stem) for form in ("NFC", "NFD")))
+        for form in dict.fromkeys(forms):
+            for suffix in SUFFIXES:
+                yield f"{form}{suffix}"
+                yield f"{form}{suffix.upper()}"

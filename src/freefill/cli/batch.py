@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from freefill.cli import options
-from freefill.cli.console import print_error, print_notice
+from freefill.cli.console import print_error, print_notice, print_result
 
 if TYPE_CHECKING:
     from freefill.batch.distributed.blocks import Done
@@ -190,7 +190,7 @@ def batch(
         made, found, commits.block, retry=commits.retry_failed, dry=commits.dry_run
     ) as work:
         if commits.dry_run:
-            typer.echo(_planned(work))
+            print_result(_planned(work))
             return
         failed = _run(work, running)
     if failed:
@@ -243,7 +243,7 @@ def _run(work: Work, running: Running) -> int:
         line += f", {work.before} done before"
     if failed + work.failed_before:
         line += f", {failed + work.failed_before} failed (see the manifest)"
-    typer.echo(line)
+    print_result(line)
     return failed + work.failed_before
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -15,12 +17,80 @@ OPTIONS = {"file_format": "format", "avoid": "not"}
 
 def print_error(message: str) -> None:
     """Print one line of error."""
-    print(f"freefill: {_process()}error: {_line(message)}", file=sys.stderr)
+    _to_stderr(f"freefill: {_process()}error: {_line(message)}")
 
 
 def print_notice(message: str) -> None:
     """Print one line that is worth knowing."""
-    print(f"freefill: {_process()}{_line(message)}", file=sys.stderr)
+    _to_stderr(f"freefill: {_process()}{_line(message)}")
+
+
+def print_result(text: str) -> None:
+    """Print what was asked for, or what became of it, to stdout.
+
+    Raises:
+        SystemExit: With 2, if nothing can be written there; stderr then says what was to be.
+    """
+    text = cleaned(text)
+    try:
+        if sys.stdout is None:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        print(text, flush=True)
+    except OSError as error:
+        _lost(error, text)
+        sys.exit(2)
+
+
+def open_streams() -> None:
+    """Make stdout and stderr fit for any text, before anything is printed or opened.
+
+    What an encoding cannot hold is written out. A stream that was closed is one to nowhere, so
+    that its number does not become that of a photo's file, to which a library would write.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def close_streams() -> None:
+    """Write what is still to be written to stdout, which Python would do without a word.
+
+    Raises:
+        SystemExit: With 2, if that fails.
+    """
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        _lost(error, "")
+        sys.exit(2)
+
+
+def _lost(error: OSError, text: str) -> None:
+    _to_nowhere(1)
+    what = f": {text}" if text else ""
+    print_error(f"standard output cannot be written ({error.strerror or error}){what}")
+
+
+def _to_stderr(line: str) -> None:
+    if sys.stderr is None:  # print() would take stdout instead
+        return
+    try:
+        print(line, file=sys.stderr, flush=True)
+    except OSError:  # nowhere is left to say it; the exit code does
+        _to_nowhere(2)
+
+
+def _to_nowhere(number: int) -> None:
+    """Send what a stream still holds to nowhere: Python would fail again when it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, number)
+    os.close(nowhere)
 
 
 @contextmanager

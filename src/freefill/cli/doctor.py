@@ -9,6 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 import typer
 
+from freefill.cli.console import print_result
+
 LARGEST_ERROR = 0.9
 """As a share of the error that the best even colour would make: what is learnt must beat it."""
 PACKAGES = {
@@ -41,18 +43,18 @@ def doctor() -> None:
     from freefill.pipeline.inpainter import Inpainter
     from freefill.weights.registry import list_weights
 
-    typer.echo(f"freefill {__version__}, Python {sys.version.split()[0]}, {platform.platform()}")
+    print_result(f"freefill {__version__}, Python {sys.version.split()[0]}, {platform.platform()}")
     for package, extra in PACKAGES.items():
         try:
             found = version(package)
         except PackageNotFoundError:
             found = f"not installed (part of freefill[{extra}])"
-        typer.echo(f"  {package} {found}")
+        print_result(f"  {package} {found}")
     for weights in list_weights():
         weights.check()
-        typer.echo(f"weights {weights.name}: {weights.size / 1e6:.1f} MB, sha256 as on its card")
+        print_result(f"weights {weights.name}: {weights.size / 1e6:.1f} MB, sha256 as on its card")
     inpainter = Inpainter()
-    typer.echo(f"engine: {inpainter.engine.name}")
+    print_result(f"engine: {inpainter.engine.name}")
 
     # A gradient is what any inpainting must be able to continue.
     rows, columns = np.mgrid[0:256, 0:256]
@@ -68,7 +70,7 @@ def doctor() -> None:
     error = float(np.abs(filled[mask].astype(float) - image[mask]).mean())
     even = float(np.abs(image[mask] - image[mask].mean(0)).mean())
     good = kept and error < LARGEST_ERROR * even
-    typer.echo(
+    print_result(
         f"self-test: {'passed' if good else 'FAILED'}: 256x256 in {elapsed * 1000:.0f} ms, pixels "
         f"outside the hole {'unchanged' if kept else 'CHANGED'}, error {error:.1f} of 255 "
         f"(one even colour: {even:.1f})"

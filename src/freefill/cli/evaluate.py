@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from freefill.cli.console import print_notice
+from freefill.cli.console import print_notice, print_result
 from freefill.cli.lab import need_lab, report_training
 from freefill.cli.options import Plugins
 from freefill.errors import ConfigError, DataError
@@ -106,8 +106,8 @@ def evaluate(
     report.write(found, setting, data, out)
     for table in found.tables:
         values = ", ".join(f"{r.baseline} {r.estimates['lpips'].value:.4f}" for r in table.rows)
-        typer.echo(f"{table.protocol}, {table.size}: LPIPS {values}")
-    typer.echo(f"{out}/report.html: {made} pictures made, the rest were there")
+        print_result(f"{table.protocol}, {table.size}: LPIPS {values}")
+    print_result(f"{out}/report.html: {made} pictures made, the rest were there")
 
 
 def manifest(
@@ -147,7 +147,7 @@ def manifest(
             lambda done, total: advance(done, total, ""),
         )
     write_atomically(out, made.to_toml().encode())
-    typer.echo(f"{out}: {len(made.photos)} photos, {len(made.protocols)} protocols")
+    print_result(f"{out}: {len(made.photos)} photos, {len(made.protocols)} protocols")
 
 
 def ablate(
@@ -204,7 +204,7 @@ def ablate(
     written = ablation_table.write(
         weights, plan, baselines, setting, test, names, out / "evaluation"
     )
-    typer.echo(f"{written[0]}: done. Look at {written[-1]}")
+    print_result(f"{written[0]}: done. Look at {written[-1]}")
 
 
 def _manifest(path: Path | None, data: Path, out: Path, names: Sequence[str]) -> Manifest:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from freefill.cli import options
-from freefill.cli.console import print_error, print_notice, quiet_libraries
+from freefill.cli.console import print_error, print_notice, print_result, quiet_libraries
 
 if TYPE_CHECKING:
     from freefill.batch.fill_photo import Options
@@ -151,11 +151,11 @@ def _check_sheet(sheet: Path, work: Sequence[Job]) -> None:
 
 def _tell(outcome: Outcome) -> None:
     for line in outcome.plan:
-        typer.echo(line)
+        print_result(line)
     for line in outcome.notices:
         print_notice(line)
     if outcome.state == "filled":
-        typer.echo(
+        print_result(
             f"{outcome.job.out}: {outcome.width}x{outcome.height}, {outcome.hole:.1%} filled, "
             f"{outcome.seconds:.2f} s"
         )
@@ -202,7 +202,7 @@ def _fill_many(
         line += f", {counts['skipped']} skipped (the result exists: --overwrite replaces it)"
     if counts["failed"]:
         line += f", {counts['failed']} failed"
-    typer.echo(line)
+    print_result(line)
     return outcomes
 
 
@@ -226,4 +226,4 @@ def _draw(path: Path, outcomes: Sequence[Outcome], options: Options) -> None:
         return
     page = read_picture(sheet(panels, columns=1 if len(panels) < 3 else 2))
     write_atomically(path, encode(page, file_format)[0])
-    typer.echo(f"{path}: {len(panels)} photos side by side")
+    print_result(f"{path}: {len(panels)} photos side by side")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from freefill.cli.console import cleaned, print_notice
+from freefill.cli.console import cleaned, print_notice, print_result
 from freefill.cli.lab import need_lab
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def import_weights(
         licence=licence,
         on_message=print_notice,
     )
-    typer.echo(
+    print_result(
         cleaned(
             f"{out}: {card['bytes'] / 1e6:.2f} MB, licence {card['licence']}. Next: freefill fill "
             f"PHOTO --mask MASK --out RESULT --model {shlex.quote(str(out))}"
@@ -143,7 +143,7 @@ def verify(
     from freefill.lab.export.verifying import verify_outputs
 
     def say(line: str) -> None:
-        typer.echo(cleaned(line))
+        print_result(line)
 
     _, verdict = verify_outputs(Path(model), examples, say, print_notice)
     if verdict != "found":
@@ -167,7 +167,7 @@ def _verify_card(model: str) -> None:
         )
     weights = find(model)
     weights.check()
-    typer.echo(cleaned(f"{weights.path}: {weights.size / 1e6:.1f} MB, sha256 as on its card"))
+    print_result(f"{weights.path}: {weights.size / 1e6:.1f} MB, sha256 as on its card")
     ramp = np.linspace(-1, 1, 128, dtype=np.float32)
     image = np.stack(np.broadcast_arrays(ramp[None], ramp[:, None], -ramp[None]))[None]
     hole = np.zeros((1, 1, 128, 128), np.float32)
@@ -178,7 +178,7 @@ def _verify_card(model: str) -> None:
             f"{weights.path} fills a {image.shape} gradient with {filled.shape}, not with finite "
             "colours of the same size: it is no generator that freefill can use"
         )
-    typer.echo(
+    print_result(
         f"128x128 gradient filled: {float(filled.min()):.2f} to {float(filled.max()):.2f} in [-1, "
         "1], all finite"
     )

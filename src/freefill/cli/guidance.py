@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from freefill.cli.console import print_notice
+from freefill.cli.console import print_notice, print_result
 from freefill.cli.options import FitChoice
 from freefill.imaging.formats import MAX_PIXELS
 
@@ -68,7 +68,7 @@ def edges(
     height, width = picture.size
     if not lines.any():
         print_notice(f"{photo} has no line that is strong enough: try --detail {3 * detail:g}")
-    typer.echo(f"{out}: {width}x{height}, {lines.mean():.1%} of it lines")
+    print_result(f"{out}: {width}x{height}, {lines.mean():.1%} of it lines")
 
 
 def gates(
@@ -167,6 +167,6 @@ def gates(
     )
     page = report.write(view, out)
     maps = sum(len(gate.maps) for gate in found)
-    typer.echo(
+    print_result(
         f"{page}: {maps} maps of {len(found)} layers; {out / 'sheet.png'}, {out / 'gates.csv'}"
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from freefill.cli.console import print_notice
+from freefill.cli.console import print_notice, print_result
 from freefill.cli.options import Plugins, Settings, SettingsFile
 from freefill.errors import ConfigError, ExtraMissingError
 
@@ -123,7 +123,7 @@ def train(
     processes.leave()
     following = shlex.join(["freefill", "export", str(out), "--out", f"{out}/weights.onnx"])
     if processes.is_first():
-        typer.echo(f"{path}: done. Next: {following}")
+        print_result(f"{path}: done. Next: {following}")
 
 
 def _check_variant(base: dict[str, Any], model: ModelConfig) -> None:
@@ -175,7 +175,7 @@ def export(
             raise ConfigError(f"--notes {notes}: {error}") from None
         if not isinstance(more, dict):
             raise ConfigError(f"--notes {notes}: it must hold a JSON object")
-    run_export(run, out, notes=more, plugin_names=plugin or [], on_message=typer.echo)
+    run_export(run, out, notes=more, plugin_names=plugin or [], on_message=print_result)
 
 
 def need_lab() -> None:

@@ -24,7 +24,7 @@ from freefill.cli import (
     serve,
     weights,
 )
-from freefill.cli.console import print_error
+from freefill.cli.console import close_streams, open_streams, print_error, print_result
 from freefill.cli.tasks import deriving
 from freefill.errors import FreefillError
 
@@ -41,7 +41,7 @@ app = typer.Typer(
 
 def _version(asked: bool) -> None:
     if asked:
-        typer.echo(f"freefill {__version__}")
+        print_result(f"freefill {__version__}")
         raise typer.Exit
 
 
@@ -82,6 +82,7 @@ def main() -> None:
     # What libraries think of a damaged tag is no line that a person can act on.
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+    open_streams()
     try:
         app()
     except FreefillError as error:
@@ -91,3 +92,5 @@ def main() -> None:
         # A name that is too long, a disk that is full: the system's own words are the best.
         print_error(f"{error.filename or 'input or output'}: {error.strerror or error}")
         sys.exit(2)
+    finally:
+        close_streams()

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from freefill.cli.console import print_notice
+from freefill.cli.console import print_notice, print_result
 from freefill.cli.lab import need_lab
 from freefill.cli.options import Settings, SettingsFile
 from freefill.errors import ReferenceMissingError
@@ -64,4 +64,6 @@ def offline(
         data, out, chosen, network, init=init_from, wheels=wheels, parts=parts,
         part_size=part_size, on_message=print_notice,
     )  # fmt: skip
-    typer.echo(f"{out}: {len(packed.files)} files. There: python3 start.py --seconds 600 --out run")
+    print_result(
+        f"{out}: {len(packed.files)} files. There: python3 start.py --seconds 600 --out run"
+    )

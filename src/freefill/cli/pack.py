@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from freefill.cli.console import print_notice
+from freefill.cli.console import print_notice, print_result
 from freefill.imaging.formats import MAX_PIXELS
 from freefill.pipeline.engines.cpu_count import available_cores
 
@@ -128,7 +128,7 @@ def pack(
         print_notice(f"{dst} is packed already: --overwrite packs it anew")
     rate = f", {summary.fresh / summary.seconds:.0f} photos/s" if summary.fresh else ""
     broken = f" ({summary.report} says why)" if summary.broken else ""
-    typer.echo(
+    print_result(
         f"{summary.packed} packed into {_counted(summary.shards, 'shard')} of "
         f"{summary.bytes / 1e6:.1f} MB in all, {_counted(summary.duplicates, 'duplicate')}, "
         f"{summary.broken} broken{broken}{rate}"

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from freefill.cli.console import print_result
+
 
 def references(
     names: Annotated[
@@ -29,11 +31,11 @@ def references(
     if any(name in known.MODELS and known.MODELS[name].for_lab for name in wanted):
         need_lab()
     for name in wanted:
-        known.fetch(name, typer.echo)
+        known.fetch(name, print_result)
     if not names:
         for reference in known.MODELS.values():
             there = (known.folder() / reference.file).exists()
-            typer.echo(
+            print_result(
                 f"{reference.name}: {reference.about}; {reference.licence}; {reference.package}; "
                 f"{'there' if there else 'not fetched'}"
             )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from freefill.cli import foreign
-from freefill.cli.console import cleaned, print_notice
+from freefill.cli.console import print_notice, print_result
 
 if TYPE_CHECKING:
     from freefill.weights.registry import Entry, Weights
@@ -35,11 +35,11 @@ def list_() -> None:
 
     here = list_weights()
     for weights in here:
-        typer.echo(cleaned(_described(weights)))
+        print_result(_described(weights))
     names = {weights.name for weights in here}
     for entry in list_entries():
         if entry.name not in names:
-            typer.echo(cleaned(_offered(entry)))
+            print_result(_offered(entry))
 
 
 def _described(weights: Weights) -> str:
@@ -105,7 +105,7 @@ def pull(
 
     entry = registry.find_entry(name)
     if entry.url is None:
-        typer.echo(f"{registry.find(name).path}: bundled with freefill, nothing to fetch")
+        print_result(f"{registry.find(name).path}: bundled with freefill, nothing to fetch")
         return
     print_notice(f"{name}: {entry.bytes / 1e6:.1f} MB, licence {_licence(entry)}")
     console = Console(stderr=True)
@@ -134,10 +134,10 @@ def pull(
         )
         raise typer.Exit(130) from None
     if first < 0:
-        typer.echo(f"{weights.path}: here already, sha256 as registered")
+        print_result(f"{weights.path}: here already, sha256 as registered")
         return
     elapsed, brought = time.perf_counter() - start, (here - first) / 1e6
-    typer.echo(
+    print_result(
         f"{weights.path}: {weights.size / 1e6:.1f} MB, sha256 as registered; {brought:.1f} MB in "
         f"{elapsed:.1f} s, {brought / elapsed:.1f} MB/s"
     )
@@ -153,7 +153,7 @@ def remove(
     """  # noqa: D415 the help text of a command ends in its example
     from freefill.weights import registry
 
-    typer.echo(f"{name} is removed: {registry.remove(name) / 1e6:.1f} MB freed")
+    print_result(f"{name} is removed: {registry.remove(name) / 1e6:.1f} MB freed")
 
 
 @app.command()
@@ -163,7 +163,7 @@ def card(
     """Print the card of one weights file: data, licences, steps, hardware, metrics, sha256."""
     from freefill.weights.registry import find
 
-    typer.echo(json.dumps(find(name).card, indent=2))
+    print_result(json.dumps(find(name).card, indent=2))
 
 
 app.command("import")(foreign.import_weights)

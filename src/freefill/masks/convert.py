@@ -1,7 +1,8 @@
 """Any mask to the hole of a picture: one rule, white = fill, threshold 0.5.
 
 White, 255, 65535, 1.0 and ``True`` mean *fill*; the value that lies at half of the range or under
-it means *keep*. Colour masks are taken by their brightness.
+it means *keep*. Colours are taken by their brightness, where they are not paint on another ground
+(:mod:`freefill.masks.paint`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from freefill.imaging.codecs import LUMA, Samples
 from freefill.imaging.formats import MAX_PIXELS
 from freefill.imaging.io import Source, as_array, read_picture
 from freefill.imaging.picture import Picture
+from freefill.masks.paint import read_paint
 from freefill.types import Mask
 
 Fit = Literal["exact", "resize"]
@@ -28,6 +30,15 @@ ALPHA = "alpha"
 """A mask's word for the picture's own transparency."""
 GREY = ("1", "L", "I;16")
 """Modes of one brightness a pixel."""
+TURNED = 0.01
+"""Difference of proportions up to which a mask is taken to lie on its side."""
+TURNS = {
+    5: "by 90 degrees clockwise, and mirror it",
+    6: "by 90 degrees clockwise",
+    7: "by 90 degrees counterclockwise, and mirror it",
+    8: "by 90 degrees counterclockwise",
+}
+"""What brings a picture of an EXIF orientation upright."""
 MOSTLY_HOLE = 0.6
 """Share of the picture above which a mask is suspected to be the wrong way round."""
 
@@ -48,7 +59,8 @@ def to_mask(
             hole; without a mask there must be some.
         picture: The picture that it is for.
         invert: Swap fill and keep first.
-        fit: ``"exact"`` refuses a mask of another size; ``"resize"`` brings it to the picture's;
+        fit: ``"exact"`` refuses a mask of another size; ``"resize"`` brings it to the picture's,
+            unless it lies on its side;
             ``None`` refuses it where whoever asks has no such choice, and so names none.
         max_pixels: The most that width times height of a mask's file may be.
 
@@ -70,10 +82,10 @@ def to_mask(
         hole = _transparent(picture, given=mask is not None)
     else:
         try:
-            hole, notices = _read(mask, max_pixels)
+            hole, notices = _read(mask, picture, max_pixels)
         except ImageError as error:
             raise MaskError(f"mask: {error}") from None
-    hole = _fitted(hole, picture.size, fit)
+    hole = _fitted(hole, picture, fit)
     if invert:
         hole = ~hole
     share = float(hole.mean())
@@ -115,17 +127,24 @@ def is_hard(mask: object) -> bool:
     return mask is None or is_alpha(mask) or (isinstance(mask, np.ndarray) and mask.dtype == bool)
 
 
-def _read(mask: Source, max_pixels: int) -> tuple[Mask, list[str]]:
+def _read(mask: Source, picture: Picture, max_pixels: int) -> tuple[Mask, list[str]]:
     array = as_array(mask)
     if array is not None:
-        return _from_array(array), []
+        return _from_array(array, picture)
     source = read_picture(mask, max_pixels=max_pixels)
     if source.mode in ("L", "I;16") and source.samples.dtype.kind == "u":
         _check_range(source.samples)
-    return _bright(source), [line for line in source.notices if "frames" in line]
+    hole, notices = _marked(source, picture)
+    return hole, [*notices, *(line for line in source.notices if "frames" in line)]
 
 
-def _from_array(mask: NDArray[Any]) -> Mask:
+def _marked(mask: Picture, picture: Picture) -> tuple[Mask, list[str]]:
+    """Give what a mask marks: by its brightness, or by its paint."""
+    paint = read_paint(mask, picture)
+    return (_bright(mask), []) if paint is None else (paint.light > 0.5, [paint.notice])
+
+
+def _from_array(mask: NDArray[Any], picture: Picture) -> tuple[Mask, list[str]]:
     shape = mask.shape
     if mask.ndim == 3 and shape[-1] == 1:
         mask = mask[..., 0]
@@ -134,21 +153,21 @@ def _from_array(mask: NDArray[Any]) -> Mask:
     if mask.size == 0:
         raise MaskError(f"a mask array of {shape} has no pixels")
     if mask.ndim == 3 and shape[-1] in (3, 4):
-        return _bright(read_picture(mask))
+        return _marked(read_picture(mask), picture)
     if mask.ndim != 2:
         raise MaskError(f"a mask array is (H, W), or (H, W, C) with C 1, 3 or 4, not {shape}")
     if mask.dtype == bool:
-        return mask
+        return mask, []
     if mask.dtype.kind == "f":
         low, high = float(mask.min()), float(mask.max())
         if not (low >= 0 and high <= 1):
             todo = ": divide it by its white, e.g. 255" if 1 < high < np.inf else ""
             raise MaskError(f"a float mask holds values in [0, 1], not {low:g} to {high:g}{todo}")
-        return mask > 0.5
+        return mask > 0.5, []
     if mask.dtype.newbyteorder("=") not in (np.uint8, np.uint16):
         raise MaskError(f"a mask array is bool, uint8, uint16 or float, not {mask.dtype}")
     _check_range(mask)
-    return mask > np.iinfo(mask.dtype).max / 2
+    return _marked(read_picture(mask), picture)
 
 
 def softness(
@@ -181,9 +200,11 @@ def softness(
         >>> softness(mask, picture).round(2).tolist()
         [[0.0, 0.0, 0.5, 1.0]]
     """
-    light = _light(read_picture(mask, max_pixels=max_pixels))
+    source = read_picture(mask, max_pixels=max_pixels)
+    paint = read_paint(source, picture)
+    light = _light(source) if paint is None else paint.light
     if light.shape != picture.size:
-        _fitted(light > 0.5, picture.size, fit)  # refuses it, unless it may be resized
+        _fitted(light > 0.5, picture, fit)  # refuses it, unless it may be resized
         height, width = picture.size
         image = Image.fromarray(light).resize((width, height), Image.Resampling.BILINEAR)
         light = np.asarray(image)
@@ -221,14 +242,37 @@ def _check_range(mask: NDArray[Any]) -> None:
         )
 
 
-def _fitted(hole: Mask, size: tuple[int, int], fit: Fit | None) -> Mask:
+def _fitted(hole: Mask, picture: Picture, fit: Fit | None) -> Mask:
+    size = picture.size
     if hole.shape == size:
         return hole
     (height, width), (rows, columns) = size, hole.shape
+    sizes = f"image is {width}x{height} but mask is {columns}x{rows}"
+    turned = (columns, rows) == size
+    if picture.source_metadata.orientation in TURNS:
+        aside = _apart(rows, columns, width, height)
+        turned |= aside < TURNED < 5 * TURNED < _apart(rows, columns, height, width)
+    if turned:
+        raise MaskError(f"{sizes}: it lies on its side, {_turn(picture)}")
     if fit != "resize":
         other = "" if fit is None else ', or pass `fit="resize"`'
-        raise MaskError(
-            f"image is {width}x{height} but mask is {columns}x{rows}: resize the mask{other}"
-        )
+        raise MaskError(f"{sizes}: resize the mask{other}")
     image = Image.fromarray(hole.astype(np.uint8) * 255)
     return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR)) > 127
+
+
+def _apart(rows: int, columns: int, height: int, width: int) -> float:
+    """Give by how much the proportions of two sizes differ."""
+    return abs(rows * width / (columns * height) - 1)
+
+
+def _turn(picture: Picture) -> str:
+    """Say how a mask that lies on its side has to be turned."""
+    turn = TURNS.get(picture.source_metadata.orientation)
+    if turn is None:
+        return "turned by 90 degrees against the image: turn the mask"
+    orientation = picture.source_metadata.orientation
+    return (
+        f"as the image does in its file, whose EXIF orientation of {orientation} turns it: turn "
+        f"the mask {turn}, or paint it on the image as viewers show it"
+    )

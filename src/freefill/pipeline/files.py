@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from freefill.errors import ImageError
-from freefill.imaging.atomic import write_atomically
-from freefill.imaging.io import format_of, path_of
-from freefill.pipeline.request import Encoded, FillRequest
+from freefill.errors import ImageError, MaskError
+from freefill.imaging.atomic import target_of, write_atomically
+from freefill.imaging.io import Source, format_of, path_of
+from freefill.masks.convert import is_alpha, is_hard
+from freefill.masks.paint import TODO
+from freefill.pipeline.request import Encoded, FillRequest, Result
 
 if TYPE_CHECKING:
     from freefill.pipeline.inpainter import Inpainter
@@ -23,7 +25,8 @@ def fill_to_file(
     Args:
         inpainter: The pipeline.
         request: The photo, its mask, and how.
-        out: The file; its ending sets the format. It is replaced if it exists.
+        out: The file; its ending sets the format. It is replaced if it exists; of a link, what it
+            leads to.
         strip: As for :meth:`freefill.pipeline.request.Result.encode`.
 
     Returns:
@@ -35,9 +38,29 @@ def fill_to_file(
     """
     check_writable(out)
     file_format = format_of(out)
-    made = inpainter.run(request).encode(file_format, strip=strip)
+    result = inpainter.run(request)
+    check_not_empty(request.mask, result)
+    made = result.encode(file_format, strip=strip)
     write_atomically(out, made.content)
     return made
+
+
+def check_not_empty(mask: Source | None, result: Result[Any]) -> None:
+    """Refuse a file that would be a copy of its photo, unless truth values asked for that.
+
+    Args:
+        mask: What the mask was read from.
+        result: What it came to.
+
+    Raises:
+        MaskError: If nothing was filled.
+    """
+    if result.mask.any():
+        return
+    if mask is None or is_alpha(mask):
+        raise MaskError("nothing of the image is transparent: nothing would be filled")
+    if not is_hard(mask):
+        raise MaskError(f"the mask is empty: nothing would be filled; {TODO}")
 
 
 def check_writable(out: Path) -> None:
@@ -46,17 +69,12 @@ def check_writable(out: Path) -> None:
     Raises:
         ImageError: If a file cannot be written there.
     """
-    folder = out.parent
     try:
+        folder = target_of(out).parent
         if not folder.is_dir():
             raise ImageError(f"{out} cannot be written: the folder {folder} does not exist")
-        if out.is_dir():
-            raise ImageError(f"{out} cannot be written: it is a folder")
         if not os.access(folder, os.W_OK):
             raise ImageError(f"{out} cannot be written: no permission in {folder}")
-        out.lstat()
-    except FileNotFoundError:
-        pass
     except OSError as error:  # its name is too long, a loop of links
         raise ImageError(f"{out} cannot be written: {error.strerror or error}") from None
     except ImageError:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from freefill.arguments import check_flag, shown
 from freefill.errors import FreefillWarning, ImageError
+from freefill.imaging.atomic import remove_partials, target_of
 from freefill.imaging.formats import MAX_PIXELS
 from freefill.imaging.io import Source, path_of
 from freefill.masks.convert import Fit
@@ -190,8 +191,9 @@ def fill_file(
     request = FillRequest(
         path_of(image, "image"), mask, sketch=sketch, colour=colour, options=options
     )
+    left = remove_partials(target_of(target).parent)
     made = fill_to_file(shared(model), request, target, strip=strip)
-    for line in made.notices:
+    for line in (*left, *made.notices):
         warnings.warn(line, FreefillWarning, stacklevel=2)
     return made.result
 

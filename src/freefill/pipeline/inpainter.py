@@ -20,6 +20,7 @@ from freefill.imaging.formats import MAX_PIXELS
 from freefill.imaging.io import Source, read_picture
 from freefill.imaging.picture import Picture
 from freefill.masks.convert import Fit, is_alpha, is_hard, softness
+from freefill.masks.morphology import grow
 from freefill.pipeline import detail_transfer
 from freefill.pipeline.blending import Share, blend
 from freefill.pipeline.calls import (
@@ -45,6 +46,8 @@ from freefill.weights.registry import Model
 
 PIPELINE_VERSION = 4
 """Counted up when the same weights fill otherwise: an evaluation's pictures depend on it."""
+RIM = 64
+"""Pixels around what is erased that are its soft edge, where they are half transparent."""
 ROWS = 32
 """Rows of what the network sees that are shrunk at a time."""
 
@@ -199,7 +202,13 @@ class Inpainter:
                 )
         # Where the mask is the transparent part, what is filled is to be seen.
         opaque = mask is None or is_alpha(mask)
+        rim = None
+        if opaque and picture.has_alpha and not options.invert:
+            rim, lines = _half_erased(picture, hole)
+            hole, notices = hole | rim, notices + lines
         filled = picture.filled(self._patches(picture, hole, guidance, progress), opaque)
+        if rim is not None:
+            filled = filled.mixed(picture, np.where(rim, 2 - 2 * picture.alpha(), np.float32(1)))
         if options.soft and mask is not None:
             share = softness(
                 mask, picture, invert=options.invert, fit=options.fit, max_pixels=options.max_pixels
@@ -261,6 +270,21 @@ class Inpainter:
             top, left = crop.hole.top - crop.box.top, crop.hole.left - crop.box.left
             height, width = crop.hole.size
             yield crop.hole, local, completed[top : top + height, left : left + width]
+
+
+def _half_erased(picture: Picture, hole: Mask) -> tuple[Mask, list[str]]:
+    """Give what a soft eraser has left around a hole: the fill is seen through it, and it is whole.
+
+    Glass and shadows away from it stay as they are, with a line.
+    """
+    thin = ~hole & (picture.samples[..., -1] < picture.layout.peak)
+    if not thin.any() or (thin | hole).all():  # nothing is, or all of the photo
+        return np.zeros_like(thin), []
+    # Where little is opaque, the photo itself is seen through, and no eraser made it so.
+    rim = thin & grow(hole, RIM) if thin.sum() < (~hole).sum() / 2 else np.zeros_like(thin)
+    left = np.count_nonzero(thin & ~rim)
+    lines = [f"{left} half transparent pixels outside the hole stay half transparent"]
+    return rim, lines if left else []
 
 
 def _made(kind: type[Inpainter], model: Model, threads: int | None, device: Device) -> Inpainter:

@@ -33,6 +33,20 @@ def short(found: list[Block], root: Path) -> dict[str, str | None]:
     }
 
 
+def test_a_mask_is_what_has_a_photo_beside_it(tmp_path: Path) -> None:
+    touch(tmp_path / "in", "gas_mask.jpg", "gas_mask_mask.png", "a.jpg", "a_mask.png")
+    touch(tmp_path / "in", "e\u0301t\u00e9.jpg", "\u00e9te\u0301_mask.png", "hole.png")
+    hole = str(tmp_path / "in" / "hole.png")
+    names = ["a.jpg", "e\u0301t\u00e9.jpg", "gas_mask.jpg"]
+    assert sorted(short(planned(tmp_path / "in", tmp_path / "out", hole), tmp_path)) == names
+    # Also where a pattern or a name leaves the photo out.
+    for pattern in ("*_mask.*", "gas_mask.jpg"):
+        source = tmp_path / "in" / pattern
+        assert short(planned(source, tmp_path / "out"), tmp_path) == {
+            "gas_mask.jpg": "in/gas_mask_mask.png"
+        }
+
+
 def test_masks_are_those_of_fill(tmp_path: Path) -> None:
     # The rules of tests/batch/test_local_files.py, by names in a listing.
     touch(tmp_path / "in", "a.jpg", "b.JPG", "b_mask.PNG", "sub/a.png", "sub/a_mask.webp", "x.txt")

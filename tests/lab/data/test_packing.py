@@ -417,7 +417,7 @@ def test_other_options_and_other_photos_are_refused(photos: Path, tmp_path: Path
     picture(77).save(photos / "new.png")
     refused("17 photos, not 16")
     (photos / "new.png").unlink()
-    (photos / "0.png").rename(photos / "renamed.png")
+    (photos / "1.png").rename(photos / "renamed.png")
     refused("16 photos as before, but with other names or sizes")
     summary = pack(photos, out, replace(SMALL, per_shard=6), overwrite=True)
     assert (summary.packed, summary.fresh) == (11, 16)

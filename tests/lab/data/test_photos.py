@@ -27,10 +27,11 @@ def write(path: Path, width: int, height: int, colour: tuple[int, int, int]) -> 
 def test_photos_are_shrunk_to_the_shorter_side_and_kept_apart(tmp_path: Path) -> None:
     write(tmp_path / "data/a.png", 300, 200, (255, 0, 0))
     write(tmp_path / "data/below/b.png", 64, 128, (0, 255, 0))
-    write(tmp_path / "data/c_mask.png", 64, 64, (9, 9, 9))
+    write(tmp_path / "data/a_mask.png", 64, 64, (9, 9, 9))
+    write(tmp_path / "data/gas_mask.png", 64, 64, (9, 9, 9))
     store = open_store(tmp_path / "data", 100, tmp_path / "cache")
-    assert store.names == ("a.png", "below/b.png")
-    assert [view.shape for view in store.views()] == [(100, 150, 3), (128, 64, 3)]
+    assert store.names == ("a.png", "below/b.png", "gas_mask.png")
+    assert [view.shape for view in store.views()] == [(100, 150, 3), (128, 64, 3), (64, 64, 3)]
     assert (store.views()[0] == [255, 0, 0]).all()
     assert (store.views()[1] == [0, 255, 0]).all()
 

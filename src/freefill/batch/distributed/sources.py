@@ -60,7 +60,8 @@ def find(source: str, to: str, mask: str | None) -> Found:
     ]
     if not names:
         raise ImageError(f"{source} does not exist, or is empty")
-    kind, chosen = _of_one_kind(source, chosen)
+    # What is named is a photo, whatever it is called.
+    kind, chosen = _of_one_kind(source, chosen, names if len(named) > 1 else named)
     return Found(root, tuple(names), tuple(chosen), kind)
 
 
@@ -73,7 +74,7 @@ def _listed(source: str) -> tuple[str, list[str], list[str]]:
     if kind == "file":
         root, _, name = source.rpartition("/")
         # The mask beside a photo is looked for among the other files.
-        names = files.listing(root, deep=False) if mask_pairing.is_photo(name) else [name]
+        names = files.listing(root, deep=False) if mask_pairing.is_picture(name) else [name]
         return root, names, [name]
     names = files.listing(source)
     return source, names, names
@@ -93,10 +94,10 @@ def _matching(source: str) -> tuple[str, list[str], list[str]]:
     return root, names, [name for name in names if pattern.fullmatch(name)]
 
 
-def _of_one_kind(source: str, names: Sequence[str]) -> tuple[Kind, list[str]]:
+def _of_one_kind(source: str, names: Sequence[str], among: Sequence[str]) -> tuple[Kind, list[str]]:
     """Tell what a source holds; whatever is none of all kinds is left out."""
     by_kind: dict[Kind, list[str]] = {
-        "photos": [name for name in names if mask_pairing.is_photo(name)],
+        "photos": mask_pairing.photos(names, among=among),
         "shards": [name for name in names if name.lower().endswith(ENDINGS["shards"])],
         "rows": [name for name in names if name.lower().endswith(ENDINGS["rows"])],
     }

@@ -18,6 +18,7 @@ from freefill.errors import FreefillError, MaskError, StorageError
 from freefill.imaging.io import NamedBytes, format_of
 from freefill.masks.convert import ALPHA
 from freefill.pipeline.engines.blas_threads import use_one_thread
+from freefill.pipeline.files import check_not_empty
 from freefill.pipeline.inpainter import Inpainter
 from freefill.pipeline.request import FillRequest
 
@@ -119,6 +120,7 @@ class BatchWorker:
                 file_format = format_of(Path(item.out)) if Path(item.out).suffix else None
                 options = self.batch.options
                 result = self.inpainter.run(FillRequest(photo, mask, options=options))
+                check_not_empty(mask, result)
                 made = result.encode(file_format, strip=options.strip)
                 digest = hashlib.sha256(made.content).hexdigest()
                 spent = time.perf_counter() - start

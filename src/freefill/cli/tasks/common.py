@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from freefill.cli import options
-from freefill.cli.console import print_notice
+from freefill.cli.console import print_notice, print_result
 from freefill.imaging.formats import MAX_PIXELS
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ def check_outs(inputs: list[Path], outs: list[Path | None], overwrite: bool) -> 
     """
     from freefill.errors import ImageError
     from freefill.imaging.io import format_of
+    from freefill.pipeline.files import check_writable
 
     wanted = [out for out in outs if out is not None]
     read = {path.resolve() for path in inputs}
@@ -83,10 +84,7 @@ def check_outs(inputs: list[Path], outs: list[Path | None], overwrite: bool) -> 
             raise ImageError(f"{out} is an input of this call: give the result another name")
         if any(out.resolve() == other.resolve() for other in wanted[:number]):
             raise ImageError(f"{out} is to be written twice: give two names")
-        if not out.parent.is_dir():
-            raise ImageError(f"{out} cannot be written: the folder {out.parent} does not exist")
-        if out.is_dir():
-            raise ImageError(f"{out} cannot be written: it is a folder")
+        check_writable(out)
         if out.exists() and not overwrite:
             raise ImageError(f"{out} exists: `overwrite=True` replaces it")
 
@@ -123,11 +121,11 @@ def write(
     """
     import numpy as np
 
-    from freefill.imaging.atomic import write_atomically
+    from freefill.imaging.atomic import remove_partials, target_of, write_atomically
     from freefill.imaging.io import encode, format_of, read_picture
 
     made = result.encode(format_of(out), strip=strip)
-    for line in made.notices:
+    for line in (*remove_partials(target_of(out).parent), *made.notices):
         print_notice(line)
     if mask_out is not None:
         mask = read_picture(result.mask.astype(np.uint8) * np.uint8(255))
@@ -135,7 +133,7 @@ def write(
     write_atomically(out, made.content)
     height, width = result.picture.size
     info = "".join(f", {name} {_number(value)}" for name, value in result.info.items())
-    typer.echo(f"{out}: {width}x{height}, {result.share:.1%} filled{info}, {seconds:.2f} s")
+    print_result(f"{out}: {width}x{height}, {result.share:.1%} filled{info}, {seconds:.2f} s")
 
 
 def _number(value: float | str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from freefill.cli import options
-from freefill.cli.console import print_notice, quiet_libraries
+from freefill.cli.console import print_notice, print_result, quiet_libraries
 from freefill.cli.tasks import common
 from freefill.imaging.formats import MAX_PIXELS
 
@@ -136,4 +136,6 @@ def _write_mask(result: Result[Any], path: Path, seconds: float) -> None:
     write_atomically(path, encode(mask, format_of(path))[0])
     height, width = result.picture.size
     what = result.info.get("kind", "what the photos share")
-    typer.echo(f"{path}: {width}x{height}, {result.mask.mean():.1%} white, {what}, {seconds:.2f} s")
+    print_result(
+        f"{path}: {width}x{height}, {result.mask.mean():.1%} white, {what}, {seconds:.2f} s"
+    )

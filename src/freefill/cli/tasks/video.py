@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from freefill.cli.console import print_notice, quiet_libraries
+from freefill.cli.console import print_notice, print_result, quiet_libraries
 from freefill.cli.options import MaxPixels, Model
 from freefill.cli.tasks.common import Overwrite
 from freefill.imaging.formats import MAX_PIXELS
@@ -60,7 +60,7 @@ def video(
         print_notice(line)
     height, width = filled.size
     still = f", camera still in {filled.still}" if filled.still else ""
-    typer.echo(
+    print_result(
         f"{out}: {filled.frames} frames of {width}x{height}{still}, {filled.share:.1%} filled "
         f"({1 - filled.made:.0%} of it from other frames), {time.perf_counter() - start:.1f} s"
     )

@@ -20,6 +20,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from freefill.batch import mask_pairing
 from freefill.errors import DataError, ImageError
 from freefill.imaging.formats.limits import PILLOWS
 from freefill.imaging.rgb import read_rgb
@@ -38,8 +39,8 @@ def list_photos(folder: Path | str) -> list[Path]:
     """List the photos below a folder, sorted, so that the order is the same everywhere.
 
     Args:
-        folder: Searched with all its subfolders; files ending in ``_mask.*`` are left out, and what
-            is hidden (:func:`is_hidden`).
+        folder: Searched with all its subfolders; ``NAME_mask.*`` is left out where there is a
+            photo ``NAME``, and so is what is hidden (:func:`is_hidden`).
 
     Returns:
         The paths.
@@ -50,16 +51,13 @@ def list_photos(folder: Path | str) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder: `data` names a folder of photos")
-    found = []
+    pictures: dict[str, Path] = {}
     for root, folders, files in os.walk(folder, onerror=_refuse):
         folders[:] = [name for name in folders if not is_hidden(name)]
-        paths = [Path(root, name) for name in files if not is_hidden(name)]
-        found += [
-            p
-            for p in paths
-            if p.suffix.lower() in SUFFIXES and not p.stem.endswith("_mask") and p.is_file()
-        ]
-    found.sort()
+        for path in (Path(root, name) for name in files if not is_hidden(name)):
+            if path.suffix.lower() in SUFFIXES and path.is_file():
+                pictures[path.as_posix()] = path
+    found = sorted(pictures[name] for name in mask_pairing.photos(pictures))
     if not found:
         kinds = ", ".join(sorted(SUFFIXES))
         raise DataError(f"{folder} holds no photos (looked for {kinds} in it and below)")

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from freefill.batch import mask_pairing
 from freefill.errors import DataError
 from freefill.lab.data.photos import SUFFIXES, is_hidden
 
@@ -86,6 +87,15 @@ def find_sources(folder: Path, progress: Callable[[int], None] | None = None) ->
     return replace(sources, digest=digest.hexdigest())
 
 
+def _is_mask(folder: str, stem: str) -> bool:
+    """Whether a file is the mask of a photo beside it, and not a photo of a gas mask."""
+    photo = stem.removesuffix("_mask")
+    if photo in ("", stem):
+        return False
+    beside = mask_pairing.first([photo], lambda name: os.path.exists(os.path.join(folder, name)))
+    return beside is not None
+
+
 def _walk(folder: str, below: bytes) -> Iterator[tuple[bytes, int]]:
     """Yield the name, relative and with ``/``, and the size of each photo; links are no folders."""
     waiting = [(folder, below)]
@@ -101,7 +111,7 @@ def _walk(folder: str, below: bytes) -> Iterator[tuple[bytes, int]]:
                         waiting.append((entry.path, name + b"/"))
                         continue
                     stem, suffix = os.path.splitext(entry.name)
-                    if suffix.lower() not in SUFFIXES or stem.endswith("_mask"):
+                    if suffix.lower() not in SUFFIXES or _is_mask(folder, stem):
                         continue
                     if entry.is_file():
                         yield name, entry.stat().st_size
