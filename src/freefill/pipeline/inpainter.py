@@ -57,7 +57,8 @@ class Inpainter:
         device: ``"cpu"``, or ``"cuda"`` where onnxruntime-gpu is installed.
 
     Raises:
-        WeightsError: If there are no such weights or they cannot be loaded.
+        WeightsError: If there are no such weights, they cannot be loaded, or they are not the file
+            that the card beside them tells of.
         ConfigError: If threads or device have an impossible value.
         ExtraMissingError: If the engine cannot use the device.
 
@@ -79,6 +80,7 @@ class Inpainter:
         device: Device = "cpu",
     ) -> None:
         self.weights = registry.find(model)
+        self.weights.check_loaded()
         self.engine: Engine = open_engine(self.weights.path, threads, device)
         self._made_of = (model, threads, device)
 
