@@ -51,7 +51,9 @@ def files(
     assert_type(fill(member), bytes)
     with Path("photo.jpg").open("rb") as file:
         assert_type(fill(file), bytes)
-    assert_type(fill_file("photo.jpg", None, place, strip=True, overwrite=True), Result[Image.Image])
+    assert_type(
+        fill_file("photo.jpg", None, place, strip=True, overwrite=True), Result[Image.Image]
+    )
     assert_type(list_weights(), list[Weights])
 
 

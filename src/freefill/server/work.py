@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeVar
 from uuid import UUID
 
 from freefill.batch.worker_pool import IN_WORK, PixelBudget
+from freefill.pipeline.engines.stopping import Stopper
 from freefill.server.metrics import Metrics
 from freefill.server.problems import ProblemError
 
@@ -35,7 +36,16 @@ class Ticket:
         self.number = number
         self.state: State = "waiting"
         self.done = self.total = 0
-        self.stopped = False
+        self.runs = Stopper()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether nobody waits for it any more."""
+        return self.runs.stopped
+
+    def stop(self) -> None:
+        """Stop the work: between two steps, and within a run of the network."""
+        self.runs.stop()
 
     def enter(self, state: State) -> None:
         """Tell what comes next.
@@ -160,7 +170,8 @@ class Work:
             start = time.perf_counter()
             try:
                 ticket.enter("reading")
-                return task()
+                with ticket.runs.watching():
+                    return task()
             finally:
                 self.seconds += 0.2 * (time.perf_counter() - start - self.seconds)
                 if ticket.stopped:
@@ -187,7 +198,7 @@ class Work:
         finally:
             leaving.cancel()
             if not future.done():
-                ticket.stopped = True
+                ticket.stop()
                 future.cancel()
                 # Its result is nobody's; asyncio would complain that it was never looked at.
                 future.add_done_callback(lambda f: f.cancelled() or f.exception())
