@@ -42,7 +42,7 @@ class Server:
         self.settings = settings
         self.photo = photo
         self.leaving = leaving
-        workers = settings.workers or available_cores()
+        workers = workers_of(settings)
         # One core a photo: decoding and encoding then have as many cores as the network.
         self.models = Served(settings.models, 1 if workers > 1 else None)
         self.metrics = Metrics()
@@ -152,6 +152,11 @@ class Server:
             raise
         self.metrics.count("filled")
         return result
+
+
+def workers_of(settings: Settings) -> int:
+    """Give how many photos are worked on at a time."""
+    return settings.workers or available_cores()
 
 
 def kind_of(error: FreefillError) -> str:
