@@ -145,7 +145,9 @@ class Server:
         except FreefillError as error:
             self.metrics.count("refused")
             raise ProblemError(422, kind_of(error), spell(str(error), field)) from None
-        except (ProblemError, StoppedError):
+        except (ProblemError, StoppedError) as error:
+            if getattr(error, "status", 0) == 500:
+                self.metrics.count("failed")
             raise
         except Exception:
             self.metrics.count("failed")

@@ -92,7 +92,9 @@ class OnnxEngine:
         except Exception as error:  # its own exception types share no public base
             if re.search(r"bad.?alloc|allocat\w* memory|out of memory", str(error), re.IGNORECASE):
                 raise MemoryError(f"no room for what {self.path.name} computes: {error}") from None
-            raise WeightsError(f"{self.path} fails on crops of {image.shape}: {error}") from None
+            raise WeightsError(
+                f"{self.path.name} fails on crops of {image.shape}: {error}"
+            ) from None
         result: NDArray[np.float32] = filled
         return result
 
