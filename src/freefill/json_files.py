@@ -56,10 +56,8 @@ def read_regular(path: Path, error: type[FreefillError], most: int = MOST) -> by
         FreefillError: As ``error``: if it is no file, is too large or cannot be read.
     """
     try:
-        # Opening a pipe waits for somebody who writes into it; without this flag, for ever.
-        number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-        with open(number, "rb") as file:
-            found = os.fstat(number)
+        with open(path, "rb", opener=open_at_once) as file:
+            found = os.fstat(file.fileno())
             if not stat.S_ISREG(found.st_mode):
                 raise error(f"{path} is no file: it is a folder, a pipe or a device")
             if found.st_size > most:
@@ -69,6 +67,11 @@ def read_regular(path: Path, error: type[FreefillError], most: int = MOST) -> by
         raise
     except (OSError, ValueError) as reason:
         raise error(f"{path} cannot be read: {getattr(reason, 'strerror', 0) or reason}") from None
+
+
+def open_at_once(path: str, flags: int) -> int:
+    """Open a file for :func:`open`: a pipe would be waited for until somebody writes into it."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def parse_json(
