@@ -149,6 +149,10 @@ class Server:
             if getattr(error, "status", 0) == 500:
                 self.metrics.count("failed")
             raise
+        except MemoryError:
+            self.metrics.count("failed")
+            detail = "there was not enough memory for this image at this moment"
+            raise ProblemError(503, "memory", detail, {"Retry-After": "10"}) from None
         except Exception:
             self.metrics.count("failed")
             raise
