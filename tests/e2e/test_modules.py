@@ -108,3 +108,25 @@ def test_blank_masks_are_known(studio: Studio) -> None:
     blank, soft = zip(*studio.page.evaluate(script), strict=True)
     assert blank == (True, False, True, True, True, False, False)
     assert soft == (False, False, False, False, False, False, True)
+
+
+@pytest.mark.parametrize(
+    ("key", "code", "meant"),
+    [
+        ("b", "KeyB", "b"),
+        ("и", "KeyB", "b"),  # Russian
+        ("Я", "KeyZ", "z"),
+        ("β", "KeyB", "b"),  # Greek
+        ("\N{CYRILLIC SMALL LETTER HA}", "BracketLeft", "["),
+        ("z", "KeyY", "z"),  # German: what is written on it
+        ("é", "Digit2", "é"),
+        ("?", "Digit7", "?"),
+        ("Enter", "Enter", "Enter"),
+        ("ж", "", "ж"),
+    ],
+)
+def test_keys_go_by_their_place_where_they_write_no_latin(
+    studio: Studio, key: str, code: str, meant: str
+) -> None:
+    script = "async (event) => (await import('./keyboard.js')).letter(event)"
+    assert studio.page.evaluate(script, {"key": key, "code": code}) == meant

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import uvicorn
 
+from freefill.server import connections
 from freefill.server.app import build
+from freefill.server.connections import Limits, configured
 from freefill.server.core import Server
 from freefill.server.settings import Settings
 
@@ -31,8 +32,8 @@ class Live:
 def live(settings: Settings) -> Iterator[Live]:
     app: Any = build(settings)
     listener = socket.create_server(("127.0.0.1", 0), backlog=128)
-    config = uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=20)
-    running = uvicorn.Server(config)
+    config = configured(app, Limits(), log_level="critical", timeout_graceful_shutdown=20)
+    running = connections.Server(config)
     thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
     thread.start()
     try:

@@ -53,7 +53,8 @@ READ_BY_ITS_PAGE = {
 
 
 def _coded(content: bytes, head: str = "") -> str:
-    return head + base64.b64encode(content).decode()
+    # With line ends, as `base64 FILE` has them.
+    return head + base64.encodebytes(content).decode()
 
 
 @pytest.mark.parametrize("head", ["", "data:image/png;base64,"])
@@ -145,3 +146,23 @@ def test_models_can_be_switched_and_only_to_those_served(
     assert '"model": "light"' in two.post("/v1/fill", files=files).headers["fill-details"]
     chosen = two.post("/v1/fill", files=files, data={"model": "second"})
     assert '"model": "second"' in chosen.headers["fill-details"]
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
+def test_a_name_has_no_100_mb(client: TestClient, chunked: bool) -> None:
+    body = b'{"name": "' + b"a" * 1_000_000 + b'"}'
+    content = iter([body[:500_000], body[500_000:]]) if chunked else body
+    headers = {"Content-Type": "application/json"}
+    refused = client.post("/api/v1/model", content=content, headers=headers)
+    assert refused.status_code == 413
+    assert refused.json()["errors"] == "the body has 1,000,012 bytes, of 65,536 that it may have"
+    other = client.post("/api/v1/model", data={"name": "light"})
+    assert other.status_code == 415
+
+
+def test_no_route_has_its_body_read_before_it_has_a_place(client: TestClient) -> None:
+    # FastAPI reads a body that it is to parse, whole, before the route is called.
+    app: Any = client.app
+    routes = [one for one in app.app.routes if hasattr(one, "dependant")]
+    assert len(routes) > 10
+    assert [one.path for one in routes if one.dependant.body_params] == []

@@ -17,6 +17,8 @@ from wayward import CONTENT, SIZE, URL, Site, files
 
 import freefill
 from freefill.errors import WeightsError
+from freefill.pipeline.fill import shared
+from freefill.pipeline.inpainter import Inpainter
 from freefill.weights import cache
 from freefill.weights.registry import (
     BUNDLED,
@@ -121,11 +123,59 @@ def test_a_missing_card_is_named(copy: Weights) -> None:
         copy.check()
 
 
-@pytest.mark.parametrize("content", [b"{", b"\xff\xfe", b"", b"[]", b"3", b"[" * 200_000])
+def test_weights_of_another_card_are_not_filled_with(copy: Weights) -> None:
+    assert Inpainter(copy.path, threads=1).weights.card["name"] == DEFAULT
+    card = copy.card | {"sha256": "0" * 64}
+    copy.card_path.write_text(json.dumps(card))
+    for load in (Inpainter, shared):
+        with pytest.raises(WeightsError, match=r"mine\.onnx is damaged: its sha256 is fdb9"):
+            load(copy.path)
+    # A size that differs, and a card that says nothing of it or is not there.
+    copy.card_path.write_text(json.dumps(card | {"bytes": 3}))
+    with pytest.raises(WeightsError, match="its card says 3"):
+        Inpainter(copy.path)
+    copy.card_path.write_text("{}")
+    Inpainter(copy.path, threads=1)
+    copy.card_path.unlink()
+    Inpainter(copy.path, threads=1)
+
+
+BROKEN = {
+    "cut": b"{",
+    "not utf-8": b"\xff\xfe",
+    "empty": b"",
+    "list": b"[]",
+    "number": b"3",
+    "deep": b"[" * 200_000,
+    "deep and whole": b'{"a":' * 100 + b"1" + b"}" * 100,
+    "nan": b'{"parameters": NaN}',
+    "infinite": b'{"parameters": 1e999}',
+    "long number": b'{"parameters": ' + b"9" * 5000 + b"}",
+    "half a character": b'{"licence": "\\ud800"}',
+    "16 MB": b'{"a": "' + b" " * 2**24 + b'"}',
+}
+
+
+@pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN)
 def test_a_card_that_cannot_be_read_is_named(copy: Weights, content: bytes) -> None:
     copy.card_path.write_bytes(content)
     with pytest.raises(WeightsError, match=r"mine\.json"):
         copy.check()
+    with pytest.raises(WeightsError, match=r"mine\.json"):
+        Inpainter(copy.path)
+
+
+@pytest.mark.parametrize("what", ["pipe", "device", "folder", "link"])
+def test_a_card_that_is_no_file_is_named_and_not_waited_for(copy: Weights, what: str) -> None:
+    copy.card_path.unlink()
+    if what == "pipe":
+        os.mkfifo(copy.card_path)
+    elif what == "folder":
+        copy.card_path.mkdir()
+    else:
+        copy.card_path.symlink_to("/dev/zero" if what == "device" else copy.card_path)
+    with pytest.raises(WeightsError, match=r"mine\.json"):
+        Inpainter(copy.path)
 
 
 def test_an_unknown_name_lists_those_that_exist() -> None:

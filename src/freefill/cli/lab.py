@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from dataclasses import fields
@@ -15,6 +14,7 @@ import typer
 from freefill.cli.console import print_notice, print_result
 from freefill.cli.options import Plugins, Settings, SettingsFile
 from freefill.errors import ConfigError, ExtraMissingError
+from freefill.json_files import read_json
 
 if TYPE_CHECKING:
     from freefill.lab.config import ModelConfig
@@ -170,11 +170,9 @@ def export(
     more = None
     if notes is not None:
         try:
-            more = json.loads(notes.read_text("utf-8"))
-        except (OSError, ValueError) as error:
+            more = read_json(notes, ConfigError, "a JSON object")
+        except (FileNotFoundError, ConfigError) as error:
             raise ConfigError(f"--notes {notes}: {error}") from None
-        if not isinstance(more, dict):
-            raise ConfigError(f"--notes {notes}: it must hold a JSON object")
     run_export(run, out, notes=more, plugin_names=plugin or [], on_message=print_result)
 
 

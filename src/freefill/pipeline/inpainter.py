@@ -34,7 +34,7 @@ from freefill.pipeline.calls import (
     answer,
 )
 from freefill.pipeline.engines import open_engine
-from freefill.pipeline.engines.base import Engine
+from freefill.pipeline.engines.base import Engine, check_predicted
 from freefill.pipeline.engines.onnx import Device
 from freefill.pipeline.guidance import Guidance
 from freefill.pipeline.request import LARGEST_GROWTH as LARGEST_GROWTH
@@ -61,7 +61,8 @@ class Inpainter:
         device: ``"cpu"``, or ``"cuda"`` where onnxruntime-gpu is installed.
 
     Raises:
-        WeightsError: If there are no such weights or they cannot be loaded.
+        WeightsError: If there are no such weights, they cannot be loaded, or they are not the file
+            that the card beside them tells of.
         ConfigError: If threads or device have an impossible value.
         ExtraMissingError: If the engine cannot use the device.
 
@@ -83,6 +84,7 @@ class Inpainter:
         device: Device = "cpu",
     ) -> None:
         self.weights = registry.find(model)
+        self.weights.check_loaded()
         self.engine: Engine = open_engine(self.weights.path, threads, device)
         self._made_of = (model, threads, device)
 
@@ -186,6 +188,7 @@ class Inpainter:
                 nothing soft, or is to grow, which would harden it.
             GuidanceError: If sketch or strokes cannot be used, do not fit, or the weights cannot
                 follow any.
+            WeightsError: If the network fails, or gives what are no colours for these crops.
         """
         request = request.loaded()
         options, mask = request.options, request.mask
@@ -255,6 +258,7 @@ class Inpainter:
             drawn = [guidance.seen(crop.box, crop.factor, crop.network_size) for crop in crops]
             planes = np.stack(drawn).transpose(0, 3, 1, 2) * gaps[:, None]
         predicted = self.engine.predict(images, gaps[:, None].astype(np.float32), planes)
+        check_predicted(predicted, images.shape, self.weights.name)
         for i, crop in enumerate(crops):
             colours = predicted[i].transpose(1, 2, 0)
             colours = np.clip(colours / np.float32(2) + np.float32(0.5), 0, 1)

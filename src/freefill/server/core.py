@@ -42,7 +42,7 @@ class Server:
         self.settings = settings
         self.photo = photo
         self.leaving = leaving
-        workers = settings.workers or available_cores()
+        workers = workers_of(settings)
         # One core a photo: decoding and encoding then have as many cores as the network.
         self.models = Served(settings.models, 1 if workers > 1 else None)
         self.metrics = Metrics()
@@ -145,13 +145,24 @@ class Server:
         except FreefillError as error:
             self.metrics.count("refused")
             raise ProblemError(422, kind_of(error), spell(str(error), field)) from None
-        except (ProblemError, StoppedError):
+        except (ProblemError, StoppedError) as error:
+            if getattr(error, "status", 0) == 500:
+                self.metrics.count("failed")
             raise
+        except MemoryError:
+            self.metrics.count("failed")
+            detail = "there was not enough memory for this image at this moment"
+            raise ProblemError(503, "memory", detail, {"Retry-After": "10"}) from None
         except Exception:
             self.metrics.count("failed")
             raise
         self.metrics.count("filled")
         return result
+
+
+def workers_of(settings: Settings) -> int:
+    """Give how many photos are worked on at a time."""
+    return settings.workers or available_cores()
 
 
 def kind_of(error: FreefillError) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import string
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -23,6 +24,7 @@ Options = TypeVar("Options", bound=BaseModel)
 JSON = "application/json"
 MULTIPART = "multipart/form-data"
 FIELDS = 20
+_NO_SPACE = str.maketrans("", "", string.whitespace)
 EXTRA_FILES = ("mask", "sketch", "colour")
 """Files that a fill can have beside its image."""
 
@@ -74,23 +76,36 @@ async def read_multipart(
     return _validated(kind, fields), found
 
 
-async def read_json(request: Request, kind: type[Options], strict: bool = True) -> Options:
+async def read_json(
+    request: Request, kind: type[Options], strict: bool = True, most: int | None = None
+) -> Options:
     """Read a JSON body.
 
     Args:
         request: Whose body it is.
         kind: What it is.
         strict: Whether a number is to be a number, not a text of digits.
+        most: Bytes that it may have, where that is less than the server's limit.
 
     Returns:
         It.
 
     Raises:
-        ProblemError: 400 for a body that is no JSON, 422 for fields that are wrong.
+        ProblemError: 400 for a body that is no JSON, 413 for one that is too large, 422 for fields
+            that are wrong.
     """
-    body = await request.body()
+    pieces, size = [], 0
+    async for piece in request.stream():
+        size += len(piece)
+        # Who is still sending does not read the answer: the rest is taken in, and not kept.
+        if most is None or size <= most:
+            pieces.append(piece)
+    if most is not None and size > most:
+        raise ProblemError(
+            413, "body", f"the body has {size:,} bytes, of {most:,} that it may have"
+        )
     try:
-        content = json.loads(body)
+        content = json.loads(b"".join(pieces))
     except (ValueError, RecursionError) as error:
         raise ProblemError(400, "json", f"the body is not JSON: {error}") from None
     if not isinstance(content, dict):
@@ -129,7 +144,7 @@ def media_type_of(request: Request) -> str:
 
 
 def decoded(text: str, name: str) -> bytes:
-    """Decode base64, with or without the head of a data URL.
+    r"""Decode base64, with or without the head of a data URL; white space in it does not count.
 
     Args:
         text: The text.
@@ -142,13 +157,17 @@ def decoded(text: str, name: str) -> bytes:
         ProblemError: 422 if it is something else.
 
     Examples:
-        >>> decoded("data:image/png;base64,aGk=", "image")
-        b'hi'
+        >>> decoded("data:image/png;base64,aGk=", "image"), decoded("aG\nk=\n", "image")
+        (b'hi', b'hi')
     """
+    text = text.lstrip()
     if text.startswith("data:"):
         head, comma, text = text.partition(",")
         if not comma or not head.endswith(";base64"):
             raise ProblemError(422, "field", f"{name}: a data URL is to be of base64")
+    # `base64 FILE` breaks its lines, as MIME does.
+    if any(space in text for space in string.whitespace):
+        text = text.translate(_NO_SPACE)
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:

@@ -19,6 +19,8 @@ from freefill.server.guard import drain
 from freefill.server.problems import ProblemError
 
 TAG = "IOPaint"
+SMALL = 65_536
+"""Bytes of a body that holds a name."""
 
 
 class InpaintBody(BaseModel):
@@ -140,12 +142,16 @@ def add(app: FastAPI, server: Server) -> None:
         """Tell which model fills."""
         return info(current)
 
-    @app.post("/api/v1/model", tags=[TAG], **openapi.SWITCH)
-    async def switch(body: SwitchBody) -> ModelInfo:
+    @app.post("/api/v1/model", tags=[TAG], **openapi.switch(SwitchBody))
+    async def switch(request: Request) -> ModelInfo:
         """Have another model fill what comes by `/api/v1/inpaint`."""
         nonlocal current
         try:
-            current = server.models.check(body.name)
+            async with server.place(request):
+                if forms.media_type_of(request) != forms.JSON:
+                    raise ProblemError(415, "media-type", f"the body is to be {forms.JSON}")
+                reading = forms.read_json(request, SwitchBody, most=SMALL)
+                current = server.models.check((await server.read(reading)).name)
         except ProblemError as problem:
             raise with_line(problem) from None
         return info(current)

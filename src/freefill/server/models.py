@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import threading
 from collections.abc import Sequence
 from typing import Any
 
+from freefill.errors import WeightsError
 from freefill.pipeline.inpainter import Inpainter
 from freefill.server.problems import ProblemError
 from freefill.server.schemas import Model
 from freefill.weights import registry
+
+log = logging.getLogger(__name__)
 
 
 class Served:
@@ -20,17 +25,28 @@ class Served:
         threads: Of each engine.
 
     Raises:
-        WeightsError: If there are no such weights, or the default cannot be loaded.
+        WeightsError: If there are no such weights, a card of those that were named cannot be read,
+            or the default cannot be loaded.
     """
 
     def __init__(self, models: Sequence[str], threads: int | None) -> None:
         found = [registry.find(model) for model in models] or registry.list_weights()
-        self.weights = {weights.name: weights for weights in found}
         self.threads = threads
         self.default = registry.DEFAULT if not models else found[0].name
+        self.weights: dict[str, registry.Weights] = {}
+        self.models: dict[str, Model] = {}
+        for weights in found:
+            try:
+                self.models[weights.name] = _described(weights, self.default)
+                self.weights[weights.name] = weights
+            except WeightsError as error:
+                # Whoever named it is told; what only lies in the cache keeps nobody from serving.
+                if models or weights.name == self.default:
+                    raise
+                log.warning("%s is not served: %s", weights.name, error)
         self.loaded: dict[str, Inpainter] = {}
         self.lock = threading.Lock()
-        self.get(self.default)
+        self._load(self.default)
 
     def check(self, name: str | None) -> str:
         """Give the name that is meant.
@@ -45,7 +61,20 @@ class Served:
         return name
 
     def get(self, name: str) -> Inpainter:
-        """Give a network, loaded."""
+        """Give a network, loaded.
+
+        Raises:
+            ProblemError: 500 if it cannot be loaded.
+        """
+        try:
+            return self._load(name)
+        except WeightsError as error:
+            # Where it lies is nobody's business.
+            log.warning("%s cannot be loaded: %s", name, error)
+            detail = f"the model {name!r} cannot be loaded: the server's log tells why"
+            raise ProblemError(500, "weights", detail) from None
+
+    def _load(self, name: str) -> Inpainter:
         with self.lock:
             if name not in self.loaded:
                 weights = self.weights[name]
@@ -54,19 +83,19 @@ class Served:
 
     def list(self) -> list[Model]:
         """Tell what is served, the default first."""
-        names = sorted(self.weights, key=lambda name: name != self.default)
-        return [self._model(name) for name in names]
+        return sorted(self.models.values(), key=lambda model: not model.default)
 
-    def _model(self, name: str) -> Model:
-        weights = self.weights[name]
-        card: dict[str, Any] = weights.card if weights.card_path.is_file() else {}
-        licence, parameters = card.get("licence"), card.get("parameters")
-        return Model(
-            name=name,
-            default=name == self.default,
-            bytes=weights.size,
-            licence=licence if isinstance(licence, str) else None,
-            parameters=parameters if isinstance(parameters, int) else None,
-            bundled=weights.is_bundled,
-            sketch=card.get("sketch") is True,
-        )
+
+def _described(weights: registry.Weights, default: str) -> Model:
+    """Say what a file and its card tell, once: later the disk may hold anything."""
+    card: dict[str, Any] = weights.card if os.path.lexists(weights.card_path) else {}
+    licence, parameters = card.get("licence"), card.get("parameters")
+    return Model(
+        name=weights.name,
+        default=weights.name == default,
+        bytes=weights.size,
+        licence=licence if isinstance(licence, str) else None,
+        parameters=parameters if type(parameters) is int else None,
+        bundled=weights.is_bundled,
+        sketch=card.get("sketch") is True,
+    )

@@ -150,13 +150,21 @@ def inpaint(body: type[BaseModel]) -> dict[str, Any]:
     }
 
 
+def switch(body: type[BaseModel]) -> dict[str, Any]:
+    """Describe the change of IOPaint's model, whose body is read by hand, too."""
+    content = {"application/json": {"schema": body.model_json_schema()}}
+    return {
+        "responses": _problems(400, 408, 413, 415, 422, 429),
+        "openapi_extra": {"requestBody": {"required": True, "content": content}},
+    }
+
+
 IGNORED: dict[str, Any] = {
     "responses": _problems(),
     "openapi_extra": {
         "requestBody": {"content": {"multipart/form-data": {"schema": {"type": "object"}}}}
     },
 }
-SWITCH: dict[str, Any] = {"responses": _problems(400, 422)}
 PROGRESS: dict[str, Any] = {"responses": _problems(422)}
 PLAIN: dict[str, Any] = {"responses": _problems()}
 READY: dict[str, Any] = {"responses": _problems(503)}

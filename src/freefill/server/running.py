@@ -14,11 +14,10 @@ from types import FrameType
 import uvicorn
 
 from freefill.errors import ConfigError
+from freefill.server import connections
 from freefill.server.app import build
+from freefill.server.core import workers_of
 from freefill.server.settings import Settings
-
-IDLE = 30
-"""Seconds that a connection is kept without a request."""
 
 
 def serve(
@@ -38,7 +37,7 @@ def serve(
         ready: Called with the address once requests are answered.
 
     Raises:
-        ConfigError: If the port cannot be had.
+        ConfigError: If the port cannot be had, or the process may open too few files.
         WeightsError: If the models cannot be loaded.
     """
     # The first process of a container has no action of its own for SIGTERM, not even to end.
@@ -48,12 +47,11 @@ def serve(
     listener = _listen(settings)
     port = listener.getsockname()[1]
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    config = uvicorn.Config(
+    limits = connections.Limits(most=connections.most_connections(workers_of(settings)))
+    config = connections.configured(
         app,
+        limits,
         log_level="warning",
-        access_log=False,
-        server_header=False,
-        timeout_keep_alive=IDLE,
         # A body that is on its way may take its time, too.
         timeout_graceful_shutdown=int(settings.timeout + settings.body_seconds) + 5,
     )
@@ -64,7 +62,7 @@ def serve(
     _Stopping(config, announce, settings.drain, leaving).run(sockets=[listener])
 
 
-class _Stopping(uvicorn.Server):
+class _Stopping(connections.Server):
     """Uvicorn that tells when it is ready, and leaves in two steps.
 
     Args:

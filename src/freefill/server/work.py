@@ -1,7 +1,8 @@
 """The queue: how many may wait, how long, and what becomes of those whose client has gone.
 
 A request takes its place before its body is read, so that what waits is bounded in number and in
-bytes. The place is free again when its thread is really done with it.
+bytes. The place is free again when its thread is really done with it. Places are taken and given
+back by the event loop alone: a thread only tells it that it is done.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ import itertools
 import math
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from typing import Any, Literal, TypeVar
 from uuid import UUID
 
 from freefill.batch.worker_pool import IN_WORK, PixelBudget
+from freefill.pipeline.engines.stopping import Stopper
 from freefill.server.metrics import Metrics
 from freefill.server.problems import ProblemError
 
@@ -35,7 +37,17 @@ class Ticket:
         self.number = number
         self.state: State = "waiting"
         self.done = self.total = 0
-        self.stopped = False
+        self.holders = 0
+        self.runs = Stopper()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether nobody waits for it any more."""
+        return self.runs.stopped
+
+    def stop(self) -> None:
+        """Stop the work: between two steps, and within a run of the network."""
+        self.runs.stop()
 
     def enter(self, state: State) -> None:
         """Tell what comes next.
@@ -110,7 +122,7 @@ class Work:
 
     @contextmanager
     def admitted(self, name: UUID | None) -> Iterator[Ticket]:
-        """Take a place; it is given back at the end unless :meth:`run` still needs it.
+        """Take a place; it is given back at the end, or when the thread of :meth:`run` is done.
 
         Args:
             name: By which its progress can be asked for.
@@ -125,6 +137,7 @@ class Work:
             raise ProblemError(409, "fill-id", f"a fill with the id {name} is being worked on")
         ticket = Ticket(next(self.numbers))
         self.tickets[ticket.number] = ticket
+        self._hold(ticket)
         if name is not None:
             self.named[name] = ticket
         try:
@@ -132,9 +145,16 @@ class Work:
         finally:
             if name is not None:
                 del self.named[name]
-            # A thread that still works on it gives it back itself.
-            if not ticket.stopped or ticket.state == "waiting":
-                self.tickets.pop(ticket.number, None)
+            self._release(ticket)
+
+    def _hold(self, ticket: Ticket) -> None:
+        ticket.holders += 1
+
+    def _release(self, ticket: Ticket) -> None:
+        """Give a place back once neither its request nor a thread has it; in the loop alone."""
+        ticket.holders -= 1
+        if not ticket.holders:
+            del self.tickets[ticket.number]
 
     async def run(
         self, ticket: Ticket, task: Callable[[], T], gone: Callable[[], Awaitable[None]]
@@ -156,17 +176,26 @@ class Work:
         loop = asyncio.get_running_loop()
         asked = time.perf_counter()
 
+        # What a client that has gone sent is let go of, though its turn may be long in coming.
+        tasks = [task]
+
         def work() -> T:
             start = time.perf_counter()
             try:
                 ticket.enter("reading")
-                return task()
+                with ticket.runs.watching():
+                    return tasks.pop()()
             finally:
                 self.seconds += 0.2 * (time.perf_counter() - start - self.seconds)
-                if ticket.stopped:
-                    loop.call_soon_threadsafe(self.tickets.pop, ticket.number, None)
 
-        future = loop.run_in_executor(self.pool, work)
+        def done(job: Future[T]) -> None:
+            with suppress(RuntimeError):  # the loop has ended, and all places with it
+                loop.call_soon_threadsafe(self._release, ticket)
+
+        job = self.pool.submit(work)
+        self._hold(ticket)
+        job.add_done_callback(done)
+        future = asyncio.wrap_future(job)
         leaving = asyncio.ensure_future(gone())
         try:
             waiting: set[asyncio.Future[Any]] = {future, leaving}
@@ -187,7 +216,9 @@ class Work:
         finally:
             leaving.cancel()
             if not future.done():
-                ticket.stopped = True
+                ticket.stop()
+                if job.cancel():
+                    tasks.clear()
                 future.cancel()
                 # Its result is nobody's; asyncio would complain that it was never looked at.
                 future.add_done_callback(lambda f: f.cancelled() or f.exception())

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from freefill.errors import WeightsError
+from freefill.json_files import parse_json
 from freefill.paths import CACHE_VARIABLE, cache_folder, explain_unwritable
 from freefill.weights.entries import Entry, is_name
 
@@ -230,12 +231,7 @@ def _card(entry: Entry) -> dict[str, Any]:
 def _fetched_card(entry: Entry, source: str) -> dict[str, Any]:
     from freefill.weights.download import read
 
-    try:
-        card = json.loads(read(source))
-    except (ValueError, RecursionError) as error:
-        raise WeightsError(f"{source}, the card of {entry.name}, is not JSON: {error}") from None
-    if not isinstance(card, dict):
-        raise WeightsError(f"{source} holds a {type(card).__name__}, not a card of {entry.name}")
+    card = parse_json(read(source), f"{source}, the card of {entry.name},", WeightsError, "a card")
     if card.get("sha256", entry.sha256) != entry.sha256:
         raise WeightsError(
             f"{source} is the card of another file: it says sha256 {card['sha256']}, the registry "

@@ -23,6 +23,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from freefill import __version__
 from freefill.errors import WeightsError
+from freefill.json_files import read_json
 from freefill.weights.addresses import check_address
 
 T = TypeVar("T")
@@ -284,7 +285,6 @@ def _length(partial: Path) -> int:
 
 def _state(partial: Path) -> dict[str, Any]:
     try:
-        state = json.loads(state_of(partial).read_text("utf-8"))
-    except (OSError, ValueError):
+        return read_json(state_of(partial), WeightsError)
+    except (FileNotFoundError, WeightsError):
         return {}
-    return state if isinstance(state, dict) else {}

@@ -8,7 +8,6 @@ export`` wrote is named by its path. Nothing is fetched unless :func:`pull` is c
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from freefill.arguments import shown
 from freefill.errors import WeightsError
+from freefill.json_files import read_json
 from freefill.weights import cache
 from freefill.weights.entries import Entry, is_name, list_entries
 
@@ -78,13 +78,9 @@ class Weights:
             WeightsError: If there is no card, or it is not JSON.
         """
         try:
-            card: dict[str, Any] = json.loads(self.card_path.read_text("utf-8"))
+            card = read_json(self.card_path, WeightsError, "a card")
         except FileNotFoundError:
             raise WeightsError(f"{self.path} has no card: {self.card_path} is missing") from None
-        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise WeightsError(f"{self.card_path} is not JSON: {error}") from None
-        if not isinstance(card, dict):
-            raise WeightsError(f"{self.card_path} holds a {type(card).__name__}, not a card")
         return card
 
     @cached_property
@@ -92,6 +88,18 @@ class Weights:
         """First 12 hex digits of the ONNX file's sha256: what tables of results name it by."""
         with self.path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+
+    def check_loaded(self) -> None:
+        """Compare the file with its card, before it is loaded: see :meth:`check`.
+
+        A file without a card, or whose card states no sha256, has nothing to be compared with.
+
+        Raises:
+            WeightsError: If the card cannot be read, or is that of another file.
+        """
+        # A card that cannot be looked at is one that cannot be read, not one that is missing.
+        if os.path.lexists(self.card_path) and "sha256" in self.card:
+            self.check()
 
     def check(self) -> None:
         """Compare the file with its card.

@@ -115,7 +115,7 @@ def test_what_a_kill_at_once_leaves_binds_nobody(
     (tmp_path / "out" / manifest.JOB).write_text("[]")
     ran = command("batch", folder, tmp_path / "out")
     assert ran.returncode == 2
-    assert "holds no settings" in ran.stderr
+    assert "not the settings of a batch" in ran.stderr
 
 
 def test_a_table_with_other_groups_is_refused(command: Run, folder: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from freefill.batch.distributed import files
-from freefill.batch.distributed.blocks import Batch, Block, Item, part_of
+from freefill.batch.distributed.blocks import Batch, Block, Item, Outcome, part_of
 from freefill.batch.distributed.files import unsafe
 from freefill.batch.distributed.sources import blocks, find, glob, remaining
 from freefill.errors import ConfigError, ImageError, StorageError
@@ -125,7 +125,7 @@ def files_block(*names: str) -> Block:
 def test_what_is_left_of_an_unchanged_source_are_the_same_blocks() -> None:
     all_blocks = [files_block("a", "b"), files_block("c", "d"), files_block("e")]
     # Whoever does a block again, at the same time or later, writes the same part.
-    done = {all_blocks[1].part: (["c", "d"], ["d"])}
+    done = {all_blocks[1].part: Outcome(["c", "d"], ["d"])}
     assert remaining(all_blocks, done, retry=False) == [all_blocks[0], all_blocks[2]]
     again = remaining(all_blocks, done, retry=True)
     assert again[:2] == [all_blocks[0], all_blocks[2]]
@@ -135,7 +135,7 @@ def test_what_is_left_of_an_unchanged_source_are_the_same_blocks() -> None:
 
 
 def test_new_photos_make_blocks_of_what_is_not_done() -> None:
-    done = {files_block("b", "d").part: (["b", "d"], [])}
+    done = {files_block("b", "d").part: Outcome(["b", "d"], [])}
     left = remaining([files_block("a", "b"), files_block("c", "d"), files_block("e")], done, True)
     assert [[item.name for item in block.items] for block in left] == [["a"], ["c"], ["e"]]
     assert len({block.part for block in left} | set(done)) == 4
@@ -143,10 +143,10 @@ def test_new_photos_make_blocks_of_what_is_not_done() -> None:
 
 def test_shards_are_done_by_their_parts() -> None:
     shards = [Block(part_of([name]), name, location=f"/{name}") for name in ("a.tar", "b.tar")]
-    done = {shards[0].part: (["a.tar#1", "a.tar#2"], ["a.tar#2"])}
+    done = {shards[0].part: Outcome(["a.tar#1", "a.tar#2"], ["a.tar#2"])}
     assert remaining(shards, done, False) == [shards[1]]
     again = remaining(shards, done, True)
     assert again[0].only == {"a.tar#2"}
     # The shard itself was cut off: all of it is done again.
-    done[shards[0].part] = (["a.tar#1", "a.tar"], ["a.tar"])
+    done[shards[0].part] = Outcome(["a.tar#1", "a.tar"], ["a.tar"])
     assert remaining(shards, done, True)[0].only is None

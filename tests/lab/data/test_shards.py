@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import tarfile
 import threading
 from collections import Counter
@@ -237,12 +238,29 @@ def test_what_cannot_be_used_is_refused(packed: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"data\.weights .*go by file names"):
         open_source(str(packed), DataConfig(weights={"a*": 2.0}), 0, silent)
     index = json.loads((packed / "index.json").read_text())
-    for wrong in ("{", "[]", json.dumps(index | {"format": 9}), json.dumps(index | {"shards": []})):
+    for wrong in (
+        "{",
+        "[]",
+        json.dumps(index | {"format": 9}),
+        json.dumps(index | {"shards": []}),
+        '{"format":' * 5000,
+        json.dumps(index | {"shards": [{"name": "a", "photos": float("inf"), "bytes": 1}]}),
+        json.dumps(index | {"shards": [{"name": "a", "photos": 1, "bytes": 1}]}).replace(
+            "1}", "1e999}"
+        ),
+    ):
         folder = tmp_path / "wrong"
         folder.mkdir(exist_ok=True)
         (folder / "index.json").write_text(wrong)
         with pytest.raises(DataError, match=r"index|format 9|names no photos"):
             open_source(str(folder), DataConfig(), 0, silent)
+    (tmp_path / "pipes").mkdir()
+    os.mkfifo(tmp_path / "pipes" / "x.tar")
+    with pytest.raises(DataError, match=r"x\.tar is no file: it is a folder, a pipe"):
+        open_source(str(tmp_path / "pipes"), DataConfig(), 0, silent)
+    os.mkfifo(tmp_path / "pipes" / "y.tar")
+    with pytest.raises(DataError, match=r"y\.tar (is no file|does not exist)"):
+        open_source(str(tmp_path / "pipes" / "y.tar"), DataConfig(), 0, silent)
     short = json.loads((packed / "index.json").read_text())
     short["shards"][0]["photos"] = 7
     for path in packed.glob("*.tar"):

@@ -79,7 +79,7 @@ def test_what_is_missing_or_damaged_is_named(folder: Path) -> None:
     with pytest.raises(CheckpointError, match="holds a list"):
         averages.load(folder)
     said.write_text("{")
-    with pytest.raises(CheckpointError, match=r"run\.json cannot be read"):
+    with pytest.raises(CheckpointError, match=r"run\.json is not JSON"):
         averages.load(folder)
     said.unlink()
     with pytest.raises(CheckpointError, match=r"run\.json"):

@@ -8,12 +8,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from freefill.batch.fill_photo import Options
 from freefill.pipeline.engines.onnx import Device
 
 Kind = Literal["photos", "shards", "rows"]
+NO_MEMORY = "there was not enough memory: the next run tries it again"
+"""Part of an error that says nothing of the photo: it is not final."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,9 @@ class Item:
     """The same, or ``alpha``."""
     trouble: str | None = None
     """Why it cannot be filled, where that is known before it is read."""
+    table: str | None = None
+    """The location of the table that names it: as long as that is there, a path that leads nowhere
+    is a fault of the row."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +117,15 @@ class Row:
     height: int | None = None
     hole: float | None = None
     notices: str | None = None
+
+
+class Outcome(NamedTuple):
+    """What a part of the manifest tells of."""
+
+    names: list[str]
+    failed: list[str]
+    again: list[str] = []  # noqa: RUF012 - never changed
+    """Of those that failed, those that the next run tries again."""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import errno
 import os
 import re
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -16,13 +17,16 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any, Literal
 
-from freefill.errors import ConfigError, StorageError
+from freefill import json_files
+from freefill.errors import ConfigError, FreefillError, StorageError
 
 REMOTE = "s3://"
 PRIVATE = "_manifest"
 """The folder of a batch's destination in which there are no results."""
 PARTIAL = f"{PRIVATE}/_partial"
 """Where files lie until they are whole."""
+LARGEST = 2**32
+"""Bytes of a file that is read as a whole."""
 EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 """Why this process, and not one file, cannot read."""
 UNFIT = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EINVAL)
@@ -140,14 +144,44 @@ def read(location: str) -> bytes:
     """Read a whole file.
 
     Raises:
-        OSError: If it cannot be read.
+        OSError: If it cannot be read, or is a pipe or a device, which may have no end.
     """
     if not is_remote(location):
-        return Path(location).read_bytes()
+        with open(location, "rb", opener=json_files.open_at_once) as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise OSError(errno.EINVAL, "it is no file: it is a folder, a pipe or a device")
+            if found.st_size > LARGEST:
+                why = f"it has {found.st_size:,} bytes, of {LARGEST:,} that a file may have"
+                raise OSError(errno.EFBIG, why)
+            return file.read()
     filesystem, path = place(location)
     with filesystem.open_input_stream(path) as stream:
         content: bytes = stream.read()
     return content
+
+
+def read_json(location: str, error: type[FreefillError], what: str) -> dict[str, Any]:
+    """Read JSON that holds an object; see :func:`freefill.json_files.read_json`.
+
+    Args:
+        location: Of the file.
+        error: What is raised if it is no such JSON.
+        what: What it is to hold.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        OSError: If it cannot be read.
+        FreefillError: As ``error``.
+    """
+    if not is_remote(location):
+        return json_files.read_json(Path(location), error, what)
+    filesystem, path = place(location)
+    with filesystem.open_input_stream(path) as stream:
+        content: bytes = stream.read(json_files.MOST + 1)
+    if len(content) > json_files.MOST:
+        raise error(f"{location} has more than the {json_files.MOST:,} bytes that it may have")
+    return json_files.parse_json(content, location, error, what)
 
 
 def opened(location: str, *, seekable: bool = False) -> Any:

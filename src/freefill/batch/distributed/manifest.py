@@ -14,7 +14,7 @@ from io import BytesIO
 from typing import Any
 
 from freefill.batch.distributed import files
-from freefill.batch.distributed.blocks import Batch, Block, Row
+from freefill.batch.distributed.blocks import NO_MEMORY, Batch, Block, Outcome, Row
 from freefill.batch.distributed.files import PRIVATE
 from freefill.errors import ConfigError, StorageError
 
@@ -41,7 +41,7 @@ def check(batch: Batch) -> bool:
     """
     wanted = batch.definition()
     try:
-        before: dict[str, Any] = json.loads(files.read(files.join(batch.to, JOB)))
+        before = files.read_json(files.join(batch.to, JOB), ConfigError, "the settings of a batch")
     except FileNotFoundError:
         others = _results(batch.to)
         if others:
@@ -52,10 +52,8 @@ def check(batch: Batch) -> bool:
         return False
     except OSError as error:
         raise StorageError(f"{batch.to} cannot be read: {files.reason(error)}") from None
-    except ValueError:
-        raise ConfigError(f"{batch.to}/{JOB} is damaged: it is not JSON") from None
-    if not isinstance(before, dict):
-        raise ConfigError(f"{batch.to}/{JOB} is damaged: it holds no settings")
+    except ConfigError as error:
+        raise ConfigError(f"{batch.to}/{JOB} is damaged: {error}") from None
     driver = before.pop(DRIVER, None)
     names = [name for name in {**before, **wanted} if before.get(name) != wanted.get(name)]
     if names and {JOB} >= set(_results(batch.to)) and not (driver and files.is_remote(batch.to)):
@@ -105,10 +103,10 @@ def driver(to: str) -> dict[str, Any] | None:
         OSError: If that cannot be read.
     """
     try:
-        found = json.loads(files.read(files.join(to, JOB)))
-    except (FileNotFoundError, ValueError):
+        found = files.read_json(files.join(to, JOB), ConfigError, "the settings of a batch")
+    except (FileNotFoundError, ConfigError):
         return None
-    owner = found.get(DRIVER) if isinstance(found, dict) else None
+    owner = found.get(DRIVER)
     return owner if isinstance(owner, dict) else None
 
 
@@ -117,23 +115,28 @@ def parts(to: str) -> list[str]:
     return [name for name in files.listing(f"{to}/{PRIVATE}", deep=False) if _is_part(name)]
 
 
-def done(to: str) -> dict[str, tuple[list[str], list[str]]]:
+def done(to: str) -> dict[str, Outcome]:
     """Read what is done.
 
     Args:
         to: The destination.
 
     Returns:
-        By part, the inputs that it tells of, and those of them that failed.
+        By part, what became of the inputs that it tells of.
 
     Raises:
         StorageError: If a part cannot be read.
     """
     names = parts(to)
 
-    def outcome(name: str) -> tuple[list[str], list[str]]:
+    def outcome(name: str) -> Outcome:
         rows = _read(to, name, ["input", "error"])
-        return [row["input"] for row in rows], [row["input"] for row in rows if row["error"]]
+        failed = [row for row in rows if row["error"]]
+        return Outcome(
+            [row["input"] for row in rows],
+            [row["input"] for row in failed],
+            [row["input"] for row in failed if NO_MEMORY in row["error"]],
+        )
 
     with ThreadPoolExecutor(READERS) as pool:
         return dict(zip([_part(name) for name in names], pool.map(outcome, names), strict=True))
@@ -162,13 +165,18 @@ def commit(to: str, block: Block, found: Sequence[Row]) -> None:
     Raises:
         OSError: If it cannot be written.
     """
-    new = [asdict(row) for row in found]
+    new = [_printable(asdict(row)) for row in found]
     if block.only is not None:
         again = {row["input"]: row for row in new}
         before = _read(to, f"{block.part}.parquet", None)
         kept = [again.pop(row["input"], row) for row in before]
         new = [*kept, *again.values()]
     files.write(to, f"{PRIVATE}/{block.part}.parquet", _encoded(new))
+
+
+def _printable(row: dict[str, Any]) -> dict[str, Any]:
+    """Write out what is not UTF-8, which a name or an error from elsewhere may hold."""
+    return {k: files.printable(v) if isinstance(v, str) else v for k, v in row.items()}
 
 
 def _encoded(found: Iterable[dict[str, Any]]) -> bytes:

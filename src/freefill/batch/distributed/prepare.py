@@ -99,7 +99,7 @@ def prepared(
 def _work(batch: Batch, blocks: list[Block], retry: bool, begun: bool) -> Work:
     done = manifest.done(batch.to) if begun else {}
     # By name: two runs into one bucket may have told of a photo in a part each.
-    filled = {name for names, failed in done.values() for name in {*names} - {*failed}}
-    failed = {name for _, names in done.values() for name in names} - filled
+    filled = {name for part in done.values() for name in {*part.names} - {*part.failed}}
+    failed = {name for part in done.values() for name in {*part.failed} - {*part.again}} - filled
     left = sources.remaining(blocks, done, retry)
     return Work(batch, left, len(filled), 0 if retry else len(failed))

@@ -14,6 +14,7 @@ from freefill.batch.mask_pairing import SUFFIXES
 from freefill.masks.convert import ALPHA
 
 DAMAGED = (tarfile.TarError, EOFError, zlib.error)
+PIECE = 2**20
 MAX_MEMBER = 2**30
 """Bytes of a member: what is longer is no photo."""
 
@@ -59,6 +60,7 @@ def samples(batch: Batch, block: Block) -> Iterator[Item]:
             path = PurePosixPath(member.name)
             stem, dot, ending = path.name.partition(".")
             if not member.isreg() or not stem or not dot or path.name.startswith("__"):
+                _skip(archive, member)
                 continue
             # `tar -cf x.tar .` puts a dot before every name.
             whole = (member.name[: len(member.name) - len(path.name)] + stem).removeprefix("./")
@@ -69,10 +71,20 @@ def samples(batch: Batch, block: Block) -> Iterator[Item]:
             if f".{ending.removeprefix('mask.')}" in SUFFIXES:
                 file = archive.extractfile(member) if member.size <= MAX_MEMBER else None
                 members[ending] = b"" if file is None else file.read()
+            _skip(archive, member)
         if not getattr(archive, "ended", False):
             # Its last sample may lack a member, which would look like a missing mask.
             raise tarfile.ReadError(f"it is cut off after {len(seen)} samples")
         yield from _sample(batch, block, key, members, seen)
+
+
+def _skip(archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
+    """Read over a large member: ``tarfile`` would look for its end far beyond the archive's."""
+    # What is of an unknown kind is data as well; a sparse one claims what it does not hold.
+    data = (member.isreg() and not member.issparse()) or member.type not in tarfile.SUPPORTED_TYPES
+    file = archive.extractfile(member) if data and member.size > MAX_MEMBER else None
+    while file is not None and file.read(PIECE):
+        pass
 
 
 def _sample(
@@ -82,7 +94,7 @@ def _sample(
     if not photos:
         return
     seen[key] = seen.get(key, 0) + 1
-    name = f"{block.name}#{key}"
+    name = files.printable(f"{block.name}#{key}")
     trouble = files.unsafe(key)
     trouble = None if trouble is None else f"{block.name}#{trouble}"
     if seen[key] > 1:

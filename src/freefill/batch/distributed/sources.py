@@ -9,7 +9,15 @@ from pathlib import PurePosixPath
 
 from freefill.batch import mask_pairing
 from freefill.batch.distributed import files, shards, tables
-from freefill.batch.distributed.blocks import Batch, Block, Item, Kind, part_of
+from freefill.batch.distributed.blocks import (
+    NO_MEMORY,
+    Batch,
+    Block,
+    Item,
+    Kind,
+    Outcome,
+    part_of,
+)
 from freefill.errors import ConfigError, ImageError, MaskError, StorageError
 from freefill.masks.convert import ALPHA
 
@@ -178,26 +186,27 @@ def blocks(batch: Batch, found: Found, size: int) -> list[Block]:
     return [block for name in found.chosen for block in tables.blocks(batch, found.root, name)]
 
 
-def remaining(
-    found: Iterable[Block], done: dict[str, tuple[list[str], list[str]]], retry: bool
-) -> list[Block]:
+def remaining(found: Iterable[Block], done: dict[str, Outcome], retry: bool) -> list[Block]:
     """Leave out what the manifest tells of.
 
     Args:
         found: All blocks.
-        done: By part, the names of its photos, and of those that failed.
-        retry: Whether those that failed are to be done again.
+        done: By part, what became of its photos.
+        retry: Whether all that failed are to be done again, and not only those that failed for
+            want of memory.
 
     Returns:
         The blocks that are to be done. Those of an unchanged source are the same whoever asks, so
         that a block which two do at the same time is still told of once.
     """
-    named = {name for names, _ in done.values() for name in names}
+    named = {name for part in done.values() for name in part.names}
+    again_by_part = {name: part.failed if retry else part.again for name, part in done.items()}
+    wanted = {name for names in again_by_part.values() for name in names}
     items: dict[str, Item] = {}
     left = []
     for block in found:
         if block.location is None:
-            items.update((item.name, item) for item in block.items if retry)
+            items.update((item.name, item) for item in block.items if item.name in wanted)
             rest = [item for item in block.items if item.name not in named]
             if rest:
                 left.append(block if len(rest) == len(block.items) else _of_files(rest))
@@ -208,12 +217,12 @@ def remaining(
                     "since the batch was begun: name another destination"
                 )
             left.append(block)
-        elif retry and (failed := frozenset(done[block.part][1])):
+        elif failed := frozenset(again_by_part[block.part]):
             # Where the shard itself was the trouble, all of it is new.
             again = None if block.name in failed else failed
             count = block.count if again is None else len(again)
             left.append(replace(block, only=again, count=count))
-    for part, (_, failed_names) in done.items():
+    for part, failed_names in again_by_part.items():
         again_items = [items[name] for name in failed_names if name in items]
         if again_items:
             only = frozenset(item.name for item in again_items)
@@ -231,13 +240,17 @@ def items_of(batch: Batch, block: Block) -> Iterator[Item]:
         for item in samples(batch, block):
             if block.only is None or item.name in block.only:
                 yield item
-    except (OSError, StorageError, *shards.DAMAGED) as error:
+    except MemoryError:
+        yield Item(block.name, "", trouble=f"{block.name}: {NO_MEMORY}")
+    except Exception as error:  # a damaged archive raises anything
         if isinstance(error, OSError) and files.lost(block.location, error):
             raise StorageError(
                 f"{block.name} cannot be read, nor what lies beside it: {files.reason(error)}; "
                 "what was committed stays, and the same command goes on from there"
             ) from None
         why = files.reason(error) if isinstance(error, OSError) else str(error)
+        if not isinstance(error, (OSError, StorageError, *shards.DAMAGED)):
+            why = f"{type(error).__name__}: {error}"
         yield Item(block.name, "", trouble=f"{block.name} cannot be read to its end: {why}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from freefill.batch.distributed import files
@@ -73,8 +74,15 @@ def samples(batch: Batch, block: Block) -> Iterator[Item]:
         number = block.first
         try:
             for rows in table.iter_batches(ROWS, [block.group], _columns(batch)):
-                for row in rows.to_pylist():
-                    yield _item(batch, row, f"{name}#{number}", f"{stem}/{number:08}", folder)
+                for at in range(rows.num_rows):
+                    title = f"{name}#{number}"
+                    try:
+                        row = {column: rows[column][at].as_py() for column in rows.schema.names}
+                    except ValueError as error:  # a text that is not UTF-8
+                        yield Item(title, "", trouble=f"{title} cannot be read: {error}")
+                    else:
+                        item = _item(batch, row, title, f"{stem}/{number:08}", folder)
+                        yield replace(item, table=block.location)
                     number += 1
         except pa.ArrowException as error:
             raise StorageError(f"row {number} cannot be read: {error}") from None

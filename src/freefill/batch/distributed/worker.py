@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from freefill.batch.distributed import files, manifest, ownership
-from freefill.batch.distributed.blocks import Batch, Block, Done, Item, Row
+from freefill.batch.distributed.blocks import NO_MEMORY, Batch, Block, Done, Item, Row
 from freefill.batch.distributed.sources import items_of
 from freefill.batch.fill_photo import pixels_of, reason_of
 from freefill.batch.worker_pool import IN_WORK, WorkerSlots, in_order
@@ -128,12 +128,16 @@ class BatchWorker:
             return Row(item.name, error=reason_of(error, item.name))
         except OSError as error:
             places = [place for place in (item.photo, item.mask) if isinstance(place, str)]
+            if item.table is not None:
+                places = [place if files.is_remote(place) else item.table for place in places]
             if any(files.lost(place, error) for place in places if place != ALPHA):
                 raise StorageError(
                     f"{item.name} cannot be read, nor what lies beside it: {files.reason(error)}; "
                     "what was committed stays, and the same command goes on from there"
                 ) from None
             return Row(item.name, error=f"{item.name} cannot be read: {files.reason(error)}")
+        except MemoryError:
+            return Row(item.name, error=f"{item.name}: {NO_MEMORY}")
         except Exception as error:  # one photo must not stop millions of others
             return Row(item.name, error=f"{item.name}: {type(error).__name__}: {error}")
         out = item.out if Path(item.out).suffix else item.out + made.ending

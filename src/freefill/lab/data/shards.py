@@ -9,9 +9,9 @@ in any order and go on at any place.
 
 from __future__ import annotations
 
-import json
 import os
 import re
+import stat
 import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,9 +19,12 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urljoin
 
 from freefill.errors import DataError
+from freefill.json_files import parse_json, read_regular
 from freefill.lab.data.photos import SUFFIXES
 
 INDEX = "index.json"
+MOST_INDEX = 2**28
+"""Bytes of an index: a million shards have 200 MB."""
 FORMAT = 1
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
@@ -64,13 +67,16 @@ class ShardFile:
         self.names: list[str] = []
         self.places: list[tuple[int, int]] = []
         try:
+            if not stat.S_ISREG(path.stat().st_mode):
+                # A pipe would be waited for.
+                raise DataError(f"{path} is no file: it is a folder, a pipe or a device")
             self.file = path.open("rb")
             with tarfile.open(fileobj=self.file, mode="r:") as tar:
                 for member in tar:
                     if member.isfile() and is_photo(member.name):
                         self.names.append(member.name)
                         self.places.append((member.offset_data, member.size))
-        except FileNotFoundError:
+        except (FileNotFoundError, DataError):
             raise
         except (OSError, tarfile.TarError) as error:
             raise DataError(f"{path} cannot be read as a plain tar: {error}") from None
@@ -133,7 +139,7 @@ def list_shards(
     if not is_remote(data) and folder.is_dir():
         index = folder / INDEX
         if index.is_file():
-            return _from_index(str(index), index.read_bytes())
+            return _from_index(str(index), read_regular(index, DataError, MOST_INDEX))
         found = sorted(str(path) for path in folder.glob("*.tar"))
     else:
         found = expand(data)
@@ -167,7 +173,7 @@ def expand(pattern: str) -> list[str]:
 
 def _from_index(address: str, content: bytes) -> list[Shard]:
     try:
-        index = json.loads(content)
+        index = parse_json(content, address, DataError, "an index of shards")
         if index["format"] != FORMAT:
             raise DataError(f"{address} has format {index['format']}; this freefill reads {FORMAT}")
         shards = [
@@ -179,7 +185,7 @@ def _from_index(address: str, content: bytes) -> list[Shard]:
             )
             for entry in index["shards"]
         ]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"{address} is no index of shards: {error!r}") from None

@@ -9,7 +9,6 @@ to go on, which may be missing, and ``run.json``, the plain values of the checkp
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from freefill.errors import CheckpointError, WeightsError
+from freefill.json_files import read_json
 from freefill.lab.export.headers import check_header
 from freefill.lab.training import checkpoint
 
@@ -79,11 +79,9 @@ def _tensors(path: Path) -> dict[str, Tensor]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        state = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} cannot be read: {error}") from None
-    if not isinstance(state, dict):
-        raise CheckpointError(f"{path} holds a {type(state).__name__}, not what a run says")
+        state = read_json(path, CheckpointError, "what a run says")
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from None
     missing = [key for key in NEEDED if key not in state]
     if missing:
         raise CheckpointError(f"{path} lacks {', '.join(missing)}")

@@ -15,6 +15,7 @@ import onnx
 from safetensors import safe_open
 
 from freefill.errors import WeightsError
+from freefill.json_files import parse_json, read_json
 from freefill.lab.export.headers import check_header
 from freefill.lab.export.onnx import model_metadata, read_model
 from freefill.weights import registry
@@ -69,13 +70,7 @@ def read_copy(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
     text = metadata.get(KEY, "{}")
     if len(text) > COPY_LIMIT:
         raise WeightsError(f"{path}: the card in it has {len(text):,} characters: that is no card")
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise WeightsError(f"{path}: the card in it is not JSON: {error}") from None
-    if not isinstance(found, dict):
-        raise WeightsError(f"{path}: it holds a {type(found).__name__}, not a card")
-    return found
+    return parse_json(text, f"{path}: the card in it", WeightsError, "a card")
 
 
 def card_beside(path: Path) -> dict[str, Any]:
@@ -185,10 +180,10 @@ def write_together(out: Path, content: bytes, tensors: bytes, card: dict[str, An
 
 def _is_card(path: Path) -> bool:
     try:
-        card = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError):
+        card = read_json(path, WeightsError)
+    except (FileNotFoundError, WeightsError):
         return False
-    return isinstance(card, dict) and {"sha256", "architecture"} <= card.keys()
+    return {"sha256", "architecture"} <= card.keys()
 
 
 def _is_own(path: Path) -> bool:

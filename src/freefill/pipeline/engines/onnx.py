@@ -7,6 +7,7 @@ On the CPU unless a GPU is asked for, which needs ``onnxruntime-gpu`` in the pla
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -18,6 +19,7 @@ from freefill.arguments import check_choice, check_whole
 from freefill.errors import ExtraMissingError, WeightsError
 from freefill.pipeline.engines import register_engine
 from freefill.pipeline.engines.cpu_count import available_cores
+from freefill.pipeline.engines.stopping import StoppedRunError, stoppable
 from freefill.types import GUIDANCE_CHANNELS
 
 Device = Literal["cpu", "cuda"]
@@ -39,7 +41,7 @@ class OnnxEngine:
         device: What computes. On another device single values are rounded differently.
 
     Raises:
-        WeightsError: If the file cannot be loaded or has other inputs.
+        WeightsError: If the file cannot be loaded or has other inputs or outputs.
         ConfigError: If threads or device have an impossible value.
         ExtraMissingError: If this ONNX Runtime cannot use the device.
     """
@@ -55,6 +57,10 @@ class OnnxEngine:
             raise WeightsError(
                 f"{path} has inputs {names}; freefill weights have image and hole, perhaps guidance"
             )
+        outputs = [o.name for o in self.session.get_outputs()]
+        if "filled" not in outputs:
+            raise WeightsError(f"{path} has outputs {outputs}; freefill weights have filled")
+        self.path = path
         self.name = (
             f"ONNX Runtime {onnxruntime.__version__}, {device.upper()}, {self.threads} threads"
         )
@@ -65,11 +71,30 @@ class OnnxEngine:
         hole: NDArray[np.float32],
         guidance: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]:
-        """Predict whole crops; see :class:`freefill.pipeline.engines.base.Engine`."""
+        """Predict whole crops; see :class:`freefill.pipeline.engines.base.Engine`.
+
+        Raises:
+            WeightsError: If the network does not take crops of this size, or fails otherwise.
+            MemoryError: If there is no room for what it computes.
+            StoppedRunError: If another thread ended the run.
+        """
         given = {"image": image, "hole": hole}
         if self.guided:
             given["guidance"] = NO_GUIDANCE if guidance is None else guidance
-        (filled,) = self.session.run(["filled"], given)
+        options = onnxruntime.RunOptions()
+        # What it says of a run that fails is raised.
+        options.log_severity_level = 4
+        try:
+            with stoppable(options):
+                (filled,) = self.session.run(["filled"], given, options)
+        except (MemoryError, StoppedRunError):
+            raise
+        except Exception as error:  # its own exception types share no public base
+            if re.search(r"bad.?alloc|allocat\w* memory|out of memory", str(error), re.IGNORECASE):
+                raise MemoryError(f"no room for what {self.path.name} computes: {error}") from None
+            raise WeightsError(
+                f"{self.path.name} fails on crops of {image.shape}: {error}"
+            ) from None
         result: NDArray[np.float32] = filled
         return result
 

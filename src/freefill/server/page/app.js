@@ -225,7 +225,7 @@ keyboard.listen(view, tools, {
   Delete: withPhoto(act.clear), Backspace: withPhoto(act.clear),
   Escape: () => void (tools.cancel() || studio.cancel()),
 }, say);
-document.addEventListener('keyup', (event) => event.key.toLowerCase() === 'c' && holding(false)());
+document.addEventListener('keyup', (event) => keyboard.letter(event) === 'c' && holding(false)());
 window.addEventListener('blur', holding(false));
 opening.listen({ photo: open, mask: (file) => studio.importMask(file), hasPhoto: () => studio.state !== null });
 opening.listenTo(photoInput, (file) => void open(file));

@@ -14,6 +14,8 @@ const FAR = 50;
 
 /** @type {Record<string, [number, number]>} */
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+/** @type {Record<string, string>} */
+const PLACES = { BracketLeft: '[', BracketRight: ']' };
 
 /**
  * @param {View} view
@@ -60,11 +62,24 @@ export function listen(view, tools, actions, say) {
 
 /** @param {KeyboardEvent} event */
 function name(event) {
-  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  const key = letter(event);
   // Of other signs Shift makes another one, which has a name of its own.
   const shift = event.shiftKey && (/^[a-z[\]]$/.test(key) || key.length > 1) ? 'Shift+' : '';
   const control = event.ctrlKey || event.metaKey ? 'Ctrl+' : '';
   return shift + control + key;
+}
+
+/**
+ * Name a key by what it writes; where that is no Latin letter (Cyrillic, Greek), by its place.
+ *
+ * @param {KeyboardEvent} event
+ */
+export function letter(event) {
+  if (event.key.length !== 1) return event.key;
+  const written = event.key.toLowerCase();
+  // Latin keyboards of another order mean what is written on their keys.
+  if (/[\p{Script=Latin}\p{ASCII}]/u.test(written)) return written;
+  return PLACES[event.code] ?? (/^Key[A-Z]$/.test(event.code) ? event.code.slice(3).toLowerCase() : written);
 }
 
 /** @param {EventTarget | null} target */

@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from freefill.errors import DataError
+from freefill.json_files import read_json
 from freefill.lab.data.packing.disk import append, tar_of, write
 from freefill.lab.data.packing.workers import Ready
-from freefill.lab.data.shards import FORMAT, INDEX
+from freefill.lab.data.shards import FORMAT, INDEX, MOST_INDEX
 from freefill.weights.lock import file_lock
 
 REPORT, SETTINGS, PROGRESS = "report.csv", "pack.json", "progress.jsonl"
@@ -314,10 +315,9 @@ def _option(name: str, value: object) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = json.loads(path.read_bytes())
-    except ValueError:
-        raise DataError(f"{path} is damaged: `overwrite=True` packs again") from None
-    return found
+        return read_json(path, DataError, "what a run has packed", MOST_INDEX)
+    except DataError as error:
+        raise DataError(f"{path} is damaged: `overwrite=True` packs again ({error})") from None
 
 
 def _clear(folder: Path) -> None:
