@@ -102,7 +102,14 @@ def overlapping() -> bytes:
     data = blob + bytes(len(blob) % 2)
     places = 8 + len(data)
     data += struct.pack("<I", 8) * rows + struct.pack("<I", len(blob)) * rows
-    tags = [(256, 4, 1, rows), (257, 4, 1, rows), (258, 3, 1, 32), (259, 3, 1, 8), (277, 3, 1, 3), (262, 3, 1, 2)]
+    tags = [
+        (256, 4, 1, rows),
+        (257, 4, 1, rows),
+        (258, 3, 1, 32),
+        (259, 3, 1, 8),
+        (277, 3, 1, 3),
+        (262, 3, 1, 2),
+    ]
     tags += [(273, 4, rows, places), (278, 4, 1, 1), (279, 4, rows, places + 4 * rows)]
     return tiff([*tags, (339, 3, 1, 3)], data)
 
@@ -173,7 +180,9 @@ READ: dict[str, Content] = {
     "exif-nested.png": lambda: png(chunk(b"eXIf", nested(50_000))),
     "exif-shared.png": lambda: png(chunk(b"eXIf", tags_that_share(20_000, 1 << 20))),
     "profile.png": lambda: png(chunk(b"iCCP", b"p\0\0" + packed(b"A", 1 << 28))),
-    "exif-nested.jpg": lambda: saved(Image.new("L", (8, 8)), "JPEG", exif=b"Exif\0\0" + nested(3500)),
+    "exif-nested.jpg": lambda: saved(
+        Image.new("L", (8, 8)), "JPEG", exif=b"Exif\0\0" + nested(3500)
+    ),
     "exif-shared.webp": lambda: saved(
         Image.new("RGB", (8, 8)), "WEBP", exif=tags_that_share(9000, 1 << 20)
     ),
@@ -185,8 +194,18 @@ READ: dict[str, Content] = {
     "layers.tif": lambda: with_block(37724, bytes(1 << 20)),
     "frames.gif": lambda: gif(1_000_000),
     "icons.ico": lambda: icon(png(), 200),
+    "comment.gif": lambda: gif(1)[:19] + b"!\xfe" + (b"\xff" * 256) * 20_000 + b"\0" + gif(1)[19:],
+    "lines.bmp": lambda: runs(900, 900, b"\1\1\0\0" * 900 + b"\0\1"),
+    "pieces.png": lambda: png(*[chunk(b"IDAT", b"")] * 100_000),
 }
 """Files that are read, and written, quickly."""
+
+
+def runs(width: int, height: int, data: bytes) -> bytes:
+    """A BMP that is coded in runs."""
+    head = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, 1, len(data), 0, 0, 256, 0)
+    return b"BM" + struct.pack("<IHHI", 1078 + len(data), 0, 0, 1078) + head + bytes(1024) + data
+
 
 REFUSED: dict[str, Content] = {
     "chunks.png": lambda: png(*[chunk(b"prVt", b"")] * 200_000),
@@ -201,6 +220,10 @@ REFUSED: dict[str, Content] = {
     "large-bitmap.ico": lambda: icon(
         struct.pack("<IiiHHIIiiII", 40, 12_000, 24_000, 1, 32, 0, 0, 0, 0, 0, 0)
     ),
+    "blank.ppm": lambda: b"P5" + b" " * (10 << 20) + b"8 8 255\n" + bytes(64),
+    "blank-later.ppm": lambda: b"P5 8 8" + b"\n" * (10 << 20) + b"255\n" + bytes(64),
+    "comment.ppm": lambda: b"P6\n#" + b" " * (10 << 20) + b"\n8 8 255\n" + bytes(192),
+    "lines.bmp": lambda: runs(10_000, 9_999, b"\1\1\0\0" * 9_999 + b"\0\1"),
     "many.ico": lambda: icon(png(), 60_000),
 }
 """Files that are refused, quickly, in a sentence that names them."""
