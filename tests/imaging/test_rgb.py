@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 import freefill
 from freefill.errors import ImageError
-from freefill.imaging.io import read_picture
+from freefill.imaging.io import encode, read_picture
 from freefill.imaging.preview import on_screen
 from freefill.imaging.rgb import is_picture, read_rgb
 
@@ -38,11 +38,27 @@ def test_16_bits_of_grey_are_scaled_and_not_cut(
     path = tmp_path / name
     if name == "a.pgm":
         size = f"{grey.shape[1]} {grey.shape[0]}"
-        content = (grey.astype(">u2") * 257).tobytes()
+        content = (grey.astype(np.uint16) * 257).astype(">u2").tobytes()
         path.write_bytes(f"P5\n{size}\n65535\n".encode() + content)
     else:
         deep(grey, path)
     np.testing.assert_array_equal(read_rgb(path), np.repeat(grey[..., None], 3, 2))
+
+
+def test_16_bits_of_a_pgm_are_written_again(grey: NDArray[np.uint8]) -> None:
+    head = f"P5\n{grey.shape[1]} {grey.shape[0]}\n".encode()
+    for white, scale in ((65535, 257), (1000, 3)):
+        content = (
+            head + f"{white}\n".encode() + (grey.astype(np.uint16) * scale).astype(">u2").tobytes()
+        )
+        picture = read_picture(content)
+        assert (picture.mode, picture.samples.dtype) == ("I;16", np.uint16)
+        expected = grey.astype(np.float64) * scale / white * 65535
+        np.testing.assert_allclose(picture.samples, expected, atol=0.51)
+        for file_format in ("PPM", "PNG", "TIFF"):
+            again, notices = encode(picture, file_format)
+            assert notices == []
+            np.testing.assert_array_equal(read_picture(again).samples, picture.samples)
 
 
 def test_16_bits_of_colour_and_floats_are_scaled(tmp_path: Path, photo: NDArray[np.uint8]) -> None:

@@ -194,8 +194,18 @@ READ: dict[str, Content] = {
     "layers.tif": lambda: with_block(37724, bytes(1 << 20)),
     "frames.gif": lambda: gif(1_000_000),
     "icons.ico": lambda: icon(png(), 200),
+    "comment.gif": lambda: gif(1)[:19] + b"!\xfe" + (b"\xff" * 256) * 20_000 + b"\0" + gif(1)[19:],
+    "lines.bmp": lambda: runs(900, 900, b"\1\1\0\0" * 900 + b"\0\1"),
+    "pieces.png": lambda: png(*[chunk(b"IDAT", b"")] * 100_000),
 }
 """Files that are read, and written, quickly."""
+
+
+def runs(width: int, height: int, data: bytes) -> bytes:
+    """A BMP that is coded in runs."""
+    head = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, 1, len(data), 0, 0, 256, 0)
+    return b"BM" + struct.pack("<IHHI", 1078 + len(data), 0, 0, 1078) + head + bytes(1024) + data
+
 
 REFUSED: dict[str, Content] = {
     "chunks.png": lambda: png(*[chunk(b"prVt", b"")] * 200_000),
@@ -210,6 +220,10 @@ REFUSED: dict[str, Content] = {
     "large-bitmap.ico": lambda: icon(
         struct.pack("<IiiHHIIiiII", 40, 12_000, 24_000, 1, 32, 0, 0, 0, 0, 0, 0)
     ),
+    "blank.ppm": lambda: b"P5" + b" " * (10 << 20) + b"8 8 255\n" + bytes(64),
+    "blank-later.ppm": lambda: b"P5 8 8" + b"\n" * (10 << 20) + b"255\n" + bytes(64),
+    "comment.ppm": lambda: b"P6\n#" + b" " * (10 << 20) + b"\n8 8 255\n" + bytes(192),
+    "lines.bmp": lambda: runs(10_000, 9_999, b"\1\1\0\0" * 9_999 + b"\0\1"),
     "many.ico": lambda: icon(png(), 60_000),
 }
 """Files that are refused, quickly, in a sentence that names them."""

@@ -83,6 +83,18 @@ def test_a_damaged_profile_is_dropped(photo: NDArray[np.uint8], profile: bytes) 
     np.testing.assert_array_equal(unpacked(encode(picture, "WEBP")[0]), photo)
 
 
+def test_pieces_of_a_profile_that_do_not_fit_together(photo: NDArray[np.uint8]) -> None:
+    buffer = BytesIO()
+    Image.fromarray(photo).save(buffer, "JPEG")
+    piece = b"ICC_PROFILE\0\1\2" + bytes(200)
+    content = buffer.getvalue()
+    content = content[:2] + struct.pack(">HH", 0xFFE2, len(piece) + 2) + piece + content[2:]
+    picture = read_picture(content)
+    assert any("damaged colour profile" in line for line in picture.notices)
+    for file_format in FORMATS:
+        encode(picture, file_format)
+
+
 def test_a_long_profile_is_kept(photo: NDArray[np.uint8]) -> None:
     profile = np.random.default_rng(0).bytes(3 << 20)
     picture = read_picture(png(photo, chunk(b"iCCP", b"p\0\0" + zlib.compress(profile))))

@@ -11,6 +11,7 @@ Here the limit belongs to the call, and one line says what is wrong and which op
 from __future__ import annotations
 
 import math
+import re
 import struct
 import threading
 from collections.abc import Iterator
@@ -46,6 +47,12 @@ bits, half as many with 16."""
 MAX_ICONS = 256
 """Pictures that one icon may hold."""
 
+MAX_TEXT = 1 << 16
+"""Bytes of a header of PPM."""
+
+SMALL_RUNS, MAX_RUNS = 1_000_000, 16_000_000
+"""Pixels of a BMP of runs that are decoded however few its bytes are, and at most."""
+
 MAX_FRAMES = 1000
 """Frames are counted so far, and blocks of a GIF a hundred times as far."""
 
@@ -69,6 +76,8 @@ def opened(file: BinaryIO, name: str, max_pixels: int) -> ImageFile.ImageFile:
         UnidentifiedImageError: If it is of no format in :data:`FORMATS`.
     """
     _check_icon(file, name, max_pixels)
+    _check_ppm(file, name)
+    _check_bmp(file, name)
     with lifted(max_pixels // 2):
         image = _identified(file)
     # Some readers (DDS) leave their pixels for later, and read on from here.
@@ -202,6 +211,36 @@ def _check_icon(file: BinaryIO, name: str, max_pixels: int) -> None:
             size, each = (abs(width), abs(height) // 2), 4
         check_size(size, name, max_pixels)
         check_samples(size, each, name, max_pixels)
+
+
+def _check_ppm(file: BinaryIO, name: str) -> None:
+    """Refuse a header, which Pillow reads byte by byte, that goes on for long."""
+    file.seek(0)
+    head = file.read(MAX_TEXT + 1)
+    if len(head) <= MAX_TEXT or head[:1] != b"P" or head[1:2] not in b"0123456fy":
+        return
+    # Name, width, height, white: what follows them may look like more words.
+    words = re.sub(rb"#[^\r\n]*", b"", head).split(maxsplit=4)
+    if len(words) < (4 if head[1:2] in b"14" else 5):
+        raise ImageError(f"{name} cannot be read: its header has more than {MAX_TEXT} bytes")
+
+
+def _check_bmp(file: BinaryIO, name: str) -> None:
+    """Refuse a large BMP of runs, which Pillow decodes in Python, pixel by pixel."""
+    file.seek(0)
+    head = file.read(34)
+    if head[:2] != b"BM" or len(head) < 34:
+        return
+    size, width, height, _, _, packing = struct.unpack_from("<IiiHHI", head, 14)
+    pixels = abs(width) * abs(height)
+    if size < 40 or packing not in (1, 2) or pixels <= SMALL_RUNS:
+        return
+    length = file.seek(0, 2)
+    if pixels > MAX_RUNS or pixels > 256 * length:
+        raise ImageError(
+            f"{name} is {abs(width)}x{abs(height)} in {length} bytes of runs; up to "
+            f"{_mega(min(MAX_RUNS, 256 * length))} megapixels of them are read"
+        )
 
 
 def check_whole(file: BinaryIO, name: str) -> None:

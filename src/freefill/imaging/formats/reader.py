@@ -369,6 +369,12 @@ def from_pillow(
     info = {k: v for k, v in image.info.items() if k in KEPT}
     if not _is_resolution(info.get("dpi")):
         info.pop("dpi", None)
+    if "icc_profile" in info and not (
+        isinstance(info["icc_profile"], bytes) and info["icc_profile"]
+    ):
+        # Pillow's word for one that it cannot put together.
+        del info["icc_profile"]
+        notices.append(f"{name} has a damaged colour profile: it is left out")
     if isinstance(image, JpegImagePlugin.JpegImageFile):
         info["qtables"] = image.quantization
         info["progressive"] = bool(image.info.get("progressive"))
