@@ -241,6 +241,18 @@ def test_a_folder_is_not_taken_for_a_result(inpainter: Inpainter, job: Job) -> N
             local_files.run(inpainter, job, Options(overwrite=overwrite))
 
 
+def test_want_of_memory_is_said_and_does_not_stop_the_others(
+    inpainter: Inpainter, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhausted(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(local_files, "run", exhausted)
+    outcomes = list(local_files.run_all(inpainter, [job, job], Options()))
+    told = f"{job.photo}: there was not enough memory"
+    assert [(one.state, one.notices) for one in outcomes] == [("failed", (told,))] * 2
+
+
 @pytest.mark.parametrize("workers", [1, 3])
 def test_one_that_fails_does_not_stop_the_others(
     inpainter: Inpainter, tmp_path: Path, photo: Photo, hole: Mask, workers: int

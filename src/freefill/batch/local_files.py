@@ -242,6 +242,9 @@ def _outcome(inpainter: Inpainter, job: Job, options: Options, first: bool) -> O
         reason = reason_of(error, str(job.photo))
     except OSError as error:
         reason = f"{job.out.parent}: {error.strerror or error}"
+    except MemoryError:
+        # Nothing is written, so the next run tries it again.
+        reason = f"{job.photo}: there was not enough memory"
     return Outcome(job, "failed", (reason,))
 
 
