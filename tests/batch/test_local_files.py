@@ -16,7 +16,7 @@ from PIL import Image
 from freefill.batch import local_files
 from freefill.batch.fill_photo import Options
 from freefill.batch.local_files import Job, collect
-from freefill.errors import ImageError, MaskError
+from freefill.errors import ImageError, MaskError, OutOfMemoryError
 from freefill.imaging.io import read_picture
 from freefill.masks.convert import ALPHA
 from freefill.pipeline.inpainter import Inpainter
@@ -241,11 +241,12 @@ def test_a_folder_is_not_taken_for_a_result(inpainter: Inpainter, job: Job) -> N
             local_files.run(inpainter, job, Options(overwrite=overwrite))
 
 
+@pytest.mark.parametrize("kind", [MemoryError, OutOfMemoryError])
 def test_want_of_memory_is_said_and_does_not_stop_the_others(
-    inpainter: Inpainter, job: Job, monkeypatch: pytest.MonkeyPatch
+    inpainter: Inpainter, job: Job, monkeypatch: pytest.MonkeyPatch, kind: type[MemoryError]
 ) -> None:
-    def exhausted(*_: object) -> None:
-        raise MemoryError
+    def exhausted(*_: object, **__: object) -> None:
+        raise kind
 
     monkeypatch.setattr(local_files, "run", exhausted)
     outcomes = list(local_files.run_all(inpainter, [job, job], Options()))

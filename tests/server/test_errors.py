@@ -15,6 +15,7 @@ from live import form
 from PIL import Image
 from starlette.testclient import TestClient
 
+from freefill.errors import OutOfMemoryError
 from freefill.server import fills
 
 NAMELESS = b"--a\r\nContent-Disposition: form-data\r\n\r\nx"
@@ -206,3 +207,20 @@ def test_nothing_of_a_request_is_written_to_the_disk(
     coded = {"image": base64.b64encode(out.getvalue()).decode(), "fit": "resize"}
     coded["mask"] = base64.b64encode(mask).decode()
     assert client.post("/v1/fill", json=coded).status_code == 200
+
+
+@pytest.mark.parametrize("error", [MemoryError, OutOfMemoryError])
+def test_want_of_memory_is_no_fault_of_the_image(
+    client: TestClient,
+    image: bytes,
+    mask: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+    error: type[MemoryError],
+) -> None:
+    def exhausted(*_: Any, **__: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(fills, "read_picture", exhausted)
+    answer = client.post("/v1/fill", files=form(image, mask))
+    _check(answer, 503, "memory", "memory")
+    assert answer.headers["retry-after"]

@@ -237,14 +237,14 @@ def _outcome(inpainter: Inpainter, job: Job, options: Options, first: bool) -> O
     try:
         job.out.parent.mkdir(parents=True, exist_ok=True)
         return run(inpainter, job, options, left=_left_in(job.out) if first else ())
+    except MemoryError:
+        # Nothing is written, so the next run tries it again.
+        reason = f"{job.photo}: there was not enough memory"
     except FreefillError as error:
         # With many photos each line has to name its own.
         reason = reason_of(error, str(job.photo))
     except OSError as error:
         reason = f"{job.out.parent}: {error.strerror or error}"
-    except MemoryError:
-        # Nothing is written, so the next run tries it again.
-        reason = f"{job.photo}: there was not enough memory"
     return Outcome(job, "failed", (reason,))
 
 

@@ -142,6 +142,10 @@ class Server:
 
         try:
             result = await self.work.run(ticket, within_budget, gone)
+        except MemoryError:
+            self.metrics.count("failed")
+            detail = "there was not enough memory for this image at this moment"
+            raise ProblemError(503, "memory", detail, {"Retry-After": "10"}) from None
         except FreefillError as error:
             self.metrics.count("refused")
             raise ProblemError(422, kind_of(error), spell(str(error), field)) from None
@@ -149,10 +153,6 @@ class Server:
             if getattr(error, "status", 0) == 500:
                 self.metrics.count("failed")
             raise
-        except MemoryError:
-            self.metrics.count("failed")
-            detail = "there was not enough memory for this image at this moment"
-            raise ProblemError(503, "memory", detail, {"Retry-After": "10"}) from None
         except Exception:
             self.metrics.count("failed")
             raise

@@ -16,6 +16,7 @@ from batches import check_whole, content
 from pyarrow import parquet
 
 from freefill.batch.distributed import manifest, shards
+from freefill.errors import OutOfMemoryError
 from freefill.pipeline.inpainter import Inpainter
 from freefill.pipeline.request import FillRequest, Result
 
@@ -138,7 +139,8 @@ def test_want_of_memory_is_said_and_not_final(
     def failing(self: Inpainter, request: FillRequest) -> Result[object]:
         seen.append(request.image.name)
         if request.image.name == names[1]:
-            raise MemoryError
+            # As decoding says it: an error of freefill's, which others of those are final.
+            raise OutOfMemoryError("no room for the samples")
         if request.image.name == names[2]:
             raise ZeroDivisionError
         return run(self, request)

@@ -124,6 +124,8 @@ class BatchWorker:
                 made = result.encode(file_format, strip=options.strip)
                 digest = hashlib.sha256(made.content).hexdigest()
                 spent = time.perf_counter() - start
+        except MemoryError:
+            return Row(item.name, error=f"{item.name}: {NO_MEMORY}")
         except FreefillError as error:
             return Row(item.name, error=reason_of(error, item.name))
         except OSError as error:
@@ -136,8 +138,6 @@ class BatchWorker:
                     "what was committed stays, and the same command goes on from there"
                 ) from None
             return Row(item.name, error=f"{item.name} cannot be read: {files.reason(error)}")
-        except MemoryError:
-            return Row(item.name, error=f"{item.name}: {NO_MEMORY}")
         except Exception as error:  # one photo must not stop millions of others
             return Row(item.name, error=f"{item.name}: {type(error).__name__}: {error}")
         out = item.out if Path(item.out).suffix else item.out + made.ending
