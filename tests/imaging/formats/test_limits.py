@@ -123,7 +123,9 @@ def test_a_bomb_is_refused_by_the_command(command: Run, tmp_path: Path, name: st
 def test_the_limit_is_the_callers(command: Run, tmp_path: Path) -> None:
     image = Image.new("RGB", (60, 50), (90, 120, 30))
     image.save(tmp_path / "a.png")
-    Image.new("L", (60, 50)).save(tmp_path / "mask.png")
+    mask = Image.new("L", (60, 50))
+    mask.paste(255, (10, 10, 20, 20))
+    mask.save(tmp_path / "mask.png")
     work = ("fill", tmp_path / "a.png", "-m", tmp_path / "mask.png", "-o", tmp_path / "out.png")
     ran = command(*work, "--max-pixels", 2999)
     assert ran.returncode == 2

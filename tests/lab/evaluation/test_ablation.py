@@ -259,7 +259,7 @@ def test_another_plan_is_refused(
 
 
 def test_too_little_time_is_refused(prepare: Callable[..., Plan], tmp_path: Path) -> None:
-    words = r"--seconds 17\.5 is too short: a step of 'gated' takes 0\.75 s.* at least 24$"
+    words = r"`seconds=17\.5` is too short: a step of 'gated' takes 0\.75 s.* at least 24$"
     with pytest.raises(ConfigError, match=words):
         prepare(seconds=17.5)
     assert not (tmp_path / "out/plan.json").exists()
@@ -625,5 +625,5 @@ def test_command_refuses_a_wrong_setting_and_another_plan(
     ablation.prepare(photos, tmp_path / "out", 99.0, 1, ["train.lr=0.5"], silent)
     done = command(*words, "--seconds", "99", "--seeds", "1")
     assert done.returncode == 2
-    expected = "--seconds 99 --seeds 1 and ['train.lr=0.5'] set, not with 99, 1 and []: repeat"
+    expected = "--seconds 99, --seeds 1 and ['train.lr=0.5'] set, not with 99, 1 and []: repeat"
     assert expected in done.stderr
