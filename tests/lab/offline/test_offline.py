@@ -415,7 +415,7 @@ def test_what_is_refused_there_is_one_line(
         ({"overrides": ["train.lr=-1"]}, "error: train.lr"),
         ({"init": tmp_path / "nothing"}, "does not exist"),
         ({"resume": True}, "there is no run to go on with"),
-        ({"resume": True, "overrides": ["train.lr=1e-3"]}, "no --set"),
+        ({"resume": True, "overrides": ["train.lr=1e-3"]}, "give no others"),
     ):
         asked = {**given, **wrong}
         assert run(tmp_path / "run", work / start.SETTINGS, str(work / "photos"), **asked) == 2
