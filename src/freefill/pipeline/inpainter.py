@@ -44,7 +44,7 @@ from freefill.types import Mask, Progress, Rgb
 from freefill.weights import registry
 from freefill.weights.registry import Model
 
-PIPELINE_VERSION = 4
+PIPELINE_VERSION = 5
 """Counted up when the same weights fill otherwise: an evaluation's pictures depend on it."""
 RIM = 64
 """Pixels around what is erased that are its soft edge, where they are half transparent."""

@@ -126,7 +126,8 @@ def _read(
         file = BytesIO(file.read())
     limits.check_whole(file, name)
     file.seek(0)
-    source = _File(file, kind, name, max_pixels, file.read(12), shorter=shorter)
+    # A small type of NumPy would overflow where samples are counted.
+    source = _File(file, kind, name, int(max_pixels), file.read(12), shorter=shorter)
     if heif.is_heif(source.prefix):
         heif.register(name)
     if source.is_tiff:
