@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
@@ -18,6 +18,8 @@ from freefill.server.app import build
 from freefill.server.connections import Limits, configured
 from freefill.server.core import Server
 from freefill.server.settings import Settings
+
+T = TypeVar("T")
 
 
 class Live:
@@ -92,9 +94,16 @@ def run(test: Callable[[httpx.AsyncClient], Awaitable[Any]], url: str) -> Any:
         async with httpx.AsyncClient(base_url=url, timeout=60, limits=limits) as client:
             return await test(client)
 
-    # Playwright's loop may still run in this thread, where no second one can.
+    return alone(session())
+
+
+def alone(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine in a loop and a thread of its own.
+
+    Playwright's loop may still run in this thread, where no second one can.
+    """
     with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, session()).result()
+        return thread.submit(asyncio.run, work).result()
 
 
 async def until(true: Callable[[], object]) -> None:

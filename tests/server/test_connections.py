@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
+from live import alone
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -174,7 +175,7 @@ def until(true: Any) -> None:
             while not true():
                 await asyncio.sleep(0.01)
 
-    asyncio.run(waited())
+    alone(waited())
 
 
 def test_out_of_descriptors_it_still_answers() -> None:

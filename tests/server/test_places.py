@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from live import alone
 
 from freefill.server.metrics import Metrics
 from freefill.server.problems import ProblemError
@@ -127,7 +128,7 @@ def test_no_order_of_events_loses_a_place(order: tuple[str, ...], fails: bool, e
             await asked.step(end if step == "end" else step)
         await asked.end()
 
-    asyncio.run(scenario())
+    alone(scenario())
 
 
 @pytest.mark.parametrize("fails", [False, True], ids=["returns", "raises"])
@@ -139,7 +140,7 @@ def test_a_limit_that_is_over_before_a_thread_begins_loses_none(fails: bool) -> 
             await asked.step(step)
         await asked.end()
 
-    asyncio.run(scenario())
+    alone(scenario())
 
 
 def test_what_a_client_that_went_had_sent_is_let_go_of() -> None:
@@ -169,4 +170,4 @@ def test_what_a_client_that_went_had_sent_is_let_go_of() -> None:
         assert [one() for one in bodies] == [None] * 5
         assert work.tickets == {}
 
-    asyncio.run(scenario())
+    alone(scenario())

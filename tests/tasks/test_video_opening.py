@@ -11,7 +11,7 @@ import pytest
 from clips import HEIGHT, WIDTH, Scene, scene, write_clip
 from PIL import Image
 
-from freefill.errors import FreefillError, ImageError, VideoError
+from freefill.errors import FreefillError, MaskError, VideoError
 from freefill.pipeline.inpainter import Inpainter
 from freefill.tasks import video
 from freefill.video.masks import holes_of
@@ -80,7 +80,7 @@ def test_lists_are_no_masks_either(place: Path, kind: str) -> None:
     (place / "masks").mkdir()
     for number in range(3):
         write_odd(kind, Path(f"masks/{number}.png"))
-    with pytest.raises(ImageError, match=r"0\.png"):
+    with pytest.raises(MaskError, match=r"0\.png"):
         holes_of("masks", clip)
 
 
