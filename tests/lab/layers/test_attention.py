@@ -91,7 +91,9 @@ def test_half_precision_is_computed_in_float32() -> None:
     torch.testing.assert_close(half, contextual_attention(x.bfloat16().float(), hole))
 
 
-@pytest.mark.parametrize(("height", "width"), [(64, 64), (32, 1024), (128, 128)])
+@pytest.mark.parametrize(
+    ("height", "width"), [(64, 64), pytest.param(32, 1024, marks=pytest.mark.slow), (128, 128)]
+)
 def test_no_table_is_larger_than_its_limit(
     height: int, width: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
