@@ -18,8 +18,9 @@ from freefill.errors import FreefillWarning, ImageError, OutOfMemoryError
 from freefill.imaging import tensors
 from freefill.imaging.codecs import Samples
 from freefill.imaging.formats import MAX_PIXELS, heif, limits
+from freefill.imaging.formats.from_pillow import from_pillow
 from freefill.imaging.formats.high_bit_depth import is_deep
-from freefill.imaging.formats.reader import from_pillow, read_file
+from freefill.imaging.formats.reader import read_file
 from freefill.imaging.formats.writer import encode
 from freefill.imaging.picture import Picture
 from freefill.imaging.pillow import rounded_by_pillow, to_pillow

@@ -5,13 +5,13 @@ from __future__ import annotations
 from io import BytesIO
 
 import numpy as np
-import pytest
+import pillow_heif
 from numpy.typing import NDArray
 from PIL import Image
 
 from freefill.imaging.io import encode, read_picture
 
-pytest.importorskip("pillow_heif").register_heif_opener()
+pillow_heif.register_heif_opener()
 
 
 def test_heic_is_written_by_the_fastest_preset(photo: NDArray[np.uint8]) -> None:
