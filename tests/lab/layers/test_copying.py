@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -204,6 +206,44 @@ def test_agreeing_neighbours_copy_in_larger_pieces() -> None:
     assert shares[1] > 1.5 * shares[0]
     # What is lost in fit is less than what the neighbours' votes are worth.
     assert fits[0] - fits[1] < 8 * copying.AGREEMENT + 4 * COHERENCE
+
+
+def test_agreement_is_what_plain_loops_give() -> None:
+    hole = torch.cat([box(64, 80, slice(16, 48), slice(0, 56)), torch.zeros(1, 1, 64, 80)])
+    queries, keys = noise(9, 11).expand(2, 3, -1, -1), noise(7, 9, seed=1).expand(2, 3, -1, -1)
+    alone = Match(queries, keys, hole, rounds=0)
+    found = Match(queries, keys, hole, rounds=3)._best()
+    # The products are those that the table holds, the added places within a period included.
+    left, right = copying._in_step(queries, -1), copying._in_step(keys, 0)
+    height, width = keys.shape[-2:]
+
+    for picture in range(2):
+        best = alone._best()[picture].tolist()
+        missing = alone.missing[picture].view(9, 11)
+        barred = alone.barred[picture]
+        for row, column in np.ndindex(9, 11):
+            if not missing[row, column]:
+                y, x = min(max(row - 1, 0), height - 1), min(max(column - 1, 0), width - 1)
+                best[row][column] = y * width + x
+        for number in range(3):
+            before = [line.copy() for line in best]
+            for row, column in np.ndindex(9, 11):
+                if not missing[row, column] or (row + column + number) % 2:
+                    continue
+                offered = []
+                for dy, dx in itertools.product((-1, 0, 1), repeat=2):
+                    if (dy or dx) and 0 <= row + dy < 9 and 0 <= column + dx < 11:
+                        y, x = divmod(before[row + dy][column + dx], width)
+                        y, x = y - dy, x - dx
+                        if 0 <= y < height and 0 <= x < width and not barred[y * width + x]:
+                            offered.append(y * width + x)
+                worth = {
+                    key: float(left[picture, :, row, column] @ right[picture].flatten(1)[:, key])
+                    + copying.AGREEMENT * offered.count(key)
+                    for key in {before[row][column], *offered}
+                }
+                best[row][column] = max(worth, key=worth.__getitem__)
+        assert found[picture].tolist() == best
 
 
 def test_agreement_leaves_known_patches_alone_and_survives_a_picture_without_any() -> None:

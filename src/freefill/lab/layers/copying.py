@@ -31,7 +31,7 @@ FAR = 1e4
 """Taken from the fit of a patch that is not wholly known."""
 AGREEMENT = 0.3
 """Fit that a source gains for each of eight neighbours that copies from beside it."""
-AROUND = tuple((dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx)
+NEIGHBOURS = 8
 GOLDEN = (5**0.5 - 1) / 2
 
 
@@ -175,54 +175,57 @@ class Match:
         else:
             best = self._products(left, right, barred).argmax(2)
         best = best.view(best.shape[0], queries.shape[-2], queries.shape[-1])
-        for number in range(self.rounds):
-            best = self._agree(best, left, right, number)
-        return best
+        return self._agree(best, left, right) if self.rounds else best
 
-    def _agree(self, best: Tensor, left: Tensor, right: Tensor, number: int) -> Tensor:
+    def _agree(self, best: Tensor, left: Tensor, right: Tensor) -> Tensor:
         """Let each query take over a neighbour's source, one step on, where that fits better.
 
         A source is worth its fit and :data:`AGREEMENT` for every neighbour that copies from beside
         it, so that copies come in pieces. Every second query changes at a time: two that changed
         together could take each other's source for ever.
+
+        What is the same in all rounds is made once, and the neighbours are taken all together:
+        else an exported graph has three times the nodes, and takes as much longer to load.
         """
         batch, rows, columns = best.shape
-        width, height = self.keys.shape[-1], self.keys.shape[-2]
-        down = torch.arange(rows, device=best.device).view(1, -1, 1)
-        right_of = torch.arange(columns, device=best.device).view(1, 1, -1)
+        height, width = self.keys.shape[-2:]
+        down = torch.arange(rows, device=best.device).view(-1, 1)
+        right_of = torch.arange(columns, device=best.device).view(1, -1)
         missing = self.missing.view(batch, rows, columns) > 0
         # A known query copies itself, as far as it lies within the picture.
         own = (down - 1).clamp(min=0, max=height - 1) * width
         own = own + (right_of - 1).clamp(min=0, max=width - 1)
         best = torch.where(missing, best, own)
-        around = F.pad(
-            torch.stack([torch.div(best, width, rounding_mode="floor"), best % width], 1),
-            (1, 1, 1, 1),
-            value=-9,
-        )
-        sources, valid = [best], [torch.ones_like(missing)]
-        for dy, dx in AROUND:
-            place = around[:, :, 1 + dy : 1 + dy + rows, 1 + dx : 1 + dx + columns]
-            y, x = place[:, 0] - dy, place[:, 1] - dx
+        turn = (down + right_of) % 2 == 0
+        turns = missing & turn, missing & ~turn
+
+        # The middle one of nine is no neighbour. Counted here, as a table would have to be sent to
+        # a GPU, and waited for.
+        place = torch.arange(NEIGHBOURS, device=best.device).view(-1, 1, 1)
+        place = place + (place >= NEIGHBOURS // 2)
+        up, before = 1 - torch.div(place, 3, rounding_mode="floor"), 1 - place % 3
+        # Places in the numbers with a frame of one; in the frame they point far outside.
+        place = ((down + 1 - up) * (columns + 2) + right_of + 1 - before).flatten()
+        left = left[:, :, None]
+        always = torch.ones_like(missing)[:, None]
+        for number in range(self.rounds):
+            theirs = F.pad(best, (1, 1, 1, 1), value=-9 * width).flatten(1)[:, place]
+            theirs = theirs.view(batch, NEIGHBOURS, rows, columns)
+            y = torch.div(theirs, width, rounding_mode="floor") + up
+            x = theirs % width + before
             inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
             source = y.clamp(min=0, max=height - 1) * width + x.clamp(min=0, max=width - 1)
             known = self.barred.gather(1, source.flatten(1)).view_as(source) == 0
-            sources.append(source)
-            valid.append(inside & known)
-        worth = []
-        for source, allowed in zip(sources, valid, strict=True):
-            key = right.gather(2, source.flatten(1)[:, None].expand(-1, right.shape[1], -1))
-            fit = (left * key).sum(1).view_as(source)
-            votes = [
-                ((source == other) & ok).float()
-                for other, ok in zip(sources[1:], valid[1:], strict=True)
-            ]
-            value = fit + AGREEMENT * torch.stack(votes).sum(0)
-            worth.append(torch.where(allowed, value, torch.full_like(value, -2 * FAR)))
-        chosen = torch.stack(worth).argmax(0)
-        better = torch.stack(sources).gather(0, chosen[None])[0]
-        turn = (down + right_of + number) % 2 == 0
-        return torch.where(missing & turn, better, best)
+            valid, every = inside & known, torch.cat([best[:, None], source], 1)
+
+            key = right.gather(2, every.flatten(1)[:, None].expand(-1, right.shape[1], -1))
+            fit = left * key.view(batch, right.shape[1], NEIGHBOURS + 1, rows * columns)
+            votes = (every[:, :, None] == source[:, None]) & valid[:, None]
+            worth = fit.sum(1).view_as(every) + AGREEMENT * votes.float().sum(2)
+            worth = torch.where(torch.cat([always, valid], 1), worth, -2 * FAR)
+            better = every.gather(1, worth.argmax(1, keepdim=True))[:, 0]
+            best = torch.where(turns[number % 2], better, best)
+        return best
 
 
 def by_distance(queries: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
