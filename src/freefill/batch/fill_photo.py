@@ -17,7 +17,7 @@ class Options(FillOptions):
 
     Attributes:
         overwrite: Replace results that exist.
-        explain: Tell what the network was shown.
+        explain: Tell how each hole was filled.
         strip: Leave out EXIF, XMP, GPS, comments and texts.
     """
 

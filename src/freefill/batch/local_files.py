@@ -21,7 +21,7 @@ from freefill.masks.convert import ALPHA
 from freefill.pipeline.files import fill_to_file
 from freefill.pipeline.inpainter import Inpainter
 from freefill.pipeline.request import FillRequest
-from freefill.pipeline.tiling import explain, plan
+from freefill.pipeline.tiling import explain
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Outcome:
     seconds: float = 0.0
     """From opening the photo to the finished file."""
     plan: tuple[str, ...] = ()
-    """What the network was shown, if that was asked for."""
+    """How each hole was filled, if that was asked for."""
 
 
 def collect(
@@ -197,7 +197,7 @@ def run(
         height,
         made.result.share,
         time.perf_counter() - start,
-        tuple(explain(plan(made.result.mask))) if options.explain else (),
+        tuple(explain(made.result.crops, made.result.even)) if options.explain else (),
     )
 
 

@@ -85,7 +85,10 @@ def fill(
     ] = None,
     explain: Annotated[
         bool,
-        typer.Option("--explain", help="Tell which crops the network was shown, and how large."),
+        typer.Option(
+            "--explain",
+            help="Tell what the network was shown, and which holes have one colour all around.",
+        ),
     ] = False,
     threads: Annotated[
         int | None,

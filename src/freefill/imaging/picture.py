@@ -193,6 +193,32 @@ class Picture:
                 target[hole] = values
         return replace(self, samples=samples, changed_mask=changed if changed.any() else None)
 
+    def painted(self, parts: Iterable[tuple[Box, Mask, Samples]], opaque: bool) -> Picture:
+        """Write one colour into each of some holes, as samples: nothing is rounded on the way.
+
+        Args:
+            parts: Box, hole ``(h, w)`` and colour ``(C,)`` of each, in this picture's samples
+                without alpha.
+            opaque: Whether filled pixels become opaque, where there is alpha.
+
+        Returns:
+            A new picture; its samples outside the holes are this one's.
+        """
+        samples = self.samples.copy()
+        changed = (
+            np.zeros(self.size, bool) if self.changed_mask is None else self.changed_mask.copy()
+        )
+        for box, hole, colour in parts:
+            changed[box.window] |= hole
+            target = samples[box.window]
+            if target.ndim == 2:
+                target[hole] = colour[0]
+                continue
+            target[hole, : len(colour)] = colour
+            if self.has_alpha and opaque:
+                target[hole, -1] = self.layout.peak
+        return replace(self, samples=samples, changed_mask=changed if changed.any() else None)
+
     def reframed(self, samples: Samples) -> Picture:
         """Give another picture, of any size, in this one's mode, format and metadata.
 

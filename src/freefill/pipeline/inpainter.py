@@ -21,7 +21,7 @@ from freefill.imaging.io import Source, read_picture
 from freefill.imaging.picture import Picture
 from freefill.masks.convert import Fit, is_alpha, is_hard, softness
 from freefill.masks.morphology import grow
-from freefill.pipeline import detail_transfer
+from freefill.pipeline import detail_transfer, flat
 from freefill.pipeline.blending import Share, blend
 from freefill.pipeline.calls import (
     AnyCoded,
@@ -44,7 +44,7 @@ from freefill.types import Mask, Progress, Rgb
 from freefill.weights import registry
 from freefill.weights.registry import Model
 
-PIPELINE_VERSION = 5
+PIPELINE_VERSION = 6
 """Counted up when the same weights fill otherwise: an evaluation's pictures depend on it."""
 RIM = 64
 """Pixels around what is erased that are its soft edge, where they are half transparent."""
@@ -175,7 +175,8 @@ class Inpainter:
 
         Args:
             request: The photo, its mask, what the fill is to follow, and how.
-            progress: Called with the crops that are done and with all there are, before each run
+            progress: Called with the crops (and the holes that are filled with the one colour
+                around them) that are done, and with all there are, before each run
                 of the network and at the end; what it raises stops the fill.
 
         Returns:
@@ -209,7 +210,7 @@ class Inpainter:
         if opaque and picture.has_alpha and not options.invert:
             rim, lines = _half_erased(picture, hole)
             hole, notices = hole | rim, notices + lines
-        filled = picture.filled(self._patches(picture, hole, guidance, progress), opaque)
+        filled, crops, even = self._fill(picture, hole, guidance, opaque, progress)
         if rim is not None:
             filled = filled.mixed(picture, np.where(rim, 2 - 2 * picture.alpha(), np.float32(1)))
         if options.soft and mask is not None:
@@ -217,20 +218,49 @@ class Inpainter:
                 mask, picture, invert=options.invert, fit=options.fit, max_pixels=options.max_pixels
             )
             filled = filled.mixed(picture, share)
-        return Result(filled, hole, (*picture.notices, *notices))
+        return Result(filled, hole, (*picture.notices, *notices), crops=crops, even=even)
 
-    def _patches(
-        self, picture: Picture, hole: Mask, guidance: Guidance | None, progress: Progress | None
-    ) -> Iterator[tuple[Box, Mask, Rgb]]:
-        """Fill a hole crop by crop; give boxes, their holes and colours."""
+    def _fill(
+        self,
+        picture: Picture,
+        hole: Mask,
+        guidance: Guidance | None,
+        opaque: bool,
+        progress: Progress | None,
+    ) -> tuple[Picture, tuple[Crop, ...], tuple[Box, ...]]:
+        """Fill a hole; give the picture, what the network was shown, and what it was not asked."""
         unknown = hole
         if picture.has_alpha:
             # What cannot be seen is not known either: editors leave any colour under it.
             unknown = hole | (picture.samples[..., -1] == 0)
+        even: tuple[Box, ...] = ()
+        parts = flat.find(picture, hole, unknown, guidance)
+        if parts:
+            picture = picture.painted(parts, opaque)
+            # To the network they are known now.
+            rest, unknown = hole.copy(), unknown.copy()
+            for part in parts:
+                rest[part.box.window] &= ~part.hole
+                unknown[part.box.window] &= ~part.hole
+            even, hole = tuple(part.box for part in parts), rest
+        crops = plan(hole)
+        tell = None if progress is None else _after(progress, len(parts))
+        patches = self._patches(picture, hole, unknown, guidance, crops, tell)
+        return picture.filled(patches, opaque), tuple(crops), even
 
+    def _patches(
+        self,
+        picture: Picture,
+        hole: Mask,
+        unknown: Mask,
+        guidance: Guidance | None,
+        crops: Sequence[Crop],
+        progress: Progress | None,
+    ) -> Iterator[tuple[Box, Mask, Rgb]]:
+        """Fill a hole crop by crop; give boxes, their holes and colours."""
         # A network of colours tints what is grey, however little; strokes may ask for colour.
         grey = (guidance is None or guidance.strokes is None) and picture.is_grey(~unknown)
-        crops, done = plan(hole), 0
+        done = 0
         for batch in batches(crops):
             if progress is not None:
                 progress(done, len(crops))
@@ -274,6 +304,11 @@ class Inpainter:
             top, left = crop.hole.top - crop.box.top, crop.hole.left - crop.box.left
             height, width = crop.hole.size
             yield crop.hole, local, completed[top : top + height, left : left + width]
+
+
+def _after(progress: Progress, before: int) -> Progress:
+    """Count what was done before among what is done."""
+    return lambda done, total: progress(before + done, before + total)
 
 
 def _half_erased(picture: Picture, hole: Mask) -> tuple[Mask, list[str]]:

@@ -13,12 +13,14 @@ from PIL import Image
 
 from freefill.arguments import check_choice, check_flag, check_whole
 from freefill.errors import GuidanceError, ImageError, MaskError
+from freefill.imaging.box import Box
 from freefill.imaging.formats import MAX_PIXELS
 from freefill.imaging.io import Source, encode, loaded, restore
 from freefill.imaging.picture import Picture
 from freefill.masks.convert import Fit, to_mask
 from freefill.masks.morphology import grow
 from freefill.pipeline.guidance import Guidance
+from freefill.pipeline.tiling import Crop
 from freefill.types import Mask
 
 T_co = TypeVar("T_co", covariant=True)
@@ -152,15 +154,19 @@ class Result(Generic[T_co]):
 
     Attributes:
         picture: The new picture, in the first source's mode, format and metadata.
-        mask: ``(H, W)`` bool, of its size: True where the network made up what is seen.
+        mask: ``(H, W)`` bool, of its size: True where what is seen was made up.
         notices: Lines that a person should read.
         info: What was found out on the way and may be worth knowing, e.g. ``{"angle": 1.5}``.
+        crops: What the network was shown, where it was a fill.
+        even: Boxes of what it was not asked for: one colour all around, and filled with it.
     """
 
     picture: Picture
     mask: Mask
     notices: tuple[str, ...] = ()
     info: dict[str, float | str] = field(default_factory=dict)
+    crops: tuple[Crop, ...] = ()
+    even: tuple[Box, ...] = ()
 
     @property
     def image(self) -> T_co:

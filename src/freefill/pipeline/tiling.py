@@ -105,14 +105,15 @@ def batches(crops: Sequence[Crop]) -> list[list[Crop]]:
     return done
 
 
-def explain(crops: Sequence[Crop]) -> list[str]:
-    """Tell a plan to a person, a line for each crop.
+def explain(crops: Sequence[Crop], even: Sequence[Box] = ()) -> list[str]:
+    """Tell a person how a fill was made, a line for each crop.
 
     Args:
         crops: What :func:`plan` gave.
+        even: Boxes that were filled with the one colour around them.
 
     Returns:
-        The lines.
+        The lines, from top to bottom.
 
     Examples:
         >>> hole = Box(left=400, top=300, right=700, bottom=500)
@@ -120,19 +121,22 @@ def explain(crops: Sequence[Crop]) -> list[str]:
         >>> explain([Crop(hole, seen, 3)])[0][:40]
         'hole 300x200 at (400, 300): seen with it'
     """
-    lines = []
+    told = [(box, "one colour all around, filled with it") for box in even]
     for crop in crops:
-        (rows, columns), (height, width) = crop.hole.size, crop.box.size
+        height, width = crop.box.size
         seen_rows, seen_columns = crop.network_size
         smaller = "at full resolution"
         if crop.factor > 1:
             smaller = f"{crop.factor} times smaller; its detail comes from the photo"
-        lines.append(
-            f"hole {columns}x{rows} at ({crop.hole.left}, {crop.hole.top}): seen with its "
-            f"surroundings, {width}x{height} at ({crop.box.left}, {crop.box.top}), as "
-            f"{seen_columns}x{seen_rows}, {smaller}"
+        line = (
+            f"seen with its surroundings, {width}x{height} at ({crop.box.left}, {crop.box.top}), "
+            f"as {seen_columns}x{seen_rows}, {smaller}"
         )
-    return lines
+        told.append((crop.hole, line))
+    told.sort(key=lambda one: one[0].reading_order)
+    return [
+        f"hole {box.size[1]}x{box.size[0]} at ({box.left}, {box.top}): {line}" for box, line in told
+    ]
 
 
 def thickness(hole: Mask) -> int:
