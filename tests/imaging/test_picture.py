@@ -535,6 +535,14 @@ def test_of_an_animation_the_first_frame_is_used_and_it_is_said() -> None:
     assert any("3 frames" in line for line in picture.notices)
 
 
+def test_samples_of_one_bit_are_truth_values_of_numpy() -> None:
+    # Pillow's are bytes of 255, which compare as unequal to True in some places of an array.
+    white = read_picture(Image.new("1", (97, 31), 1)).samples
+    assert np.unique(white.view(np.uint8)).tolist() == [1]
+    white[5] = True
+    assert (white.reshape(-1, 1) == white[5, :1]).all()
+
+
 @pytest.mark.parametrize(("mode", "word"), [("P", "palette"), ("1", "1-bit"), ("CMYK", "CMYK")])
 def test_modes_with_few_colours_are_told(photo: NDArray[np.uint8], mode: str, word: str) -> None:
     assert any(word in line for line in read_picture(image_of(mode, photo)).notices)

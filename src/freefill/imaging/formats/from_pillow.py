@@ -126,6 +126,9 @@ def _samples(image: Image.Image, name: str) -> tuple[Samples, str]:
             f"{name} has Pillow mode {image.mode}; modes that work: {', '.join(CODECS)}"
         )
     samples = np.asarray(image)
+    if samples.dtype == bool:
+        # Pillow's True is a byte of 255, which NumPy's is unequal to here and there.
+        samples = samples.view(np.uint8) > 0
     if samples.size == 0:
         raise ImageError(f"{name} is {image.width}x{image.height}: there is nothing in it")
     return samples, image.mode
