@@ -6,14 +6,19 @@ import shutil
 import subprocess
 import tarfile
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from typing import Any, ClassVar
 
 import batches
+import pyarrow as pa
 import pytest
 from batches import check_whole, content, parts, started, until
+from pyarrow import parquet
 
 from freefill.batch.distributed import files, manifest, ownership, prepare, worker
+from freefill.batch.distributed.blocks import AGAIN, Batch, Item
 from freefill.errors import ConfigError, StorageError
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -98,6 +103,120 @@ def test_what_is_not_there_is_said_in_a_line(command: Run, s3: str, tmp_path: Pa
         assert words in ran.stderr
         assert len(ran.stderr.splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """Answers as S3 does, by the bucket; the buckets ``open`` and ``listless`` hold one photo."""
+
+    protocol_version = "HTTP/1.1"
+    codes: ClassVar = {"denied": 403, "elsewhere": 301, "Bad_name": 400, "missing": 404}
+    photo = b""
+
+    def do_HEAD(self) -> None:
+        bucket, _, key = self.path.lstrip("/").partition("?")[0].partition("/")
+        there = key == "a.jpg" and bucket in ("open", "listless")
+        code = 200 if there else 403 if bucket == "listless" else self.codes.get(bucket, 404)
+        content = self.photo if there else b""
+        self.send_response(code)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(content)
+
+    do_GET = do_HEAD
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def refusing(
+    server: dict[str, str], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[type[Refusing]]:
+    """The environment leads to a server that refuses most buckets."""
+    handler = type("Handler", (Refusing,), {"photo": (folder / "000.jpg").read_bytes()})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as listening:
+        Thread(target=listening.serve_forever, daemon=True).start()
+        for name, value in server.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{listening.server_port}")
+        files._s3.cache_clear()
+        yield handler
+        listening.shutdown()
+    files._s3.cache_clear()
+
+
+def table(path: Path, rows: list[tuple[str, str]]) -> Path:
+    images, masks = zip(*rows, strict=True)
+    parquet.write_table(pa.table({"image": list(images), "mask": list(masks)}), path)
+    return path
+
+
+def test_a_row_that_names_a_bucket_that_is_refused_is_one_failure(
+    command: Run, refusing: type[Refusing], folder: Path, tmp_path: Path
+) -> None:
+    mask, to = str(folder / "000_mask.png"), tmp_path / "out"
+    final = ["s3://missing/a.jpg", "s3://open/no.jpg", "s3://denied", "s3:///a.jpg", "s3://"]
+    again = ["s3://denied/a.jpg", "s3://elsewhere/a.jpg", "s3://Bad_name/a.jpg"]
+    rows = [(image, mask) for image in (str(folder / "001.jpg"), *final, *again)]
+    # Who may read a bucket and not list it is refused a key that is not there.
+    rows += [("s3://listless/no.jpg", mask), (mask, "s3://denied/mask.png")]
+    rows += [("s3://listless/a.jpg", "/no/such/mask.png"), ("s3://open/a.jpg", mask)]
+    names = [f"rows.parquet#{number}" for number in range(len(rows))]
+    source = table(tmp_path / "rows.parquet", rows)
+    ran = command("batch", source, to)
+    assert ran.returncode == 1, ran.stderr
+    assert "2 filled" in ran.stdout
+    told = check_whole(str(to), names)
+    assert [name for name in names if told[name]["error"] is None] == [names[0], names[-1]]
+    waiting = [name for name in names if str(told[name]["error"]).endswith(AGAIN)]
+    assert waiting == [*names[6:9], names[9], names[10]]
+    # The same command tries those again that may have been let in since, and no others.
+    refusing.codes = dict.fromkeys(refusing.codes, 404)
+    ran = command("batch", source, to)
+    assert ran.returncode == 1, ran.stderr
+    assert "0 filled" in ran.stdout
+    told = check_whole(str(to), names)
+    assert [n for n in names if str(told[n]["error"]).endswith(AGAIN)] == [names[9]]
+
+
+def test_a_bucket_that_is_not_there_is_one_failure(
+    command: Run, s3: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ownership, "SETTLING", 0.0)
+    for name in ("000.jpg", "000_mask.png"):
+        files.write(s3, f"photos/{name}", (folder / name).read_bytes())
+    rows = [(f"{root}/000.jpg", f"{s3}/photos/000_mask.png") for root in ("s3://no-such", s3)]
+    rows[1] = (f"{s3}/photos/000.jpg", rows[1][1])
+    files.write(s3, "rows.parquet", table(tmp_path / "rows.parquet", rows).read_bytes())
+    for _ in range(2):
+        ran = command("batch", f"{s3}/rows.parquet", f"{s3}/out")
+        assert ran.returncode == 1, ran.stderr
+        told = check_whole(f"{s3}/out", ["rows.parquet#0", "rows.parquet#1"])
+        assert [bool(row["error"]) for _, row in sorted(told.items())] == [True, False]
+
+
+def test_a_server_that_is_gone_stops_the_batch(
+    command: Run,
+    refusing: type[Refusing],
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def gone(location: str) -> bytes:
+        raise OSError("AWS Error NETWORK_CONNECTION during HeadObject operation: no route")
+
+    monkeypatch.setattr(files, "read", gone)
+    rows = [("s3://open/a.jpg", str(folder / "000_mask.png"))]
+    item = Item("a", "a", *rows[0], table=str(table(tmp_path / "rows.parquet", rows)))
+
+    def unseen(location: str) -> None:
+        raise StorageError("gone")
+
+    monkeypatch.setattr(files, "kind", unseen)
+    batch = Batch("s", str(tmp_path), "rows")
+    with pytest.raises(StorageError, match="goes on from there"):
+        worker.BatchWorker(batch, 1).row(item)
 
 
 def small_batch(s3: str, folder: Path, tmp_path: Path, **settings: Any) -> Any:

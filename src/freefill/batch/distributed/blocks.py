@@ -14,8 +14,9 @@ from freefill.batch.fill_photo import Options
 from freefill.pipeline.engines.onnx import Device
 
 Kind = Literal["photos", "shards", "rows"]
-NO_MEMORY = "there was not enough memory: the next run tries it again"
-"""Part of an error that says nothing of the photo: it is not final."""
+AGAIN = "the next run tries it again"
+"""How an error ends that says nothing of the photo: it is not final."""
+NO_MEMORY = f"there was not enough memory: {AGAIN}"
 
 
 @dataclass(frozen=True)

@@ -133,11 +133,27 @@ def lost(location: str, error: OSError) -> bool:
     """
     if error.errno in EXHAUSTED:
         return True
+    bucket, _, key = location.removeprefix(REMOTE).partition("/")
+    if is_remote(location) and (not bucket or not key or isinstance(error, FileNotFoundError)):
+        return False  # no file has such a name, or the server has answered that there is none
+    folder = location.rpartition("/")[0] or "/"
     try:
-        there = kind(location.rpartition("/")[0] or "/")
+        there = kind(folder)
     except StorageError:
         return True
     return there is None and not is_remote(location)
+
+
+REFUSED = re.compile(r"AWS Error ACCESS_DENIED|HTTP status (?!408|429)[34]\d\d")
+
+
+def refused(error: OSError) -> bool:
+    """Tell whether a server is there, and does not give this object or its bucket.
+
+    Nobody may read it, the bucket is in another region, or has a name that none can have; the same
+    is said where credentials have run out.
+    """
+    return REFUSED.search(str(error)) is not None
 
 
 def read(location: str) -> bytes:

@@ -14,7 +14,7 @@ from io import BytesIO
 from typing import Any
 
 from freefill.batch.distributed import files
-from freefill.batch.distributed.blocks import NO_MEMORY, Batch, Block, Outcome, Row
+from freefill.batch.distributed.blocks import AGAIN, Batch, Block, Outcome, Row
 from freefill.batch.distributed.files import PRIVATE
 from freefill.errors import ConfigError, StorageError
 
@@ -135,7 +135,7 @@ def done(to: str) -> dict[str, Outcome]:
         return Outcome(
             [row["input"] for row in rows],
             [row["input"] for row in failed],
-            [row["input"] for row in failed if NO_MEMORY in row["error"]],
+            [row["input"] for row in failed if row["error"].endswith(AGAIN)],
         )
 
     with ThreadPoolExecutor(READERS) as pool:

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from freefill.batch.distributed import files, manifest, ownership
-from freefill.batch.distributed.blocks import NO_MEMORY, Batch, Block, Done, Item, Row
+from freefill.batch.distributed.blocks import AGAIN, NO_MEMORY, Batch, Block, Done, Item, Row
 from freefill.batch.distributed.sources import items_of
 from freefill.batch.fill_photo import pixels_of, reason_of
 from freefill.batch.worker_pool import IN_WORK, WorkerSlots, in_order
@@ -131,6 +131,9 @@ class BatchWorker:
         except OSError as error:
             places = [place for place in (item.photo, item.mask) if isinstance(place, str)]
             if item.table is not None:
+                if files.refused(error):
+                    why = f"{item.name} cannot be read: {files.reason(error)}"
+                    return Row(item.name, error=f"{why}; {AGAIN}")
                 places = [place if files.is_remote(place) else item.table for place in places]
             if any(files.lost(place, error) for place in places if place != ALPHA):
                 raise StorageError(
