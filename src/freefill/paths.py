@@ -1,4 +1,4 @@
-"""Where freefill keeps what it has fetched or computed: one folder for all of it.
+"""Where freefill keeps what it has fetched or computed, and which files of a folder are meant.
 
 Environment:
     FREEFILL_CACHE: The folder, instead of the system's own for caches: ``$XDG_CACHE_HOME/freefill``
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from freefill.errors import ConfigError, FreefillError
 
@@ -86,3 +86,48 @@ def _system_cache() -> Path:
     raise ConfigError(
         f"there is no home folder, and so no place for a cache: set {CACHE_VARIABLE} to a folder"
     )
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is not meant to be seen, by its name.
+
+    macOS puts a file ``._photo.jpg`` beside ``photo.jpg`` on foreign disks, ``.DS_Store`` into
+    folders, and such files into a folder ``__MACOSX`` of a zip. What a person names is meant.
+
+    Examples:
+        >>> [is_hidden(name) for name in ("._a.jpg", ".thumbnails", "__MACOSX", "a.jpg", "..")]
+        [True, True, True, False, False]
+    """
+    return (name.startswith(".") and name.strip(".") != "") or name == "__MACOSX"
+
+
+def is_within_hidden(name: str) -> bool:
+    """Whether a name below a folder, or in an archive, is hidden, or lies in a hidden folder.
+
+    Examples:
+        >>> [is_within_hidden(name) for name in ("./a.jpg", "a/._b.jpg", "__MACOSX/a/b.jpg")]
+        [False, True, True]
+    """
+    return any(is_hidden(part) for part in PurePosixPath(name).parts)
+
+
+def files_below(folder: Path, error: type[FreefillError]) -> Iterator[Path]:
+    """Give the files below a folder, but for hidden ones; links to folders are not followed.
+
+    Args:
+        folder: What is hidden in it is not looked into; it may be hidden itself.
+        error: What is raised.
+
+    Yields:
+        Their paths, and those of whatever else is no folder.
+
+    Raises:
+        FreefillError: As ``error``: if the folder, or one below it, cannot be listed.
+    """
+
+    def refuse(reason: OSError) -> None:
+        raise error(f"{reason.filename} cannot be listed: {reason.strerror or reason}") from None
+
+    for root, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not is_hidden(name)]
+        yield from (Path(root, name) for name in names if not is_hidden(name))

@@ -18,6 +18,7 @@ from freefill.batch.worker_pool import IN_WORK, WorkerSlots, in_order
 from freefill.errors import FreefillError, GuidanceError, ImageError, MaskError
 from freefill.imaging.atomic import remove_partials, target_of
 from freefill.masks.convert import ALPHA
+from freefill.paths import files_below
 from freefill.pipeline.files import fill_to_file
 from freefill.pipeline.inpainter import Inpainter
 from freefill.pipeline.request import FillRequest
@@ -92,7 +93,7 @@ def collect(
     Args:
         photos: Files and folders; folders are searched with their subfolders, ``NAME_mask`` left
             out where there is a photo ``NAME``, and ``NAME_sketch`` or ``NAME_colour`` where these
-            are given.
+            are given. What is hidden in them is left out (:func:`freefill.paths.is_hidden`).
         mask: A file (for all photos), a folder (``NAME_mask.*`` or ``NAME.*`` in it), the word
             ``alpha``, or ``None`` (``NAME_mask.*`` beside each photo).
         out: The result's file for one photo; else a folder, in which subfolders are kept.
@@ -105,8 +106,8 @@ def collect(
         The jobs, sorted by photo.
 
     Raises:
-        ImageError: If a path does not exist, a folder holds no photos, two results would have the
-            same name, or a result would replace a photo or mask.
+        ImageError: If a path does not exist, a folder holds no photos or cannot be listed, two
+            results would have the same name, or a result would replace a photo or mask.
         MaskError: If the mask does not exist.
         GuidanceError: If sketch or strokes do not exist.
     """
@@ -271,7 +272,7 @@ def _photos(
     others = [path.resolve() for path in no_photos if path.resolve() != named.resolve()]
     pictures = {
         path.as_posix(): path
-        for path in sorted(named.rglob("*"))
+        for path in sorted(files_below(named, ImageError))
         if mask_pairing.is_picture(path.name)
         and path.is_file()
         and not any(path.resolve().is_relative_to(other) for other in others)

@@ -24,6 +24,7 @@ from freefill.imaging.formats import MAX_PIXELS
 from freefill.imaging.io import Source
 from freefill.masks.convert import Fit
 from freefill.masks.region import Corners, to_box
+from freefill.paths import is_hidden
 from freefill.pipeline.inpainter import LARGEST_GROWTH, PIPELINE_VERSION, Inpainter
 from freefill.tasks.calls import checked, chosen
 from freefill.tasks.options import Option
@@ -259,7 +260,10 @@ def _stamp(source: Any) -> Any:
     if isinstance(source, str | os.PathLike):
         path = Path(source)
         try:
-            files = sorted(path.iterdir()) if path.is_dir() else [path]
+            files = [path]
+            if path.is_dir():
+                # Looking at a folder leaves a .DS_Store in it, and must not make it another one.
+                files = sorted(file for file in path.iterdir() if not is_hidden(file.name))
             stats = [(file.name, file.stat()) for file in files]
         except OSError:
             return str(path)  # what is missing is told by whoever reads it

@@ -18,6 +18,7 @@ from freefill.imaging.io import Source, read_picture
 from freefill.imaging.rgb import is_picture
 from freefill.masks.convert import Fit, to_mask
 from freefill.masks.morphology import grow as grow_hole
+from freefill.paths import is_hidden
 from freefill.types import Mask
 from freefill.video.damage import Tally, decoded
 from freefill.video.frames import to_cells
@@ -139,7 +140,11 @@ def _for_kept(each: Callable[[], Iterator[T]], clip: Clip) -> Callable[[], Itera
 
 
 def _pictures(folder: Path) -> list[Path]:
-    files = [path for path in folder.iterdir() if path.suffix.lower() in ENDINGS]
+    try:
+        listed = [path for path in folder.iterdir() if not is_hidden(path.name)]
+    except OSError as error:
+        raise MaskError(f"{folder} cannot be listed: {error.strerror or error}") from None
+    files = [path for path in listed if path.suffix.lower() in ENDINGS]
     if not files:
         raise MaskError(f"{folder} holds no masks: a picture for each frame ({', '.join(ENDINGS)})")
     return sorted(files, key=lambda path: [_order(part) for part in _PARTS.split(path.name)])

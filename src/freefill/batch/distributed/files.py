@@ -18,6 +18,7 @@ from secrets import token_hex
 from typing import Any, Literal
 
 from freefill.errors import ConfigError, FreefillError, StorageError
+from freefill.paths import is_hidden, is_within_hidden
 from freefill.weights import json_files
 
 REMOTE = "s3://"
@@ -83,7 +84,7 @@ def kind(location: str) -> Literal["file", "folder"] | None:
 
 
 def listing(location: str, *, deep: bool = True) -> list[str]:
-    """List the files below a folder.
+    """List the files below a folder, but for hidden ones (:func:`freefill.paths.is_hidden`).
 
     Args:
         location: The folder; one that does not exist holds nothing.
@@ -105,7 +106,8 @@ def listing(location: str, *, deep: bool = True) -> list[str]:
     with _named(location, "listed"):
         found = filesystem.get_file_info(selector)
     start = len(path.rstrip("/")) + 1
-    return sorted(info.path[start:] for info in found if info.type == FileType.File)
+    names = (info.path[start:] for info in found if info.type == FileType.File)
+    return sorted(name for name in names if not is_within_hidden(name))
 
 
 def _walked(root: str, deep: bool) -> Iterator[str]:
@@ -115,8 +117,11 @@ def _walked(root: str, deep: bool) -> Iterator[str]:
         if not isinstance(error, FileNotFoundError):
             raise error
 
-    for folder, _, names in os.walk(root, onerror=stop):
+    for folder, folders, names in os.walk(root, onerror=stop):
+        folders[:] = [name for name in folders if not is_hidden(name)]
         for name in names:
+            if is_hidden(name):
+                continue
             path = os.path.join(folder, name)
             if os.path.isfile(path):
                 yield os.path.relpath(path, root).replace(os.sep, "/")

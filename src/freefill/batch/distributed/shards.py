@@ -12,6 +12,7 @@ from freefill.batch.distributed import files
 from freefill.batch.distributed.blocks import Batch, Block, Item
 from freefill.batch.mask_pairing import SUFFIXES
 from freefill.masks.convert import ALPHA
+from freefill.paths import is_within_hidden
 
 DAMAGED = (tarfile.TarError, EOFError, zlib.error)
 PIECE = 2**20
@@ -59,7 +60,8 @@ def samples(batch: Batch, block: Block) -> Iterator[Item]:
         for member in archive:
             path = PurePosixPath(member.name)
             stem, dot, ending = path.name.partition(".")
-            if not member.isreg() or not stem or not dot or path.name.startswith("__"):
+            skipped = path.name.startswith("__") or is_within_hidden(member.name)
+            if not member.isreg() or not stem or not dot or skipped:
                 _skip(archive, member)
                 continue
             # `tar -cf x.tar .` puts a dot before every name.

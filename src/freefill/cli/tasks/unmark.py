@@ -95,12 +95,17 @@ def _unmark_stack(
 ) -> None:
     from freefill.batch.mask_pairing import SUFFIXES
     from freefill.errors import ImageError
+    from freefill.paths import is_hidden
     from freefill.pipeline.inpainter import Inpainter
     from freefill.tasks import unmark_stack
 
     if not folder.is_dir():
         raise ImageError(f"{folder} is not a folder: --stack takes a folder of photos of one size")
-    photos = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    try:
+        listed = [path for path in folder.iterdir() if not is_hidden(path.name)]
+    except OSError as error:
+        raise ImageError(f"{folder} cannot be listed: {error.strerror or error}") from None
+    photos = sorted(path for path in listed if path.suffix.lower() in SUFFIXES)
     outs = [] if out is None else [out / path.name for path in photos]
     if out is not None and not out.is_dir():
         if out.exists():

@@ -24,7 +24,7 @@ from freefill.batch import mask_pairing
 from freefill.errors import DataError, ImageError
 from freefill.imaging.formats.limits import PILLOWS
 from freefill.imaging.rgb import read_rgb
-from freefill.paths import cache_folder, explain_unwritable
+from freefill.paths import cache_folder, explain_unwritable, files_below
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif"}
 SHOWN = 5
@@ -40,7 +40,7 @@ def list_photos(folder: Path | str) -> list[Path]:
 
     Args:
         folder: Searched with all its subfolders; ``NAME_mask.*`` is left out where there is a
-            photo ``NAME``, and so is what is hidden (:func:`is_hidden`).
+            photo ``NAME``, and so is what is hidden (:func:`freefill.paths.is_hidden`).
 
     Returns:
         The paths.
@@ -52,33 +52,14 @@ def list_photos(folder: Path | str) -> list[Path]:
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder: `data` names a folder of photos")
     pictures: dict[str, Path] = {}
-    for root, folders, files in os.walk(folder, onerror=_refuse):
-        folders[:] = [name for name in folders if not is_hidden(name)]
-        for path in (Path(root, name) for name in files if not is_hidden(name)):
-            if path.suffix.lower() in SUFFIXES and path.is_file():
-                pictures[path.as_posix()] = path
+    for path in files_below(folder, DataError):
+        if path.suffix.lower() in SUFFIXES and path.is_file():
+            pictures[path.as_posix()] = path
     found = sorted(pictures[name] for name in mask_pairing.photos(pictures))
     if not found:
         kinds = ", ".join(sorted(SUFFIXES))
         raise DataError(f"{folder} holds no photos (looked for {kinds} in it and below)")
     return found
-
-
-def is_hidden(name: str) -> bool:
-    """Whether a file or folder is not meant to be seen, by its name.
-
-    macOS puts a file ``._photo.jpg`` beside ``photo.jpg`` on foreign disks, and such files into a
-    folder ``__MACOSX`` of a zip.
-
-    Examples:
-        >>> [is_hidden(name) for name in ("._a.jpg", ".thumbnails", "__MACOSX", "a.jpg")]
-        [True, True, True, False]
-    """
-    return name.startswith(".") or name == "__MACOSX"
-
-
-def _refuse(error: OSError) -> None:
-    raise DataError(f"{error.filename} cannot be listed: {error.strerror or error}") from None
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from urllib.parse import urljoin
 
 from freefill.errors import DataError
 from freefill.lab.data.photos import SUFFIXES
+from freefill.paths import is_hidden, is_within_hidden
 from freefill.weights.json_files import parse_json, read_regular
 
 INDEX = "index.json"
@@ -99,7 +100,7 @@ def is_photo(member: str) -> bool:
         (True, False, False)
     """
     _, _, kind = PurePosixPath(member).name.partition(".")
-    return f".{kind.lower()}" in SUFFIXES
+    return f".{kind.lower()}" in SUFFIXES and not is_within_hidden(member)
 
 
 def is_remote(address: str) -> bool:
@@ -112,7 +113,11 @@ def names_shards(data: str) -> bool:
     if is_remote(data) or data.endswith(".tar"):
         return True
     folder = Path(data)
-    return folder.is_dir() and ((folder / INDEX).is_file() or any(folder.glob("*.tar")))
+    return folder.is_dir() and ((folder / INDEX).is_file() or bool(_tars(folder)))
+
+
+def _tars(folder: Path) -> list[str]:
+    return sorted(str(path) for path in folder.glob("*.tar") if not is_hidden(path.name))
 
 
 def list_shards(
@@ -140,7 +145,7 @@ def list_shards(
         index = folder / INDEX
         if index.is_file():
             return _from_index(str(index), read_regular(index, DataError, MOST_INDEX))
-        found = sorted(str(path) for path in folder.glob("*.tar"))
+        found = _tars(folder)
     else:
         found = expand(data)
         missing = [name for name in found if not is_remote(name) and not Path(name).is_file()]

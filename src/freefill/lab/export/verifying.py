@@ -23,6 +23,7 @@ from freefill.lab.export.foreign import ChannelOrder, Foreign, read
 from freefill.lab.export.importing import build
 from freefill.lab.layers.gated import Padding
 from freefill.lab.models.deepfill import STRIDE, Attention, DeepFill, MaskResize, Variant
+from freefill.paths import is_hidden
 from freefill.types import Pixels
 
 GOOD = 35.0
@@ -156,7 +157,7 @@ def read_examples(folder: Path) -> list[Example]:
         DataError: If there are none, or a file of one is missing, of another size, or without hole.
         ImageError: If a picture cannot be read.
     """
-    inputs = sorted(folder.glob("*_input.png"))
+    inputs = sorted(path for path in folder.glob("*_input.png") if not is_hidden(path.name))
     if not inputs:
         raise DataError(
             f"{folder} has no example: it must hold NAME_input.png, NAME_mask.png and "
