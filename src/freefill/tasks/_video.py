@@ -12,6 +12,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -280,19 +281,20 @@ def _content(source: Any) -> bytes:
 
 def _boxes(folder: Folder, clip: Clip, box: Box, tell: Progress) -> list[Box | None]:
     kept = folder.read("boxes")
-    if kept is None:
-        seen = _counter(tell, "following the box", clip.guess)
-        found = track(clip.frames(), clip.coding, box, seen)
-        kept = [None if one is None else one.corners for one in found]
-        folder.write("boxes", kept)
-    return [None if one is None else Box.of(one) for one in kept]
+    with suppress(TypeError, ValueError):  # nothing was noted, or the note is damaged
+        return [None if one is None else Box.of(one) for one in kept]
+    seen = _counter(tell, "following the box", clip.guess)
+    found = track(clip.frames(), clip.coding, box, seen)
+    folder.write("boxes", [None if one is None else one.corners for one in found])
+    return list(found)
 
 
 def _survey(folder: Folder, clip: Clip, holes: Holes, tell: Progress) -> tuple[Survey, list[str]]:
     kept = folder.read("survey")
-    if kept is not None:
+    with suppress(TypeError, KeyError):  # nothing was noted, or the note is damaged
         shots = tuple(Shot(**shot) for shot in kept["found"]["shots"])
-        return Survey(shots, kept["found"]["share"]), kept["notices"]
+        if shots:
+            return Survey(shots, kept["found"]["share"]), kept["notices"]
     found, notices = survey(clip, holes, _counter(tell, "looking", clip.guess))
     folder.write("survey", {"found": asdict(found), "notices": notices})
     return found, notices

@@ -21,12 +21,15 @@ import numpy as np
 
 from freefill.errors import VideoError
 from freefill.imaging.box import Box, bounds
+from freefill.json_files import read_value
 from freefill.types import Mask
 from freefill.video.frames import Coding, Plane
 from freefill.weights.lock import file_lock
 
 LOCK = ".lock"
 """Held by the process that works on a folder."""
+MOST_NOTED = 2**28
+"""Bytes of a note: a box takes some 25, and there is one a frame."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +116,8 @@ class Folder:
         self.path = path
         identity = json.loads(json.dumps(identity))
         kept = self.read("run")
+        if not isinstance(kept, dict):
+            kept = None
         if kept is not None and kept != identity and overwrite:
             for file in _contents(path):
                 file.unlink()
@@ -165,10 +170,10 @@ class Folder:
             shutil.rmtree(path, ignore_errors=True)  # there, a lock that is held stays
 
     def read(self, name: str) -> Any:
-        """Give what was noted under a name, or ``None``."""
+        """Give what was noted under a name, or ``None`` where it is not there or damaged."""
         try:
-            return json.loads((self.path / f"{name}.json").read_text("utf-8"))
-        except (FileNotFoundError, NotADirectoryError, ValueError):
+            return read_value(self.path / f"{name}.json", VideoError, MOST_NOTED)
+        except (FileNotFoundError, VideoError):
             return None
 
     def write(self, name: str, value: Any) -> None:

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from freefill.errors import WeightsError
+from freefill.json_files import parse_json
 from freefill.paths import CACHE_VARIABLE, cache_folder, explain_unwritable
 from freefill.weights.entries import Entry, is_name
-from freefill.weights.json_files import parse_json
 
 if TYPE_CHECKING:
     from freefill.weights.download import Progress

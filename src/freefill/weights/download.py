@@ -23,8 +23,8 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from freefill import __version__
 from freefill.errors import WeightsError
+from freefill.json_files import read_json
 from freefill.weights.addresses import check_address
-from freefill.weights.json_files import read_json
 
 T = TypeVar("T")
 Progress = Callable[[int, int], None]

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from freefill.arguments import shown
 from freefill.errors import WeightsError
+from freefill.json_files import read_json
 from freefill.weights import cache
 from freefill.weights.entries import Entry, is_name, list_entries
-from freefill.weights.json_files import read_json
 
 if TYPE_CHECKING:
     from freefill.weights.download import Progress

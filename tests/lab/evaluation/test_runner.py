@@ -251,7 +251,9 @@ def test_what_is_damaged_is_made_again_alone(own: Evaluated, file: str, damage: 
         '{"key": 1}',
         "null",
         '{"key": {}, "area": 0, "values": 3, "seconds": 1, "first_seconds": 1, "first": ""}',
+        "[" * 100_000,
     ],
+    ids=lambda text: text[:12],
 )
 def test_other_json_is_no_measurement(own: Evaluated, text: str) -> None:
     (own.out / "pictures/centre/telea/64/flower_bee.json").write_text(text)

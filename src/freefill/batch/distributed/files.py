@@ -17,9 +17,9 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any, Literal
 
+from freefill import json_files
 from freefill.errors import ConfigError, FreefillError, StorageError
 from freefill.paths import is_hidden, is_within_hidden
-from freefill.weights import json_files
 
 REMOTE = "s3://"
 PRIVATE = "_manifest"
@@ -183,7 +183,7 @@ def read(location: str) -> bytes:
 
 
 def read_json(location: str, error: type[FreefillError], what: str) -> dict[str, Any]:
-    """Read JSON that holds an object; see :func:`freefill.weights.json_files.read_json`.
+    """Read JSON that holds an object; see :func:`freefill.json_files.read_json`.
 
     Args:
         location: Of the file.

@@ -24,9 +24,12 @@ from freefill.batch import mask_pairing
 from freefill.errors import DataError, ImageError
 from freefill.imaging.formats.limits import PILLOWS
 from freefill.imaging.rgb import read_rgb
+from freefill.json_files import read_value
 from freefill.paths import cache_folder, explain_unwritable, files_below
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif"}
+MOST_INDEX = 2**30
+"""Bytes of the sizes of decoded photos: some 13 each."""
 SHOWN = 5
 UNREADABLE = (OSError, ImageError)
 """What reading raises for photos that cannot be read."""
@@ -123,15 +126,26 @@ def open_store(
     cache = cache or cache_folder("photos")
     stem = cache / _digest(paths, names, size)
     index, content = stem.with_suffix(".json"), stem.with_suffix(".u8")
-    if not index.exists():
+    shapes = _kept(index, content, len(names))
+    if shapes is None:
         with explain_unwritable(cache, DataError):
             shapes = _decode_all(paths, size, content, progress)
             partial = index.with_suffix(f".{os.getpid()}.partial")
             partial.write_text(json.dumps(shapes))
             partial.replace(index)
-    shapes = json.loads(index.read_text())
     pixels = np.memmap(content, np.uint8, "r")
     return PhotoStore(names, np.array(shapes, np.int64), pixels, content)
+
+
+def _kept(index: Path, content: Path, photos: int) -> list[list[int]] | None:
+    """Give the sizes of decoded photos, if they are there as they were written."""
+    try:
+        shapes = read_value(index, DataError, MOST_INDEX)
+        sizes = np.array(shapes, np.int64)
+        whole = content.stat().st_size == int(sizes.prod(-1).sum()) * 3
+    except (DataError, OSError, TypeError, ValueError, OverflowError):
+        return None
+    return shapes if whole and sizes.shape == (photos, 2) and (sizes > 0).all() else None
 
 
 def split(

@@ -22,6 +22,7 @@ import torch
 
 from freefill.errors import CheckpointError, ConfigError
 from freefill.imaging.atomic import write_atomically
+from freefill.json_files import read_json
 from freefill.lab import config as settings
 from freefill.lab.config import Config
 from freefill.lab.export.export import export
@@ -74,6 +75,15 @@ class Plan:
     seeds: int
     overrides: tuple[str, ...]
     steps: dict[str, int]
+
+
+def _planned(path: Path) -> Plan:
+    """Read what a folder was started with."""
+    try:
+        kept = read_json(path, ConfigError, "the plan of an ablation")
+        return Plan(**kept | {"overrides": tuple(kept["overrides"])})
+    except (KeyError, TypeError) as error:
+        raise ConfigError(f"{path} is not the plan of an ablation: {error}") from None
 
 
 def cell_config(cell: Cell, seed: int, steps: int, overrides: Sequence[str] = ()) -> Config:
@@ -137,8 +147,7 @@ def prepare(
     path = out / "plan.json"
     clock = "wall" if torch.cuda.is_available() else "processor"
     if path.exists():
-        kept = json.loads(path.read_text("utf-8"))
-        plan = Plan(**kept | {"overrides": tuple(kept["overrides"])})
+        plan = _planned(path)
         if (plan.seconds, plan.seeds, plan.overrides) != (seconds, seeds, tuple(overrides)):
             raise ConfigError(
                 f"{out} was started with `seconds={plan.seconds:g}`, `seeds={plan.seeds}` and "

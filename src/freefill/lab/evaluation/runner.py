@@ -21,8 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from freefill.errors import DataError
 from freefill.imaging.atomic import write_atomically
 from freefill.imaging.rgb import is_whole
+from freefill.json_files import read_json
 from freefill.lab.evaluation import protocol as protocols
 from freefill.lab.evaluation.baselines import Baseline
 from freefill.lab.evaluation.measures import METRICS, columns
@@ -152,9 +154,9 @@ def finished(out: Path, task: Task, first: Baseline, seed: int, kid: bool) -> Me
     """
     path = task.path(out)
     try:
-        found = Measurement(**json.loads(path.with_suffix(".json").read_text("utf-8")))
+        found = Measurement(**read_json(path.with_suffix(".json"), DataError, nan=True))
         fits = found.key == _key(task, seed) and set(found.values) == set(METRICS)
-    except (OSError, ValueError, TypeError):
+    except (FileNotFoundError, DataError, TypeError):
         return None
     if not is_whole(path):
         return None
@@ -178,8 +180,8 @@ def _has_features(path: Path) -> bool:
 def _has_truth(out: Path, task: Task) -> bool:
     path = feature_path(out, task.protocol, TRUTH, task.photo)
     try:
-        key = json.loads(path.with_suffix(".json").read_text("utf-8"))
-    except (OSError, ValueError):
+        key = read_json(path.with_suffix(".json"), DataError)
+    except (FileNotFoundError, DataError):
         return False
     return key == _truth_key(task) and _has_features(path)
 

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from freefill.errors import DataError
+from freefill.json_files import parse_json, read_json
 from freefill.lab.data.packing.disk import append, tar_of, write
 from freefill.lab.data.packing.workers import Ready
 from freefill.lab.data.shards import FORMAT, INDEX, MOST_INDEX
-from freefill.weights.json_files import read_json
 from freefill.weights.lock import file_lock
 
 REPORT, SETTINGS, PROGRESS = "report.csv", "pack.json", "progress.jsonl"
@@ -218,8 +218,8 @@ class Destination:
         elif progress.exists():
             for line in progress.read_bytes().splitlines(keepends=True):
                 try:
-                    entry = json.loads(line)
-                except ValueError:
+                    entry = parse_json(line, str(progress), DataError)
+                except DataError:
                     break
                 if not line.endswith(b"\n"):
                     break

@@ -1,4 +1,4 @@
-"""JSON that others have written: a card, a manifest, an index of shards.
+"""JSON that others have written, or a disk has damaged: cards, manifests, indices, notes of runs.
 
 ``json.loads`` takes more than JSON is: ``NaN`` and ``Infinity``, numbers beyond any float, halves
 of surrogate pairs, which fail where they are written again, and lists as deep as its stack. A file
@@ -23,7 +23,12 @@ DEPTH = 64
 
 
 def read_json(
-    path: Path, error: type[FreefillError], what: str = "an object", most: int = MOST
+    path: Path,
+    error: type[FreefillError],
+    what: str = "an object",
+    most: int = MOST,
+    *,
+    nan: bool = False,
 ) -> dict[str, Any]:
     """Read a JSON file that holds an object.
 
@@ -32,6 +37,7 @@ def read_json(
         error: What is raised.
         what: What it is to hold, for the message.
         most: Bytes that it may have.
+        nan: Whether ``NaN`` is a number, as it is in measurements that freefill has written.
 
     Returns:
         The object.
@@ -40,7 +46,7 @@ def read_json(
         FileNotFoundError: If there is no such file.
         FreefillError: As ``error``: if it cannot be read, is too large or holds anything else.
     """
-    return parse_json(read_regular(path, error, most), str(path), error, what)
+    return parse_json(read_regular(path, error, most), str(path), error, what, nan=nan)
 
 
 def read_regular(path: Path, error: type[FreefillError], most: int = MOST) -> bytes:
@@ -75,7 +81,12 @@ def open_at_once(path: str, flags: int) -> int:
 
 
 def parse_json(
-    content: bytes | str, name: str, error: type[FreefillError], what: str = "an object"
+    content: bytes | str,
+    name: str,
+    error: type[FreefillError],
+    what: str = "an object",
+    *,
+    nan: bool = False,
 ) -> dict[str, Any]:
     """Read JSON that holds an object.
 
@@ -84,6 +95,7 @@ def parse_json(
         name: Of the file or address, for the message.
         error: What is raised.
         what: What it is to hold, for the message.
+        nan: As for :func:`read_json`.
 
     Returns:
         The object: what it holds can be written as JSON again.
@@ -96,22 +108,67 @@ def parse_json(
         >>> parse_json('{"a": [1]}', "a.json", FreefillError)
         {'a': [1]}
     """
+    found = parse_value(content, name, error, nan=nan)
+    if not isinstance(found, dict):
+        raise error(f"{name} holds a {type(found).__name__}, not {what}")
+    return found
+
+
+def read_value(path: Path, error: type[FreefillError], most: int = MOST) -> Any:
+    """Read a JSON file that holds a list, a number or whatever else.
+
+    Args:
+        path: As for :func:`read_json`, as are the others.
+        error: What is raised.
+        most: Bytes that it may have.
+
+    Returns:
+        What it holds; its shape is for the caller to check.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        FreefillError: As ``error``: if it cannot be read, is too large or is no JSON.
+    """
+    return parse_value(read_regular(path, error, most), str(path), error)
+
+
+def parse_value(
+    content: bytes | str, name: str, error: type[FreefillError], *, nan: bool = False
+) -> Any:
+    """Read JSON that holds anything.
+
+    Args:
+        content: As for :func:`parse_json`, as are the others.
+        name: Of the file or address, for the message.
+        error: What is raised.
+        nan: As for :func:`read_json`.
+
+    Returns:
+        What it holds: it can be written as JSON again.
+
+    Raises:
+        FreefillError: As ``error``: if it is no JSON, or is deeper than :data:`DEPTH`.
+
+    Examples:
+        >>> parse_value("[1, null]", "a.json", FreefillError)
+        [1, None]
+    """
     try:
         text = content if isinstance(content, str) else content.decode("utf-8")
-        found = json.loads(text, parse_constant=_refuse, parse_float=_finite)
-        if not isinstance(found, dict):
-            raise error(f"{name} holds a {type(found).__name__}, not {what}")
+        found = json.loads(text, parse_constant=_nan if nan else _refuse, parse_float=_finite)
         _check_depth(found)
         if "\\u" in text or not text.isascii():
             json.dumps(found, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:
         raise error(f"{name} is not JSON: it has halves of characters (\\ud800)") from None
     except (ValueError, RecursionError) as reason:
-        if isinstance(reason, FreefillError):
-            raise
         why = f"it is deeper than {DEPTH}" if isinstance(reason, RecursionError) else reason
         raise error(f"{name} is not JSON: {why}") from None
     return found
+
+
+def _nan(constant: str) -> float:
+    return math.nan if constant == "NaN" else _refuse(constant)
 
 
 def _refuse(constant: str) -> float:
@@ -126,12 +183,12 @@ def _finite(text: str) -> float:
 
 
 def _check_depth(found: object) -> None:
-    level = [found]
+    level = [found] if isinstance(found, dict | list) else []
     for _ in range(DEPTH):
         level = [
             inner
             for one in level
-            for inner in (one.values() if isinstance(one, dict) else one)  # type: ignore[attr-defined]
+            for inner in (one.values() if isinstance(one, dict) else one)
             if isinstance(inner, dict | list)
         ]
         if not level:
