@@ -6,9 +6,10 @@ import io
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hand import Studio
 from PIL import Image
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 THING = (216.0, 55.0)
 """A dark sign in front of leaves, in examples/street.jpg."""
@@ -66,3 +67,131 @@ def test_a_click_on_nothing_says_so_and_marks_nothing(studio: Studio, tmp_path: 
     assert not studio.over().any()
     # The browser reports the answer 422 itself.
     studio.faults.clear()
+
+
+class Finder:
+    """In the place of the server's: answers when it is told to, with a square around the click."""
+
+    def __init__(self, studio: Studio) -> None:
+        self.studio = studio
+        self.held: list[Route] = []
+        studio.page.route("**/v1/segment", lambda route: self.held.append(route))
+        self.fills: list[str] = []
+        studio.page.on("request", lambda request: self._heard(request.url))
+
+    def _heard(self, url: str) -> None:
+        if url.endswith("/v1/fill"):
+            self.fills.append(url)
+
+    def click(self, x: float, y: float) -> None:
+        self.studio.page.mouse.click(*self.studio.at(x, y))
+
+    def asked(self) -> None:
+        """Wait for the next question."""
+        for _ in range(200):
+            if self.held:
+                return
+            self.studio.page.wait_for_timeout(20)
+        pytest.fail("nothing was looked for")
+
+    def answer(self, x: int, y: int) -> None:
+        self.asked()
+        mask = np.zeros((256, 256), np.uint8)
+        mask[y - 10 : y + 10, x - 10 : x + 10] = 255
+        content = io.BytesIO()
+        Image.fromarray(mask).save(content, "PNG")
+        self.held.pop(0).fulfill(body=content.getvalue(), content_type="image/png")
+
+    def refuse(self) -> None:
+        self.asked()
+        self.held.pop(0).fulfill(status=422, json={"detail": "no object is there"})
+
+
+@pytest.fixture
+def finder(studio: Studio, examples: Path) -> Finder:
+    studio.open(examples / "street.jpg")
+    studio.tool("Pick")
+    return Finder(studio)
+
+
+def test_clicks_queue_and_enter_fills_once_when_all_are_found(finder: Finder) -> None:
+    studio = finder.studio
+    finder.click(50, 50)
+    finder.click(150, 50)
+    finder.click(100, 200)
+    expect(studio.page.locator("#doing")).to_contain_text("2 more")
+    studio.page.keyboard.press("Enter")
+    studio.page.keyboard.press("Enter")
+    finder.answer(50, 50)
+    finder.answer(150, 50)
+    finder.asked()
+    assert finder.fills == []
+    finder.answer(100, 200)
+    studio.filled()
+    marked = studio.exported()
+    assert [marked[50, 50], marked[50, 150], marked[200, 100]] == [True] * 3
+    assert marked.sum() == 3 * 400
+    assert len(finder.fills) == 1
+
+
+def test_escape_drops_what_waits_and_keeps_what_was_found(finder: Finder) -> None:
+    studio = finder.studio
+    finder.click(50, 50)
+    finder.click(150, 50)
+    finder.click(100, 200)
+    finder.answer(50, 50)
+    expect(studio.page.locator("#doing")).to_contain_text("1 more")
+    studio.page.keyboard.press("Enter")
+    studio.page.keyboard.press("Escape")
+    expect(studio.button("Fill")).to_be_enabled()
+    finder.held.clear()
+    studio.page.wait_for_timeout(100)
+    assert finder.held == []
+    assert finder.fills == []
+    assert studio.exported().sum() == 400
+    # What comes after Escape is a matter of its own.
+    finder.click(150, 50)
+    finder.answer(150, 50)
+    expect(studio.button("Fill")).to_be_enabled()
+    assert studio.exported().sum() == 800
+
+
+def test_where_one_is_not_found_the_others_are_marked_and_nothing_is_filled(
+    finder: Finder,
+) -> None:
+    studio = finder.studio
+    finder.click(50, 50)
+    finder.click(150, 50)
+    studio.page.keyboard.press("Enter")
+    finder.refuse()
+    finder.answer(150, 50)
+    expect(studio.page.locator("#errors")).to_contain_text("no object is there")
+    expect(studio.button("Fill")).to_be_enabled()
+    assert studio.exported().sum() == 400
+    assert finder.fills == []
+    # Enter is about the last place, which was found.
+    studio.stage.press("Enter")
+    studio.filled()
+    assert finder.held == []
+    studio.faults.clear()  # the browser reports the answer 422 itself
+
+
+def test_a_pick_while_a_fill_runs_waits_for_it(finder: Finder) -> None:
+    studio = finder.studio
+    finder.click(50, 50)
+    finder.answer(50, 50)
+    expect(studio.button("Fill")).to_be_enabled()
+    waiting: list[Route] = []
+    studio.page.route("**/v1/fill", lambda route: waiting.append(route))
+    studio.page.keyboard.press("f")
+    finder.click(150, 50)
+    studio.page.keyboard.press("k")  # of a fill that is not there yet: nothing
+    studio.page.keyboard.press("f")
+    expect(studio.page.locator("#doing")).to_contain_text("2 more")
+    assert finder.held == []
+    waiting.pop().continue_()
+    studio.page.unroute("**/v1/fill")
+    finder.answer(150, 50)
+    expect(studio.button("Fill")).to_be_disabled()
+    assert len(finder.fills) == 2
+    assert studio.exported().sum() == 800

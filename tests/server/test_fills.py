@@ -41,6 +41,12 @@ def _jpeg(examples: Path) -> bytes:
     return out.getvalue()
 
 
+def _png(pixels: NDArray[np.uint8]) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "PNG")
+    return out.getvalue()
+
+
 def _spot(size: tuple[int, int]) -> bytes:
     rows, columns = np.mgrid[0 : size[0], 0 : size[1]]
     spot = ((rows - 50) ** 2 + (columns - 70) ** 2 < 500).astype(np.uint8) * 255
@@ -264,6 +270,28 @@ def test_view_shows_what_no_browser_reads(
     assert answer.headers["content-type"] == "image/png"
     with Image.open(io.BytesIO(answer.content)) as shown:
         assert (np.asarray(shown) == clear).all()
+
+
+def test_a_mask_is_viewed_as_a_fill_reads_it(
+    client: TestClient, photo: NDArray[np.uint8], hole: NDArray[np.bool_]
+) -> None:
+    red = np.zeros((*hole.shape, 4), np.uint8)
+    red[hole] = 220, 20, 20, 255
+    answer = client.post("/v1/view", files=form(_png(photo), _png(red)))
+    assert answer.headers["view-size"] == "120x96"
+    assert len(json.loads(answer.headers["view-notices"])) == 1  # how it was understood
+    with Image.open(io.BytesIO(answer.content)) as shown:
+        assert (shown.format, shown.mode) == ("PNG", "L")
+        assert (np.asarray(shown) == 255 * hole).all()
+    small = _png(hole[::2, ::2].astype(np.uint8) * 255)
+    answer = client.post("/v1/view", files=form(_png(photo), small))
+    assert answer.headers["view-size"] == "60x48"
+    assert "view-notices" not in answer.headers
+    with Image.open(io.BytesIO(answer.content)) as shown:
+        assert shown.size == (120, 96)
+    answer = client.post("/v1/view", files=form(_png(photo), b"no picture"))
+    assert answer.status_code == 422
+    assert "mask" in answer.json()["detail"]
 
 
 def test_a_photo_lying_on_its_side_is_shown_upright(

@@ -75,7 +75,7 @@ def build(
             allow_origins=list(settings.allow_origins),
             allow_methods=["GET", "POST"],
             allow_headers=["Authorization", "Content-Type", "Fill-Id"],
-            expose_headers=["Fill-Details", "View-Size", "Retry-After", "X-Seed"],
+            expose_headers=["Fill-Details", "View-Size", "View-Notices", "Retry-After", "X-Seed"],
         )
     return Guard(app, settings, leaving)
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, TypeVar
 
+import numpy as np
 from PIL import Image
 
 from freefill.errors import spell
 from freefill.imaging.formats import limits
 from freefill.imaging.io import read_picture
-from freefill.imaging.preview import patch, preview
-from freefill.masks.convert import ALPHA
+from freefill.imaging.preview import QUICK, patch, preview
+from freefill.masks.convert import ALPHA, to_mask
 from freefill.pipeline.inpainter import Inpainter
 from freefill.pipeline.request import Encoded, FillRequest
 from freefill.server.problems import field
@@ -144,6 +145,35 @@ def view(
     content, kind = preview(picture, longest)
     height, width = picture.size
     return content, kind, (width, height)
+
+
+def view_mask(
+    image: bytes, mask: bytes, max_pixels: int, ticket: Ticket
+) -> tuple[bytes, tuple[int, int], list[str]]:
+    """Give what a mask marks of an image, as a fill reads it.
+
+    Args:
+        image: An image file.
+        mask: A mask file; one of another size is stretched.
+        max_pixels: The most that either may have.
+        ticket: As for :func:`fill`.
+
+    Returns:
+        A PNG of the image's size, 8 bits of grey, white = fill; the mask's own width and height;
+        and lines that a person should read.
+
+    Raises:
+        ImageError: If the image cannot be read.
+        MaskError: If the mask cannot be read or understood.
+        StoppedError: If nobody waits for it any more.
+    """
+    picture = read_picture(image, max_pixels=max_pixels)
+    hole, notices = to_mask(mask, picture, fit="resize", max_pixels=max_pixels)
+    height, width = read_picture(mask, max_pixels=max_pixels).size
+    ticket.enter("writing")
+    out = BytesIO()
+    Image.fromarray(hole.astype(np.uint8) * 255).save(out, "PNG", compress_level=QUICK)
+    return out.getvalue(), (width, height), [spell(line, field) for line in notices]
 
 
 def pixels_of(image: bytes, max_pixels: int) -> int:

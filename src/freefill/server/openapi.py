@@ -90,8 +90,12 @@ VIEW: dict[str, Any] = {
             "headers": {
                 "View-Size": {
                     "schema": {"type": "string", "pattern": "^[0-9]+x[0-9]+$"},
-                    "description": "Width and height of the image itself.",
-                }
+                    "description": "Width and height of the image itself, or of the mask.",
+                },
+                "View-Notices": {
+                    "schema": {"type": "string", "contentMediaType": "application/json"},
+                    "description": "Lines that a person should read of the mask.",
+                },
             },
         },
         **_problems(400, 408, 415, 422, 429, 503),
@@ -99,7 +103,7 @@ VIEW: dict[str, Any] = {
     "openapi_extra": {
         "requestBody": {
             "required": True,
-            "content": {"multipart/form-data": _form(schemas.ViewOptions, "image")},
+            "content": {"multipart/form-data": _form(schemas.ViewOptions, "image", "mask")},
         }
     },
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated
 from urllib.parse import quote
 from uuid import UUID
@@ -63,21 +64,32 @@ def _add_fills(app: FastAPI, server: Server) -> None:
         """Give any image that can be read as one that a browser can show.
 
         Upright, 8 bits, as JPEG, or as PNG where there is alpha; the header `View-Size` tells the
-        size of the image itself.
+        size of the image itself. With a `mask`: what of the image that marks, as a PNG of the
+        image's size, 8 bits of grey; `View-Size` tells the mask's own size, and `View-Notices`
+        what a person should know of it.
         """
         async with server.place(request) as ticket:
             if forms.media_type_of(request) != forms.MULTIPART:
                 raise ProblemError(415, "media-type", f"the body is to be {forms.MULTIPART}")
-            reading = forms.read_multipart(request, schemas.ViewOptions, ("image",))
+            reading = forms.read_multipart(request, schemas.ViewOptions, ("image", "mask"))
             options, files = await server.read(reading)
-            image = files["image"]
-            server.metrics.body.inc(len(image))
+            image, mask = files["image"], files.get("mask")
+            server.metrics.body.inc(len(image) + len(mask or b""))
 
-            def task() -> tuple[bytes, str, tuple[int, int]]:
-                return fills.view(image, options.longest, settings.max_pixels, ticket)
+            def task() -> tuple[bytes, str, tuple[int, int], list[str]]:
+                if mask is not None:
+                    content, size, notices = fills.view_mask(
+                        image, mask, settings.max_pixels, ticket
+                    )
+                    return content, "image/png", size, notices
+                shown = fills.view(image, options.longest, settings.max_pixels, ticket)
+                return *shown, []
 
-            content, kind, (width, height) = await server.do(request, ticket, image, task)
-        return Response(content, media_type=kind, headers={"View-Size": f"{width}x{height}"})
+            content, kind, (width, height), notices = await server.do(request, ticket, image, task)
+        headers = {"View-Size": f"{width}x{height}"}
+        if notices:
+            headers["View-Notices"] = json.dumps(notices)
+        return Response(content, media_type=kind, headers=headers)
 
 
 def _add_state(app: FastAPI, server: Server) -> None:

@@ -26,13 +26,12 @@ const tools = new Tools(view, el('ring', HTMLElement), (op) => {
   if (el('auto', HTMLInputElement).checked) void studio.fill();
 });
 tools.pick = async (/** @type {number} */ x, /** @type {number} */ y, /** @type {boolean} */ erase) => {
-  const before = studio.state;
-  await studio.pick(x, y, erase);
-  if (studio.state === before) tools.settled = false;
-  else {
+  const found = await studio.pick(x, y, erase);
+  if (found) {
     say('Marked. Enter fills.');
     if (el('auto', HTMLInputElement).checked) void studio.fill();
   }
+  return found;
 };
 const sliders = new Sliders(tools);
 
@@ -213,21 +212,26 @@ hold.addEventListener('keyup', holding(false));
 
 keyboard.listen(view, tools, {
   b: () => choose('brush'), e: () => choose('eraser'), r: () => choose('box'), l: () => choose('lasso'),
-  w: () => choose('pick'), Enter: () => tools.tool === 'pick' && void (studio.work ?? studio.fill()),
+  w: () => choose('pick'), Enter: () => tools.tool === 'pick' && void studio.fill(),
   h: () => choose('hand'), d: () => choose('pencil'), p: () => choose('paint'), '[': () => sliders.step(-1), ']': () => sliders.step(1),
   '{': () => sliders.harden(-1), '}': () => sliders.harden(1),
   'Shift+[': () => sliders.harden(-1), 'Shift+]': () => sliders.harden(1),
-  f: () => void (studio.work ?? studio.fill()), i: withPhoto(act.invert), m: withPhoto(act.mask), g: withPhoto(act.grow), s: act.split,
+  f: () => void studio.fill(), i: withPhoto(act.invert), m: withPhoto(act.mask), g: withPhoto(act.grow), s: act.split,
   k: withPhoto(act.keep), '0': withPhoto(act.fit), '1': withPhoto(act.whole), '+': withPhoto(act.nearer),
   '=': withPhoto(act.nearer), '-': withPhoto(act.farther), c: () => holding(true)(),
   'Ctrl+z': act.undo, 'Shift+Ctrl+z': act.redo, 'Ctrl+y': act.redo, 'Ctrl+o': act.open,
-  'Ctrl+s': () => !button('save').disabled && act.save(), 'Ctrl+Enter': () => void (studio.work ?? studio.fill()), '?': act.help,
+  'Ctrl+s': () => !button('save').disabled && act.save(), 'Ctrl+Enter': () => void studio.fill(), '?': act.help,
   Delete: withPhoto(act.clear), Backspace: withPhoto(act.clear),
   Escape: () => void (tools.cancel() || studio.cancel()),
 }, say);
 document.addEventListener('keyup', (event) => keyboard.letter(event) === 'c' && holding(false)());
 window.addEventListener('blur', holding(false));
-opening.listen({ photo: open, mask: (file) => studio.importMask(file), hasPhoto: () => studio.state !== null });
+opening.listen({
+  photo: open,
+  mask: (file, fitting) => studio.importMask(file, fitting),
+  opened: () => (studio.state ? studio.name : null),
+  left: (names) => show(`Only one photo is open at a time: ${names.join(', ')} was left alone.`),
+});
 opening.listenTo(photoInput, (file) => void open(file));
 opening.listenTo(maskInput, (file) => void studio.importMask(file));
 window.addEventListener('beforeunload', (event) => {

@@ -15,7 +15,7 @@ const FAR = 50;
 /** @type {Record<string, [number, number]>} */
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 /** @type {Record<string, string>} */
-const PLACES = { BracketLeft: '[', BracketRight: ']' };
+const PLACES = { BracketLeft: '[', BracketRight: ']', Minus: '-', Equal: '=' };
 
 /**
  * @param {View} view
@@ -46,7 +46,7 @@ export function listen(view, tools, actions, say) {
     // A button that has the keyboard is what Enter presses.
     if (event.key === 'Enter' && !event.ctrlKey && isPressable(event.target)) return;
     const action = actions[name(event)];
-    const alone = !(event.ctrlKey || event.metaKey || event.altKey);
+    const alone = !held(event) && !event.altKey;
     if (!action || (typing && alone && event.key !== 'Escape')) return;
     event.preventDefault();
     action();
@@ -65,12 +65,22 @@ function name(event) {
   const key = letter(event);
   // Of other signs Shift makes another one, which has a name of its own.
   const shift = event.shiftKey && (/^[a-z[\]]$/.test(key) || key.length > 1) ? 'Shift+' : '';
-  const control = event.ctrlKey || event.metaKey ? 'Ctrl+' : '';
+  const control = held(event) ? 'Ctrl+' : '';
   return shift + control + key;
 }
 
 /**
- * Name a key by what it writes; where that is no Latin letter (Cyrillic, Greek), by its place.
+ * Whether Ctrl or Command is held; the AltGr that writes a German bracket is Ctrl to some browsers.
+ *
+ * @param {KeyboardEvent} event
+ */
+function held(event) {
+  return (event.ctrlKey || event.metaKey) && !event.getModifierState('AltGraph');
+}
+
+/**
+ * Name a key by what it writes; where that is no Latin letter (Cyrillic, Greek) and no
+ * digit of ours (Arabic, Devanagari), by its place.
  *
  * @param {KeyboardEvent} event
  */
@@ -79,12 +89,13 @@ export function letter(event) {
   const written = event.key.toLowerCase();
   // Latin keyboards of another order mean what is written on their keys.
   if (/[\p{Script=Latin}\p{ASCII}]/u.test(written)) return written;
-  return PLACES[event.code] ?? (/^Key[A-Z]$/.test(event.code) ? event.code.slice(3).toLowerCase() : written);
+  return PLACES[event.code] ?? /^(?:Key|Digit)([A-Z0-9])$/.exec(event.code)?.[1].toLowerCase() ?? written;
 }
 
 /** @param {EventTarget | null} target */
 function isTyping(target) {
-  return target instanceof HTMLSelectElement || (target instanceof HTMLInputElement && target.type !== 'checkbox');
+  // A slider that was moved has the keyboard, and has no use for letters.
+  return target instanceof HTMLInputElement && !['checkbox', 'range', 'color'].includes(target.type);
 }
 
 /** @param {EventTarget | null} target */

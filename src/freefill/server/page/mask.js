@@ -1,10 +1,12 @@
 // @ts-check
 /**
- * Masks: the list of what was drawn, painted onto a canvas of the photo's size.
+ * Masks: the list of what was drawn, drawn into a plain array of the photo's size.
  *
- * The canvas holds coverage in its alpha, in the colour in which a mask is shown. Undo paints the
- * shorter list anew: strokes are quick to paint, and copies of a photo-sized canvas are not small.
+ * A canvas only shows it. Undo draws the shorter list anew: strokes are quick to draw, and copies
+ * of a photo-sized array are not small.
  */
+
+import { NOWHERE, Raster } from './raster.js';
 
 /** @typedef {import('./types.js').Op} Op */
 /** @typedef {import('./types.js').Stroke} Stroke */
@@ -12,88 +14,138 @@
 export const COLOUR = '#ff2d6f';
 /** Of a sketch's lines. */
 export const LINE = '#00b7ff';
-/** The same as a pixel of four bytes: red comes first in memory. */
-const PACKED = 0xff6f2dff;
 
 /** Pixels of the largest sketch, whose lines count by their middle: more would only take longer. */
 export const SKETCH_PIXELS = 6e6;
 /** Pixels of the largest mask; a larger photo gets a mask of this size, stretched by the server. */
 export const MOST_PIXELS = 32e6;
+/** Rows that are brought to the canvas at once. */
+const ROWS = 256;
 
 export class Mask {
   /**
    * @param {number} width of the photo
    * @param {number} height
-   * @param {number} most pixels of the canvas
+   * @param {number} [most] pixels of the mask
+   * @param {string | null} [colour] in which it is shown; null: strokes have colours of their own
    */
-  constructor(width, height, most = MOST_PIXELS) {
+  constructor(width, height, most = MOST_PIXELS, colour = COLOUR) {
     const scale = Math.min(1, Math.sqrt(most / (width * height)));
+    const side = (/** @type {number} */ length) => Math.max(1, Math.round(length * scale));
     this.photoWidth = width;
     this.photoHeight = height;
-    this.canvas = document.createElement('canvas');
-    this.canvas.width = Math.max(1, Math.round(width * scale));
-    this.canvas.height = Math.max(1, Math.round(height * scale));
+    this.colour = colour;
+    this.raster = new Raster(side(width), side(height), colour === null);
+    /** @type {HTMLCanvasElement | null} */
+    this.shown = null;
     /** @type {readonly Op[]} */
     this.ops = [];
   }
 
   /** Whether a pixel of the mask is a pixel of the photo. */
   get exact() {
-    return this.canvas.width === this.photoWidth && this.canvas.height === this.photoHeight;
-  }
-
-  get context() {
-    const context = this.canvas.getContext('2d');
-    if (!context) throw new Error('the browser has no room for a mask of this size');
-    return context;
+    return this.raster.width === this.photoWidth && this.raster.height === this.photoHeight;
   }
 
   /** @param {readonly Op[]} ops */
   show(ops) {
     if (ops === this.ops) return;
-    const context = this.context;
     const kept = this.ops.every((op, i) => op === ops[i]) ? this.ops.length : 0;
-    if (kept === 0) {
-      context.setTransform(1, 0, 0, 1, 0, 0);
-      context.clearRect(0, 0, this.canvas.width, this.canvas.height);
-    }
-    const x = this.canvas.width / this.photoWidth;
-    context.setTransform(x, 0, 0, this.canvas.height / this.photoHeight, 0, 0);
-    for (const op of ops.slice(kept)) paint(context, op, x, this.photoWidth, this.photoHeight);
+    if (kept === 0) this.raster.clear();
+    for (const op of ops.slice(kept)) this.draw(op);
     this.ops = ops;
+  }
+
+  /** @param {Op} op */
+  draw(op) {
+    const { raster } = this;
+    if (op.kind === 'clear') raster.clear();
+    else if (op.kind === 'invert') raster.invert();
+    else if (op.kind === 'bitmap') {
+      if (op.replace) raster.clear();
+      raster.stretch(op.image, op.erase ?? false);
+    } else {
+      const [x, y] = [raster.width / this.photoWidth, raster.height / this.photoHeight];
+      const scaled = (/** @type {number[]} */ points) => points.map((at, i) => at * (i % 2 ? y : x));
+      if (op.kind === 'stroke') {
+        const { radius, blur } = brush(op);
+        const colour = this.colour === null ? rgb(op.colour ?? COLOUR) : null;
+        raster.stroke(scaled(op.points), radius * x, blur * x, op.erase, colour);
+      } else if (op.kind === 'lasso') raster.polygon(scaled(op.points), op.erase);
+      else {
+        const [left, top, right, bottom] = corners(op.points);
+        raster.polygon(scaled([left, top, right, top, right, bottom, left, bottom]), op.erase);
+      }
+    }
+  }
+
+  /** What a screen shows of it; nothing is ever read from there. */
+  get canvas() {
+    const { raster } = this;
+    if (!this.shown) {
+      this.shown = document.createElement('canvas');
+      this.shown.width = raster.width;
+      this.shown.height = raster.height;
+    }
+    const [left, top, right, bottom] = raster.changed;
+    raster.changed = NOWHERE;
+    const width = right - left;
+    const context = this.shown.getContext('2d');
+    if (!context) throw new Error('the browser has no room for a mask of this size');
+    const { cover, colours } = raster;
+    const [red, green, blue] = rgb(this.colour ?? COLOUR);
+    // Four bytes as one number: red comes first in memory.
+    const one = red | (green << 8) | (blue << 16);
+    for (let first = top; width > 0 && first < bottom; first += ROWS) {
+      const part = new ImageData(width, Math.min(ROWS, bottom - first));
+      const packed = new Uint32Array(part.data.buffer);
+      for (let i = 0, y = first; y < first + part.height; y += 1) {
+        for (let at = y * raster.width + left, end = at + width; at < end; at += 1, i += 1) {
+          if (!cover[at]) continue;
+          const own = colours ? colours[3 * at] | (colours[3 * at + 1] << 8) | (colours[3 * at + 2] << 16) : one;
+          packed[i] = own | (cover[at] << 24);
+        }
+      }
+      context.putImageData(part, left, first);
+    }
+    return this.shown;
   }
 }
 
+/** @param {string} colour as '#rrggbb' */
+function rgb(colour) {
+  return [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
+}
+
 /**
- * Paint one step.
+ * A soft brush covers half where one of half the softness would end.
+ *
+ * @param {Stroke} stroke
+ */
+function brush({ size, hardness }) {
+  return { radius: (size * (1 + hardness)) / 4, blur: (size * (1 - hardness)) / 12 };
+}
+
+/**
+ * Paint what is being drawn onto a screen's canvas.
  *
  * @param {CanvasRenderingContext2D} context whose transform takes places in the photo
- * @param {Op} op
+ * @param {import('./types.js').Drawn} op
  * @param {number} scale canvas pixels in a pixel of the photo
- * @param {number} width of the photo
- * @param {number} height
  */
-export function paint(context, op, scale, width, height) {
+export function paint(context, op, scale) {
   context.save();
   context.fillStyle = context.strokeStyle = ('colour' in op && op.colour) || COLOUR;
-  if ('erase' in op && op.erase) context.globalCompositeOperation = 'destination-out';
+  if (op.erase) context.globalCompositeOperation = 'destination-out';
   if (op.kind === 'stroke') paintStroke(context, op, scale);
   else if (op.kind === 'box') {
     const [left, top, right, bottom] = corners(op.points);
     context.fillRect(left, top, right - left, bottom - top);
-  } else if (op.kind === 'lasso') {
+  } else {
     context.beginPath();
     for (let i = 0; i < op.points.length; i += 2) context.lineTo(op.points[i], op.points[i + 1]);
     context.fill();
-  } else if (op.kind === 'bitmap') {
-    if (op.replace) context.clearRect(0, 0, width, height);
-    // A pixel is inside the mask or it is not: enlarging must not soften that.
-    context.imageSmoothingEnabled = op.soft;
-    context.drawImage(op.image, op.left, op.top, op.width, op.height);
-  } else if (op.kind === 'invert') {
-    context.globalCompositeOperation = 'xor';
-    context.fillRect(0, 0, width, height);
-  } else context.clearRect(0, 0, width, height);
+  }
   context.restore();
 }
 
@@ -119,17 +171,17 @@ export function corners([x0, y0, x1, y1]) {
  * @param {number} scale
  */
 function paintStroke(context, stroke, scale) {
-  const { points, size, hardness } = stroke;
-  if (hardness < 1) {
-    // The shadow of a line beyond the canvas is a blurred line, in every browser. It has half its
-    // strength where a brush of half the softness would end, and all of it in the middle.
+  const { points, size } = stroke;
+  const { radius, blur } = brush(stroke);
+  if (blur) {
+    // The shadow of a line beyond the canvas is a blurred line, in every browser.
     const far = 2 * context.canvas.width + 4 * size * scale;
     context.shadowColor = COLOUR;
-    context.shadowBlur = (size * (1 - hardness) * scale) / 6;
+    context.shadowBlur = 2 * blur * scale;
     context.shadowOffsetX = far;
     context.translate(-far / scale, 0);
   }
-  context.lineWidth = (size * (1 + hardness)) / 2;
+  context.lineWidth = 2 * radius;
   context.lineCap = context.lineJoin = 'round';
   context.beginPath();
   context.moveTo(points[0], points[1]);
@@ -148,7 +200,7 @@ function paintStroke(context, stroke, scale) {
  * @param {readonly Op[]} ops
  */
 export function isSoft(ops) {
-  return ops.some((op) => (op.kind === 'stroke' && op.hardness < 1) || (op.kind === 'bitmap' && op.soft));
+  return ops.some((op) => op.kind === 'stroke' && op.hardness < 1);
 }
 
 /**
@@ -170,12 +222,10 @@ export function isBlank(ops) {
  * @returns {import('./types.js').Bitmap}
  */
 export function grown(mask, radius) {
-  const { width, height } = mask.canvas;
+  const { width, height } = mask.raster;
   const reach = Math.round((radius * width) / mask.photoWidth);
-  const { data } = mask.context.getImageData(0, 0, width, height);
-  const rows = distances(data, width, height, reach);
-  const out = new ImageData(width, height);
-  const packed = new Uint32Array(out.data.buffer);
+  const rows = distances(mask.raster.cover, width, height, reach);
+  const cover = new Uint8Array(width * height);
   const steps = new Int32Array(width + 1);
   for (let y = 0; y < height; y += 1) {
     steps.fill(0);
@@ -189,32 +239,27 @@ export function grown(mask, radius) {
     }
     for (let x = 0, inside = 0; x < width; x += 1) {
       inside += steps[x];
-      if (inside) packed[y * width + x] = PACKED;
+      if (inside) cover[y * width + x] = 255;
     }
   }
-  const image = document.createElement('canvas');
-  image.width = width;
-  image.height = height;
-  image.getContext('2d')?.putImageData(out, 0, 0);
-  const whole = { left: 0, top: 0, width: mask.photoWidth, height: mask.photoHeight };
-  return { kind: 'bitmap', image, ...whole, replace: true, soft: false };
+  return { kind: 'bitmap', image: { width, height, cover }, replace: true };
 }
 
 /**
  * How far each pixel is from the nearest one of its column that is more than half covered.
  *
- * @param {Uint8ClampedArray} data RGBA
+ * @param {Uint8Array} cover
  * @param {number} width
  * @param {number} height
  * @param {number} most distances beyond are not told apart
  */
-function distances(data, width, height, most) {
+function distances(cover, width, height, most) {
   const found = new Uint16Array(width * height);
   for (let x = 0; x < width; x += 1) {
     let away = most + 1;
     for (let y = 0; y < height; y += 1) {
       const i = y * width + x;
-      away = data[4 * i + 3] > 127 ? 0 : Math.min(away + 1, most + 1);
+      away = cover[i] > 127 ? 0 : Math.min(away + 1, most + 1);
       found[i] = away;
     }
     away = most + 1;
@@ -225,35 +270,4 @@ function distances(data, width, height, most) {
     }
   }
   return found;
-}
-
-/**
- * Make a mask file a step: what is more than half bright is added, as the server would read it.
- *
- * @param {Blob} file
- * @param {number} width of the photo
- * @param {number} height
- * @returns {Promise<{op: import('./types.js').Bitmap, width: number, height: number}>} with the
- *   file's own size
- */
-export async function readMask(file, width, height) {
-  const picture = await createImageBitmap(file, { imageOrientation: 'from-image' });
-  const image = document.createElement('canvas');
-  image.width = picture.width;
-  image.height = picture.height;
-  const context = image.getContext('2d', { willReadFrequently: true });
-  if (!context) throw new Error('the browser has no room for a mask of this size');
-  context.drawImage(picture, 0, 0);
-  const pixels = context.getImageData(0, 0, image.width, image.height);
-  const { data } = pixels;
-  const packed = new Uint32Array(data.buffer);
-  for (let i = 0; i < data.length; i += 4) {
-    const light = (0.299 * data[i] + 0.587 * data[i + 1] + 0.114 * data[i + 2]) * (data[i + 3] / 255);
-    packed[i / 4] = light > 127.5 ? PACKED : 0;
-  }
-  context.putImageData(pixels, 0, 0);
-  const op = /** @type {const} */ ({
-    kind: 'bitmap', image, left: 0, top: 0, width, height, replace: false, soft: false,
-  });
-  return { op, width: picture.width, height: picture.height };
 }

@@ -4,8 +4,10 @@
 /**
  * @param {object} take
  * @param {(file: File) => Promise<void>} take.photo
- * @param {(file: File) => void} take.mask
- * @param {() => boolean} take.hasPhoto
+ * @param {(file: File, fitting: boolean) => Promise<boolean>} take.mask takes a mask of the open photo,
+ *   if asked to, only one of its size; says whether it did
+ * @param {() => string | null} take.opened the name of the open photo
+ * @param {(names: string[]) => void} take.left is told what was not taken
  */
 export function listen(take) {
   const { body } = document;
@@ -35,18 +37,33 @@ export function listen(take) {
 }
 
 /**
- * Open a photo, and a mask with it if there is one: what is called NAME_mask is a mask.
+ * Open a photo, and its mask with it. NAME_mask is a mask where there is a NAME: among the files, or open
+ * already and of that size. Else it is a photo like any other, of a gas mask perhaps.
  *
  * @param {File[]} files
  * @param {Parameters<typeof listen>[0]} take
  */
 async function give(files, take) {
-  const masks = files.filter((file) => /_mask\.[^.]+$/i.test(file.name));
-  const [photo] = files.filter((file) => !masks.includes(file));
-  if (photo) await take.photo(photo);
-  if (masks[0] && take.hasPhoto()) take.mask(masks[0]);
-  // Alone and first, it is a picture like any other.
-  else if (masks[0] && !photo) await take.photo(masks[0]);
+  const masks = files.filter((file) => files.some((photo) => isMaskOf(file.name, photo.name)));
+  const photos = files.filter((file) => !masks.includes(file));
+  const photo = photos.find(({ name }) => masks.some((mask) => isMaskOf(mask.name, name))) ?? photos[0];
+  if (!photo) return;
+  const mask = masks.find(({ name }) => isMaskOf(name, photo.name));
+  const before = take.opened();
+  const alone = before !== null && isMaskOf(photo.name, before) && (await take.mask(photo, true));
+  if (!alone) await take.photo(photo);
+  if (mask && take.opened() === photo.name) await take.mask(mask, false);
+  const rest = files.filter((file) => file !== photo && file !== mask);
+  if (rest.length) take.left(rest.map(({ name }) => name));
+}
+
+/**
+ * @param {string} name
+ * @param {string} photo
+ */
+export function isMaskOf(name, photo) {
+  const stem = (/** @type {string} */ file) => file.replace(/\.[^.]*$/, '').normalize().toLowerCase();
+  return stem(name) === `${stem(photo)}_mask`;
 }
 
 /**

@@ -1,54 +1,30 @@
 // @ts-check
 /**
- * Masks as small PNG files: one bit a pixel, or eight where an edge is soft.
+ * Masks as small PNG files, written and read without a canvas: one bit a pixel, or eight where an
+ * edge is soft.
  *
- * The browser's own encoder writes four channels: for 12 megapixels that takes longer than the fill.
+ * The browser's own encoder writes four channels (for 12 megapixels that takes longer than the fill),
+ * and some browsers add noise to all that is read from a canvas.
  */
 
 /** @typedef {import('./mask.js').Mask} Mask */
+/** @typedef {import('./types.js').Cover} Cover */
 
-const ROWS = 256;
 const GREY = 0;
+const RGBA = 6;
+const SIGNATURE = [137, 80, 78, 71, 13, 10, 26, 10];
 
 /**
  * @param {Mask} mask
  * @param {boolean} soft keep how strongly each pixel is covered
  * @returns {Promise<Blob>} white = fill, black = keep
  */
-export async function encodeMask(mask, soft) {
-  const { width, height } = mask.canvas;
-  const context = mask.context;
-  const length = 1 + (soft ? width : Math.ceil(width / 8));
-  const deflate = new CompressionStream('deflate');
-  const packed = new Response(deflate.readable).arrayBuffer();
-  const writer = deflate.writable.getWriter();
-  for (let top = 0; top < height; top += ROWS) {
-    const rows = Math.min(ROWS, height - top);
-    const { data } = context.getImageData(0, top, width, rows);
-    // The first byte of each row names its filter: none.
-    const lines = new Uint8Array(rows * length);
-    for (let y = 0; y < rows; y += 1) {
-      for (let x = 0; x < width; x += 1) {
-        const cover = data[4 * (y * width + x) + 3];
-        if (soft) lines[y * length + 1 + x] = cover;
-        else if (cover > 127) lines[y * length + 1 + (x >> 3)] |= 128 >> (x & 7);
-      }
-    }
-    await writer.write(lines);
-  }
-  await writer.close();
-  const header = new DataView(new ArrayBuffer(13));
-  header.setUint32(0, width);
-  header.setUint32(4, height);
-  header.setUint8(8, soft ? 8 : 1);
-  header.setUint8(9, GREY);
-  const parts = [
-    new Uint8Array([137, 80, 78, 71, 13, 10, 26, 10]),
-    chunk('IHDR', new Uint8Array(header.buffer)),
-    chunk('IDAT', new Uint8Array(await packed)),
-    chunk('IEND', new Uint8Array(0)),
-  ];
-  return new Blob(parts, { type: 'image/png' });
+export function encodeMask({ raster }, soft) {
+  const { width, cover } = raster;
+  if (soft) return encode(raster, GREY, 8, (line, y) => line.set(cover.subarray(y * width, (y + 1) * width)));
+  return encode(raster, GREY, 1, (line, y) => {
+    for (let x = 0; x < width; x += 1) if (cover[y * width + x] > 127) line[x >> 3] |= 128 >> (x & 7);
+  });
 }
 
 /**
@@ -57,11 +33,89 @@ export async function encodeMask(mask, soft) {
  * @param {Mask} layer
  * @returns {Promise<Blob>}
  */
-export function encodeColours(layer) {
-  return new Promise((resolve, reject) => {
-    layer.canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error('the browser has no room'))), 'image/png');
+export function encodeColours({ raster }) {
+  const { width, cover, colours } = raster;
+  return encode(raster, RGBA, 8, (line, y) => {
+    for (let x = 0; x < width; x += 1) {
+      const at = y * width + x;
+      if (!cover[at] || !colours) continue;
+      line.set(colours.subarray(3 * at, 3 * at + 3), 4 * x);
+      line[4 * x + 3] = cover[at];
+    }
   });
 }
+
+/**
+ * @param {{width: number, height: number}} size
+ * @param {number} kind of a pixel
+ * @param {number} depth bits of a sample
+ * @param {(line: Uint8Array, y: number) => void} write puts a row into bytes that are all 0
+ */
+async function encode({ width, height }, kind, depth, write) {
+  const length = 1 + Math.ceil((width * depth * (kind === RGBA ? 4 : 1)) / 8);
+  // The first byte of each row names its filter: none. All rows are written at once: while they are
+  // packed, a hand may draw on.
+  const lines = new Uint8Array(height * length);
+  for (let y = 0; y < height; y += 1) write(lines.subarray(y * length + 1, (y + 1) * length), y);
+  const packed = new Blob([lines]).stream().pipeThrough(new CompressionStream('deflate'));
+  const header = new DataView(new ArrayBuffer(13));
+  header.setUint32(0, width);
+  header.setUint32(4, height);
+  header.setUint8(8, depth);
+  header.setUint8(9, kind);
+  const parts = [
+    new Uint8Array(SIGNATURE),
+    chunk('IHDR', new Uint8Array(header.buffer)),
+    chunk('IDAT', new Uint8Array(await new Response(packed).arrayBuffer())),
+    chunk('IEND', new Uint8Array(0)),
+  ];
+  return new Blob(parts, { type: 'image/png' });
+}
+
+/**
+ * Read a mask as the server writes it: 8 bits of grey, not interlaced.
+ *
+ * @param {Blob} file
+ * @returns {Promise<Cover>}
+ */
+export async function decodeMask(file) {
+  const bytes = new Uint8Array(await file.arrayBuffer());
+  const view = new DataView(bytes.buffer);
+  const plain = bytes.length > 32 && SIGNATURE.every((byte, i) => byte === bytes[i]);
+  if (!plain || bytes[24] !== 8 || bytes[25] !== GREY || bytes[28] !== 0) throw new Error('this is no mask');
+  const [width, height] = [view.getUint32(16), view.getUint32(20)];
+  const parts = [];
+  for (let at = 8; at + 12 <= bytes.length; at += 12 + view.getUint32(at)) {
+    const name = String.fromCharCode(...bytes.subarray(at + 4, at + 8));
+    if (name === 'IDAT') parts.push(bytes.subarray(at + 8, at + 8 + view.getUint32(at)));
+  }
+  const stream = new Blob(parts).stream().pipeThrough(new DecompressionStream('deflate'));
+  const lines = new Uint8Array(await new Response(stream).arrayBuffer());
+  if (lines.length !== height * (width + 1)) throw new Error('this mask is cut off');
+  const cover = new Uint8Array(width * height);
+  for (let y = 0; y < height; y += 1) {
+    const from = y * (width + 1);
+    const filter = FILTERS[lines[from]];
+    for (let x = 0, at = y * width; x < width; x += 1, at += 1) {
+      const left = x ? cover[at - 1] : 0;
+      const up = y ? cover[at - width] : 0;
+      cover[at] = lines[from + 1 + x] + filter(left, up, x && y ? cover[at - width - 1] : 0);
+    }
+  }
+  return { width, height, cover };
+}
+
+/** What PNG's filters expect of a pixel, from those to the left, above, and above to the left. */
+const FILTERS = [
+  () => 0,
+  (/** @type {number} */ left) => left,
+  (/** @type {number} */ _, /** @type {number} */ up) => up,
+  (/** @type {number} */ left, /** @type {number} */ up) => (left + up) >> 1,
+  (/** @type {number} */ left, /** @type {number} */ up, /** @type {number} */ corner) => {
+    const [a, b, c] = [Math.abs(up - corner), Math.abs(left - corner), Math.abs(left + up - 2 * corner)];
+    return a <= b && a <= c ? left : b <= c ? up : corner;
+  },
+];
 
 /**
  * @param {string} name

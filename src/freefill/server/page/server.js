@@ -92,6 +92,24 @@ export async function view(file) {
 }
 
 /**
+ * What of a photo a mask file marks, as a fill would read it.
+ *
+ * @param {Blob} image
+ * @param {Blob} mask
+ * @param {AbortSignal} signal
+ */
+export async function marked(image, mask, signal) {
+  const form = new FormData();
+  form.set('image', image);
+  form.set('mask', mask);
+  const answer = await ask('v1/view', { method: 'POST', body: form, signal });
+  const [width, height] = (answer.headers.get('View-Size') ?? '0x0').split('x').map(Number);
+  /** @type {string[]} */
+  const notices = JSON.parse(answer.headers.get('View-Notices') ?? '[]');
+  return { blob: await answer.blob(), width, height, notices };
+}
+
+/**
  * The mask of whatever lies at a place of a photo.
  *
  * @param {Blob} image

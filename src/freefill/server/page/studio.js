@@ -7,10 +7,10 @@
  */
 
 import { History } from './history.js';
-import { Mask, SKETCH_PIXELS, grown, isBlank, isSoft, readMask } from './mask.js';
+import { Mask, SKETCH_PIXELS, grown, isBlank, isSoft } from './mask.js';
 import { decode } from './pictures.js';
-import { encodeColours, encodeMask } from './png.js';
-import { Refused, Unreachable, answers, fill, segment } from './server.js';
+import { decodeMask, encodeColours, encodeMask } from './png.js';
+import { Refused, Unreachable, answers, fill, marked, segment } from './server.js';
 
 /** @typedef {import('./types.js').Op} Op */
 /** @typedef {import('./types.js').Drawing} Drawing */
@@ -18,6 +18,21 @@ import { Refused, Unreachable, answers, fill, segment } from './server.js';
 /** @typedef {import('./view.js').View} View */
 
 const AGAIN = 2000;
+const FILL = 'Filling';
+
+/** Tasks that are done one after the other, and stopped together. */
+class Line {
+  constructor() {
+    this.stop = new AbortController();
+    /** @type {string[]} Of the task that runs, and of those that wait. */
+    this.titles = [];
+    /** @type {Promise<unknown>} */
+    this.end = Promise.resolve();
+    this.failed = false;
+    /** @type {State | null} The document when the task that runs began. */
+    this.state = null;
+  }
+}
 
 export class Studio {
   /**
@@ -35,7 +50,7 @@ export class Studio {
     this.name = '';
     /** @type {File | null} */
     this.file = null;
-    /** @type {AbortController | null} */
+    /** @type {Line | null} What is being done, and what waits for it. */
     this.work = null;
     /** @type {State | null} The state that was saved, or opened. */
     this.saved = null;
@@ -165,21 +180,28 @@ export class Studio {
     if (this.view.mask) this.add(grown(this.view.mask, radius), `Grow by ${radius} px`);
   }
 
-  /** @param {File} file */
-  async importMask(file) {
-    const { state } = this;
-    if (!state || !this.fits(file)) return;
-    try {
-      const image = state.base.image;
-      const { op, width, height } = await readMask(file, image.width, image.height);
-      this.add(op, 'Import mask');
-      if (width !== image.width || height !== image.height) {
-        const sizes = `${width}×${height}; the photo is ${image.width}×${image.height}`;
+  /**
+   * @param {File} file
+   * @param {boolean} [fitting] only if it has the photo's size
+   * @returns {Promise<boolean>} whether it was taken, or why not was told
+   */
+  async importMask(file, fitting = false) {
+    if (!this.state || !this.fits(file)) return true;
+    let other = false;
+    await this.run(`Reading ${file.name}`, async (state, signal) => {
+      const { width, height } = state.base.image;
+      const mask = await marked(state.base.blob, file, signal);
+      other = fitting && (mask.width !== width || mask.height !== height);
+      if (other) return;
+      const image = await decodeMask(mask.blob);
+      this.add({ kind: 'bitmap', image, replace: false }, 'Import mask');
+      for (const line of mask.notices) this.hooks.show(line);
+      if (mask.width !== width || mask.height !== height) {
+        const sizes = `${mask.width}×${mask.height}; the photo is ${width}×${height}`;
         this.hooks.show(`The mask is ${sizes}: it was stretched to fit.`);
       }
-    } catch (error) {
-      this.fail(error, `${file.name} cannot be read as a mask`);
-    }
+    }, { anyway: true, wrong: `${file.name} cannot be read as a mask` });
+    return !other;
   }
 
   async exportMask() {
@@ -194,25 +216,30 @@ export class Studio {
    * @param {number} x
    * @param {number} y
    * @param {boolean} erase take it away from the mask instead
+   * @returns {Promise<boolean>} whether there was one
    */
   async pick(x, y, erase) {
-    const { state } = this;
-    if (!state) return;
-    const { blob, image } = state.base;
-    await this.run('Looking for what is there', async (signal) => {
-      const { op } = await readMask(await segment(blob, x, y, signal), image.width, image.height);
-      this.add({ ...op, erase }, erase ? 'Take away a thing' : 'Pick');
-    });
+    if (!this.state) return false;
+    return this.run('Looking for what is there', async ({ base }, signal) => {
+      const image = await decodeMask(await segment(base.blob, x, y, signal));
+      this.add({ kind: 'bitmap', image, replace: false, erase }, erase ? 'Take away a thing' : 'Pick');
+    }, { anyway: true });
   }
 
-  /** Fill what is marked. */
+  /** Fill what is marked, and what is about to be. */
   async fill() {
-    const { state } = this;
-    if (!state || !this.pending) return;
-    await this.run('Filling', async (signal) => {
-      const { blob, details } = await this.ask(state, true, '', signal);
+    const { state, work } = this;
+    if (!state || !(work || this.pending)) return;
+    if (work?.titles.at(-1) === FILL) {
+      // One that waits takes all that there is at its turn; one that runs lacks what is new.
+      if (work.titles.length > 1 || (work.state && same(state, work.state))) return;
+      this.cancel();
+    }
+    await this.run(FILL, async (now, signal) => {
+      if (!this.pending) return;
+      const { blob, details } = await this.ask(now, true, '', signal);
       const image = await createImageBitmap(blob);
-      const { ops, lines, colours } = state;
+      const { ops, lines, colours } = now;
       const { left, top, seconds } = details;
       const patch = { image, left, top, seconds, drawing: { ops, lines, colours } };
       // What was drawn meanwhile stays: it is the next fill's.
@@ -223,11 +250,10 @@ export class Studio {
 
   /** Make the fill the photo that the next fill starts from. */
   async keep() {
-    const { state } = this;
-    if (!state?.patch) return;
-    const { patch } = state;
-    await this.run('Keeping the fill', async (signal) => {
-      const { blob } = await this.ask({ ...state, ...patch.drawing }, false, '', signal);
+    if (!this.state?.patch) return;
+    await this.run('Keeping the fill', async (state, signal) => {
+      if (!state.patch) return;
+      const { blob } = await this.ask({ ...state, ...state.patch.drawing }, false, '', signal);
       const image = await decode(blob);
       this.push({ base: { blob, image }, ...NOTHING, patch: null }, 'Keep fill');
     });
@@ -235,10 +261,9 @@ export class Studio {
 
   /** @param {string} format e.g. 'png'; '' for the photo's own */
   async save(format) {
-    const { state } = this;
-    if (!state) return;
-    const { patch } = state;
-    await this.run('Saving', async (signal) => {
+    if (!this.state) return;
+    await this.run('Saving', async (state, signal) => {
+      const { patch } = state;
       // A kept fill in the photo's own format is a whole file already.
       let blob = state.base.blob;
       if (patch || format) {
@@ -268,7 +293,7 @@ export class Studio {
     const soft = isSoft(ops);
     const { width, height } = base.image;
     const sketch = guide(lines, width, height);
-    const colour = guide(colours, width, height);
+    const colour = guide(colours, width, height, null);
     const exact = [mask, sketch, colour].every((layer) => !layer || layer.exact);
     const work = {
       image: base.blob,
@@ -284,36 +309,60 @@ export class Studio {
   }
 
   /**
-   * Do one thing that takes time, with a way out.
+   * Do one thing that takes time, after all that was asked for before it.
    *
    * @param {string} title
-   * @param {(signal: AbortSignal) => Promise<void>} task
+   * @param {(state: State, signal: AbortSignal) => Promise<void>} task takes the document at its turn
+   * @param {object} [how]
+   * @param {boolean} [how.anyway] do it even if something before it did not work
+   * @param {string} [how.wrong] what to say if it does not
+   * @returns {Promise<boolean>} whether it was done
    */
-  async run(title, task) {
-    this.cancel();
-    const work = (this.work = new AbortController());
-    this.hooks.progress(title, null);
-    this.hooks.changed();
-    try {
-      await task(work.signal);
-    } catch (error) {
-      if (!work.signal.aborted) this.fail(error, `${title} did not work`);
-    } finally {
-      if (this.work === work) {
-        this.work = null;
-        this.hooks.progress(null, null);
-        this.hooks.changed();
+  async run(title, task, { anyway = false, wrong = `${title} did not work` } = {}) {
+    const work = (this.work ??= new Line());
+    const turn = work.end.then(async () => {
+      const { state } = this;
+      const { signal } = work.stop;
+      if (!state || signal.aborted || (work.failed && !anyway)) return false;
+      work.state = state;
+      try {
+        await task(state, signal);
+      } catch (error) {
+        work.failed = true;
+        if (!signal.aborted) this.fail(error, wrong);
+        return false;
       }
-    }
+      return !signal.aborted;
+    });
+    work.titles.push(title);
+    work.end = turn.then(() => {
+      work.titles.shift();
+      if (this.work !== work) return;
+      if (work.titles.length === 0) this.work = null;
+      this.tell();
+    });
+    this.tell();
+    await work.end;
+    return turn;
   }
 
-  /** @returns {boolean} whether there was something to stop */
+  /** Say what is being done. */
+  tell() {
+    const [first = null, ...rest] = this.work?.titles ?? [];
+    this.hooks.progress(rest.length ? `${first}; ${rest.length} more to do` : first, null);
+    this.hooks.changed();
+  }
+
+  /**
+   * Stop what is being done, and drop what waits.
+   *
+   * @returns {boolean} whether there was something to stop
+   */
   cancel() {
     if (!this.work) return false;
-    this.work.abort();
+    this.work.stop.abort();
     this.work = null;
-    this.hooks.progress(null, null);
-    this.hooks.changed();
+    this.tell();
     return true;
   }
 
@@ -360,11 +409,12 @@ function same(a, b) {
  * @param {readonly import('./types.js').Stroke[]} strokes
  * @param {number} width of the photo
  * @param {number} height
+ * @param {string | null} [colour] null: strokes have colours of their own
  * @returns {Mask | null} null where nothing is drawn
  */
-function guide(strokes, width, height) {
+function guide(strokes, width, height, colour) {
   if (isBlank(strokes)) return null;
-  const layer = new Mask(width, height, SKETCH_PIXELS);
+  const layer = new Mask(width, height, SKETCH_PIXELS, colour);
   layer.show(strokes);
   return layer;
 }

@@ -31,8 +31,14 @@ export class Tools {
     /** Of strokes of colour. */
     this.colour = '#4f8a3c';
     this.enabled = false;
-    /** Called with the place of a thing, and whether it is to be taken away. */
-    this.pick = (/** @type {number} */ _x, /** @type {number} */ _y, /** @type {boolean} */ _erase) => {};
+    /**
+     * Called with the place of a thing, and whether it is to be taken away.
+     *
+     * @type {(x: number, y: number, erase: boolean) => Promise<boolean>} whether there was one
+     */
+    this.pick = async () => false;
+    /** Counted up with each pick. */
+    this.picks = 0;
     /** @type {[number, number, boolean] | null} */
     this.pointed = null;
     /** Whether a thing was picked and the cursor has not been moved to another since. */
@@ -115,7 +121,7 @@ export class Tools {
       this.pointed = null;
       this.settled = true;
       const { width, height } = this.view;
-      if (x >= 0 && y >= 0 && x < width && y < height) this.pick(x, y, erase);
+      if (x >= 0 && y >= 0 && x < width && y < height) void this.pickAt(x, y, erase);
       return;
     }
     this.view.live = null;
@@ -123,6 +129,18 @@ export class Tools {
       this.done(live);
     }
     this.view.invalidate(false);
+  }
+
+  /**
+   * @param {number} x
+   * @param {number} y
+   * @param {boolean} erase
+   */
+  async pickAt(x, y, erase) {
+    const pick = (this.picks += 1);
+    const found = await this.pick(x, y, erase);
+    // Where the last one found nothing, the same place may be tried again.
+    if (!found && pick === this.picks) this.settled = false;
   }
 
   cancel() {

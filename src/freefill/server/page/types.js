@@ -11,9 +11,10 @@
  * @typedef {'lines' | 'colours'} Layer  What a fill is to follow, and what it is to take up.
  * @typedef {{kind: 'box', erase: boolean, points: number[]}} Box  Two opposite corners.
  * @typedef {{kind: 'lasso', erase: boolean, points: number[]}} Lasso  A closed line.
- * @typedef {{kind: 'bitmap', image: HTMLCanvasElement, left: number, top: number, width: number,
- *   height: number, replace: boolean, soft: boolean, erase?: boolean}} Bitmap  A mask that was read,
- *   grown, or that the server found.
+ * @typedef {{width: number, height: number, cover: Uint8Array}} Cover  How much of each pixel is
+ *   covered, 0 to 255, row after row.
+ * @typedef {{kind: 'bitmap', image: Cover, replace: boolean, erase?: boolean}} Bitmap  A mask that was
+ *   read, grown, or that the server found, over the whole photo.
  * @typedef {{kind: 'invert'}} Invert
  * @typedef {{kind: 'clear'}} Clear
  * @typedef {Stroke | Box | Lasso} Drawn

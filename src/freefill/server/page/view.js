@@ -6,7 +6,7 @@
  * pixel of the photo is a pixel of the screen. Places on the screen are in those pixels here.
  */
 
-import { Mask, SKETCH_PIXELS, paint } from './mask.js';
+import { LINE, Mask, SKETCH_PIXELS, paint } from './mask.js';
 
 /** @typedef {import('./types.js').State} State */
 /** @typedef {import('./types.js').Drawn} Drawn */
@@ -110,8 +110,9 @@ export class View {
     this.state = null;
     this.mask = new Mask(state.base.image.width, state.base.image.height);
     this.filled = null;
-    const layer = () => new Mask(state.base.image.width, state.base.image.height, SKETCH_PIXELS);
-    this.layers = { lines: layer(), colours: layer() };
+    const layer = (/** @type {string | null} */ colour) =>
+      new Mask(state.base.image.width, state.base.image.height, SKETCH_PIXELS, colour);
+    this.layers = { lines: layer(LINE), colours: layer(null) };
     this.show(state);
     this.fit();
   }
@@ -265,7 +266,7 @@ export class View {
       context.globalAlpha = 1;
       context.globalCompositeOperation = 'source-over';
     }
-    if (mine) paint(context, mine, this.scale, this.width, this.height);
+    if (mine) paint(context, mine, this.scale);
     context.restore();
   }
 
@@ -285,7 +286,7 @@ export class View {
     for (const name of /** @type {const} */ (['colours', 'lines'])) {
       context.drawImage(layers[name].canvas, 0, 0, this.width, this.height);
     }
-    if (live && 'layer' in live && live.layer) paint(context, live, this.scale, this.width, this.height);
+    if (live && 'layer' in live && live.layer) paint(context, live, this.scale);
     context.restore();
   }
 
