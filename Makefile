@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check slow clean
+.PHONY: demo test check slow twice clean
 
 demo: .venv/base
 	$(BIN)/freefill fill examples --out out/demo --format png --overwrite --sheet out/demo/sheet.png
@@ -30,7 +30,7 @@ slow: .venv/lab .venv/browser
 	touch $@
 
 .venv/lab: pyproject.toml .venv/base
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[lab,baselines,scale,serve,video,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[all,dev]'
 	touch $@
 
 .venv/browser: .venv/lab
@@ -41,6 +41,14 @@ slow: .venv/lab .venv/browser
 .venv/node_modules: .venv/lab
 	$(BIN)/npm install --silent --no-audit --no-fund --prefix .venv typescript@5.9.3
 	touch $@
+
+# Wheel and source, built twice, must be the same bytes; they are left in dist/.
+twice: .venv/base
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check build
+	rm -rf dist build/twice
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/python -m build --outdir build/twice
+	cd dist && sha256sum * | (cd ../build/twice && sha256sum --check --strict)
 
 clean:
 	rm -rf .venv out build dist

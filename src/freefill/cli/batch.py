@@ -280,4 +280,7 @@ def _check_extra(runner: Runner) -> None:
         if runner is Runner.ray:
             import ray.data  # noqa: F401
     except ImportError as error:
-        raise ExtraMissingError(f"{error.name} is missing: pip install 'freefill[scale]'") from None
+        extra = "batch" if runner is Runner.local else "ray"
+        raise ExtraMissingError(
+            f"{error.name} is missing: pip install 'freefill[{extra}]'"
+        ) from None

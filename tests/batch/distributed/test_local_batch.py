@@ -448,17 +448,25 @@ def test_kill_9_loses_nothing(command: Run, many: Path, tmp_path: Path, running:
         assert after[row["output"]] == before[row["output"]]
 
 
-def test_without_pyarrow_the_command_is_named(folder: Path, cli: Run, tmp_path: Path) -> None:
-    code = """
+@pytest.mark.parametrize(
+    ("missing", "runner", "extra"),
+    [("pyarrow", "local", "batch"), ("pyarrow", "ray", "ray"), ("ray", "ray", "ray")],
+)
+def test_what_is_missing_is_named_with_its_extra(
+    folder: Path, tmp_path: Path, missing: str, runner: str, extra: str
+) -> None:
+    code = f"""
 import sys
-sys.modules["pyarrow"] = None
+sys.modules["{missing}"] = None
 import freefill.cli
 freefill.cli.main()
 """
     command = [sys.executable, "-c", code, "batch", str(folder), str(tmp_path / "out")]
+    command += ["--runner", runner]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert ran.returncode == 2
-    assert ran.stderr == ("freefill: error: pyarrow is missing: pip install 'freefill[scale]'\n")
+    assert ran.stderr.startswith(f"freefill: error: {missing}")
+    assert ran.stderr.endswith(f" is missing: pip install 'freefill[{extra}]'\n")
 
 
 def test_help_loads_nothing_heavy_and_filling_here_no_ray(folder: Path, tmp_path: Path) -> None:
