@@ -51,9 +51,7 @@ def test_by_keyboard_and_taken_away_again(studio: Studio, examples: Path) -> Non
     studio.page.keyboard.down("Alt")
     studio.page.mouse.click(x, y)
     studio.page.keyboard.up("Alt")
-    expect(studio.button("Undo")).to_have_attribute(
-        "title", "Undo: Take away a thing", timeout=30_000
-    )
+    expect(studio.button("Undo")).to_have_attribute("title", "Undo: Take away a thing")
     assert not studio.exported().any()
 
 
