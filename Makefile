@@ -1,6 +1,8 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
 PYTHON ?= python3
 BIN := .venv/bin
+# Processes that share the tests, a file at a time; each test has one core (tests/conftest.py).
+JOBS ?= 2
 
 .PHONY: demo test check slow twice clean
 
@@ -10,7 +12,7 @@ demo: .venv/base
 	@echo "Look at out/demo/sheet.png: input, hole and result of each photo, side by side."
 
 test: .venv/lab .venv/browser
-	$(BIN)/coverage run -m pytest
+	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --cov --cov-report=
 	$(BIN)/coverage report
 
 check: .venv/lab .venv/node_modules

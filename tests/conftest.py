@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
+# Before NumPy and torch are loaded, here and in every process that a test starts. The suite keeps
+# all cores busy with processes; threads that wait for each other over tiny arrays only cost.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 import subprocess
 import sys
 from collections.abc import Callable

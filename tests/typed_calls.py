@@ -1,4 +1,4 @@
-"""Calls as a type checker sees them: tests/test_typing.py runs mypy on this file, nobody runs it.
+"""Calls as a type checker sees them: `make check` runs mypy on this file, nobody runs it.
 
 Each comment that ignores an error is a claim: where mypy finds none, it says so.
 """
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import freefill
-from freefill import Inpainter, fill, fill_file, list_weights
+from freefill import Inpainter, fill, fill_file, list_weights, tasks
 from freefill.pipeline.request import Result
 from freefill.weights.registry import Weights
 
@@ -85,3 +85,19 @@ def refused(inpainter: Inpainter, pixels: U8, hole: NDArray[np.bool_]) -> None:
     Inpainter(threads="4")  # type: ignore[arg-type]
     fill_file(pixels, hole, "a.png")  # type: ignore[arg-type]
     freefill.nonsense()  # type: ignore[attr-defined]
+
+
+def tasks_give_what_they_are_given(array: U8, floats: F32, image: Image.Image) -> None:
+    assert_type(tasks.remove(array, box=(1, 2, 3, 4)).image, U8)
+    assert_type(tasks.recompose(image, array, by=(3, 4)).image, Image.Image)
+    assert_type(tasks.harmonise(b"", mask="mask.png").image, bytes)
+    assert_type(tasks.uncrop(image="photo.png", left=3).image, Image.Image)
+    assert_type(tasks.straighten(Path("photo.png")).image, Image.Image)
+    with open("photo.png", "rb") as file:
+        assert_type(tasks.unmark(file).image, bytes)
+    assert_type(tasks.retarget(floats, width=8).image, F32)
+    assert_type(tasks.stitch(array, ["b.png"]), Result[U8])
+    assert_type(tasks.segment("photo.png", subject=True).image, U8)
+    assert_type(tasks.unmark_stack([b"", b""])[0].image, bytes)
+    tasks.uncrop(array, lef=3)  # type: ignore[call-overload]
+    tasks.uncrop(array, left=[3])  # type: ignore[call-overload]

@@ -7,9 +7,13 @@ from collections.abc import Iterator
 import pytest
 from browser import find
 from hand import Server, Studio
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
 DESKTOP = {"width": 1280, "height": 800}
+# How long anything is waited for, in milliseconds. What is true is seen at once; where it never
+# becomes true, the test fails this much later. Playwright's own 5 s are short on busy cores.
+PATIENCE = 120_000
+expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture(scope="package")
@@ -41,7 +45,7 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture
 def context(chromium: Browser) -> Iterator[BrowserContext]:
     made = chromium.new_context(viewport=DESKTOP, color_scheme="light")
-    made.set_default_timeout(20_000)
+    made.set_default_timeout(PATIENCE)
     yield made
     made.close()
 

@@ -125,7 +125,7 @@ class Studio:
         self.filled()
 
     def filled(self) -> None:
-        expect(self.page.locator("#time")).to_contain_text("filled in", timeout=30_000)
+        expect(self.page.locator("#time")).to_contain_text("filled in")
         expect(self.page.locator("#fill-label")).to_have_text("Fill")
         expect(self.button("Before")).to_be_enabled()
 

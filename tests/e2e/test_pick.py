@@ -21,7 +21,7 @@ def test_a_thing_that_is_clicked_is_marked_and_enter_fills_it(
     studio.open(examples / "street.jpg")
     studio.tool("Pick")
     studio.page.mouse.click(*studio.at(*THING))
-    expect(studio.button("Fill")).to_be_enabled(timeout=30_000)
+    expect(studio.button("Fill")).to_be_enabled()
     marked = studio.exported()
     assert marked[int(THING[1]), int(THING[0])]
     assert 0.05 < marked.mean() < 0.2  # the sign, and its post
@@ -47,14 +47,12 @@ def test_by_keyboard_and_taken_away_again(studio: Studio, examples: Path) -> Non
     x, y = studio.at(*THING)
     studio.page.mouse.move(x, y)
     studio.page.keyboard.press("Enter")
-    expect(studio.button("Fill")).to_be_enabled(timeout=30_000)
+    expect(studio.button("Fill")).to_be_enabled()
     assert studio.exported().any()
     studio.page.keyboard.down("Alt")
     studio.page.mouse.click(x, y)
     studio.page.keyboard.up("Alt")
-    expect(studio.button("Undo")).to_have_attribute(
-        "title", "Undo: Take away a thing", timeout=30_000
-    )
+    expect(studio.button("Undo")).to_have_attribute("title", "Undo: Take away a thing")
     assert not studio.exported().any()
 
 

@@ -22,6 +22,7 @@ from freefill.pipeline.inpainter import Inpainter
 from freefill.weights import third_party
 
 Page = Callable[[str], Path]
+Run = Callable[..., Any]
 Settings = Callable[..., Path]
 
 
@@ -30,13 +31,14 @@ def rows(run: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.usefixtures("registries")
 def test_add_a_model(
-    cli: Callable[..., Any], page: Page, settings: Settings, examples: Path, tmp_path: Path
+    command: Run, cli: Run, page: Page, settings: Settings, examples: Path, tmp_path: Path
 ) -> None:
     page("my_model.py")
     config = settings("my_model.py", model='name = "unet"\noptions = { width = 8 }')
     run = tmp_path / "run"
-    done = cli("train", "--data", examples, "--out", run, "--config", config, cwd=tmp_path)
+    done = command("train", "--data", examples, "--out", run, "--config", config)
     assert done.returncode == 0, done.stderr
     assert float(rows(run)[-1]["adversarial"]) != 0
     # The checkpoint finds the file again, from anywhere.
@@ -59,35 +61,38 @@ def test_add_a_model(
     assert not changed[hole == 0].any()
 
 
+@pytest.mark.usefixtures("registries")
 def test_go_on_with_a_model_whose_file_has_moved(
-    cli: Callable[..., Any], page: Page, settings: Settings, examples: Path, tmp_path: Path
+    command: Run, cli: Run, page: Page, settings: Settings, examples: Path, tmp_path: Path
 ) -> None:
     path = page("my_model.py")
     config = settings("my_model.py", model='name = "unet"')
     run = tmp_path / "run"
     arguments = ("train", "--data", examples, "--out", run)
-    done = cli(
+    done = command(
         *arguments, "--config", config, "--set", "train.stages=[{steps=2, crop=32, batch=2}]"
     )
     assert done.returncode == 0, done.stderr
-    done = cli(*arguments, "--resume")
+    done = command(*arguments, "--resume")
     assert done.returncode == 0, done.stderr
     assert "resuming" in done.stderr
     moved = path.rename(tmp_path / "elsewhere.py")
-    done = cli("export", run, "--out", tmp_path / "unet.onnx")
+    done = command("export", run, "--out", tmp_path / "unet.onnx")
     assert done.returncode == 2
     assert f"the plugin {path} is not there" in done.stderr
+    # Where nothing knows the model yet.
     done = cli("export", run, "--out", tmp_path / "unet.onnx", "--plugin", moved)
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.usefixtures("registries")
 def test_add_a_loss(
-    cli: Callable[..., Any], page: Page, settings: Settings, examples: Path, tmp_path: Path
+    command: Run, page: Page, settings: Settings, examples: Path, tmp_path: Path
 ) -> None:
     page("my_loss.py")
     config = settings("my_loss.py", loss="extra = { tv = 0.5 }\nmatch = 0.0\ncoarse = 0.0")
     run = tmp_path / "run"
-    done = cli("train", "--data", examples, "--out", run, "--config", config)
+    done = command("train", "--data", examples, "--out", run, "--config", config)
     assert done.returncode == 0, done.stderr
     first = rows(run)[0]
     assert float(first["tv"]) > 0
@@ -97,7 +102,7 @@ def test_add_a_loss(
 
 @pytest.mark.usefixtures("registries")
 def test_add_a_mask_preset(
-    cli: Callable[..., Any], page: Page, settings: Settings, examples: Path, tmp_path: Path
+    cli: Run, page: Page, settings: Settings, examples: Path, tmp_path: Path
 ) -> None:
     page("my_preset.py")
     config = settings("my_preset.py", data="masks = { checkerboard = 1.0 }\nworkers = 1")
@@ -131,8 +136,9 @@ def test_add_an_engine(page: Page, tmp_path: Path) -> None:
     assert (filled[~hole] == 100).all()
 
 
+@pytest.mark.usefixtures("registries")
 def test_add_a_baseline_and_a_metric(
-    cli: Callable[..., Any],
+    command: Run,
     page: Page,
     examples: Path,
     tmp_path: Path,
@@ -154,7 +160,7 @@ def test_add_a_baseline_and_a_metric(
         state[f"lin{number}"] = torch.ones(1, shape[0], 1, 1)
     save_file(state, tmp_path / third_party.MODELS["lpips_alex"].file)
     monkeypatch.setenv(third_party.FOLDER_VARIABLE, str(tmp_path))
-    done = cli(
+    done = command(
         *("evaluate", "--data", photos, "--protocol", "centre", "--no-kid"),
         *("--fill", "mean_colour,median", "--out", tmp_path / "report"),
         *("--plugin", page("my_baseline.py"), "--plugin", page("my_metric.py")),

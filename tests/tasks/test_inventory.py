@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from mypy import api
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -43,32 +42,6 @@ INVENTORY = [
 ]
 EVERYWHERE = {"inpainter", "max_pixels", "progress"}
 WITHOUT_NETWORK = {"segment"}
-TYPES = """
-from pathlib import Path
-from typing import Any, assert_type
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-from freefill import tasks
-from freefill.pipeline.request import Result
-
-array: NDArray[np.uint8] = np.zeros((9, 9, 3), np.uint8)
-floats: NDArray[np.float32] = np.zeros((9, 9, 3), np.float32)
-image = Image.new("L", (9, 9))
-assert_type(tasks.remove(array, box=(1, 2, 3, 4)).image, NDArray[np.uint8])
-assert_type(tasks.recompose(image, array, by=(3, 4)).image, Image.Image)
-assert_type(tasks.harmonise(b"", mask="mask.png").image, bytes)
-assert_type(tasks.uncrop(image="photo.png", left=3).image, Image.Image)
-assert_type(tasks.straighten(Path("photo.png")).image, Image.Image)
-with open("photo.png", "rb") as file:
-    assert_type(tasks.unmark(file).image, bytes)
-assert_type(tasks.retarget(floats, width=8).image, NDArray[np.float32])
-assert_type(tasks.stitch(array, ["b.png"]), Result[NDArray[np.uint8]])
-assert_type(tasks.segment("photo.png", subject=True).image, NDArray[np.uint8])
-assert_type(tasks.unmark_stack([b"", b""])[0].image, bytes)
-tasks.uncrop(array, lef=3)  # type: ignore[call-overload]
-tasks.uncrop(array, left=[3])  # type: ignore[call-overload]
-"""
 
 
 def test_the_inventory_is_this() -> None:
@@ -143,14 +116,6 @@ def test_a_form_has_the_fields_of_its_task() -> None:
         for one in declared:
             if one.name in own:
                 assert route.form.model_fields[one.name].default == one.plain_default
-
-
-def test_types_tell_what_comes_out(tmp_path: Path) -> None:
-    file = tmp_path / "calls.py"
-    file.write_text(TYPES)
-    config = Path(__file__).parents[2] / "pyproject.toml"
-    told, errors, status = api.run([str(file), "--strict", "--config-file", str(config)])
-    assert status == 0, told + errors
 
 
 def test_what_goes_in_comes_out_of_the_shared_network(photo: Photo, tmp_path: Path) -> None:

@@ -5,19 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import nn
 
 from freefill.errors import CheckpointError, WeightsError
 from freefill.lab.config import from_dict
 from freefill.lab.export import onnx as onnx_export
-from freefill.lab.export.export import export, starting_point
+from freefill.lab.export.export import count_macs, export, starting_point
 from freefill.lab.models.light import Light
 from freefill.lab.training import checkpoint
 from freefill.pipeline.engines.onnx import OnnxEngine
@@ -53,13 +56,19 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_files_agree_with_each_other(run: Path, tmp_path: Path) -> None:
-    lines: list[str] = []
-    out = tmp_path / "weights.onnx"
-    card = export(run, out, notes={"licence": "CC0"}, on_message=lines.append)
+@pytest.fixture(scope="module")
+def exported(run: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """The run's ONNX file, which no test changes, and the card that was given back."""
+    out = tmp_path_factory.mktemp("exported") / "w.onnx"
+    card = export(run, out, notes={"licence": "CC BY-NC 4.0"}, on_message=lambda _: None)
+    return out, card
+
+
+def test_files_agree_with_each_other(exported: tuple[Path, dict[str, Any]]) -> None:
+    out, card = exported
     assert json.loads(out.with_suffix(".json").read_text()) == card
     assert card["sha256"] == hashlib.sha256(out.read_bytes()).hexdigest()
-    assert card["licence"] == "CC0"
+    assert card["licence"] == "CC BY-NC 4.0"
     assert card["training"]["photos"] == 7
     assert card["parity"]["largest_difference"] < onnx_export.TOLERANCE
     tensors = load_file(out.with_suffix(".safetensors"))
@@ -76,7 +85,9 @@ def test_files_agree_with_each_other(run: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
-def test_guided_weights_follow_and_take_none_at_no_cost(run: Path, tmp_path: Path) -> None:
+def test_guided_weights_follow_and_take_none_at_no_cost(
+    run: Path, exported: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
     state = checkpoint.load(run)
     state["ema"]["guide.weight"].normal_(0, 0.1)
     config = {"model": MODEL, "guidance": {"sketch": 0.5}}
@@ -99,32 +110,35 @@ def test_guided_weights_follow_and_take_none_at_no_cost(run: Path, tmp_path: Pat
         np.testing.assert_allclose(found, expected, atol=1e-4)
     assert "guide.weight" in starting_point(str(out)).weights
     # The run that was not guided made a file without the input.
-    export(run, tmp_path / "plain.onnx", on_message=lambda _: None)
-    assert not OnnxEngine(tmp_path / "plain.onnx", 1).guided
+    assert not OnnxEngine(exported[0], 1).guided
 
 
-def test_weights_are_stored_as_half(run: Path, tmp_path: Path) -> None:
-    export(run, tmp_path / "w.onnx", on_message=lambda _: None)
-    model = onnx.load(tmp_path / "w.onnx")
+def test_weights_are_stored_as_half(exported: tuple[Path, dict[str, Any]]) -> None:
+    model = onnx.load(exported[0])
     kinds = {t.data_type for t in model.graph.initializer if np.prod(t.dims) >= 16}
     assert onnx.TensorProto.FLOAT16 in kinds
     assert onnx.TensorProto.FLOAT not in kinds
 
 
-def test_exported_weights_can_be_started_from(run: Path, tmp_path: Path) -> None:
-    export(run, tmp_path / "w.onnx", on_message=lambda _: None)
-    tensors = load_file(tmp_path / "w.safetensors")
-    read = starting_point(str(tmp_path / "w.onnx")).weights
+def test_exported_weights_can_be_started_from(
+    run: Path, exported: tuple[Path, dict[str, Any]]
+) -> None:
+    out, _ = exported
+    tensors = load_file(out.with_suffix(".safetensors"))
+    read = starting_point(str(out)).weights
     assert set(tensors) - set(read) == {"guide.weight"}
     for name, tensor in read.items():
         torch.testing.assert_close(tensor, tensors[name].float(), rtol=0, atol=0)
     assert set(starting_point(str(run)).weights) == set(tensors)
-    assert set(starting_point(str(tmp_path / "w.safetensors")).weights) == set(tensors)
+    assert set(starting_point(str(out.with_suffix(".safetensors"))).weights) == set(tensors)
 
 
-def test_what_a_run_starts_from_keeps_its_licence(run: Path, tmp_path: Path) -> None:
-    export(run, tmp_path / "w.onnx", notes={"licence": "CC BY-NC 4.0"}, on_message=lambda _: None)
-    (tmp_path / "w.json").unlink()
+def test_what_a_run_starts_from_keeps_its_licence(
+    run: Path, exported: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    # Without the card beside them.
+    for ending in (".onnx", ".safetensors"):
+        shutil.copy(exported[0].with_suffix(ending), tmp_path)
     for name in ("w.onnx", "w.safetensors"):
         card = starting_point(str(tmp_path / name)).card
         assert card["licence"] == "CC BY-NC 4.0"
@@ -155,6 +169,30 @@ def test_refuses_when_torch_and_onnx_differ(
     with pytest.raises(WeightsError, match=r"differ by 0\.01"):
         export(run, tmp_path / "w.onnx", on_message=lambda _: None)
     assert not list(tmp_path.iterdir())
+
+
+def test_multiplications_are_counted_by_shapes_where_these_decide() -> None:
+    network = nn.Conv2d(3, 4, 3, padding=1)
+
+    class Plain(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = network
+
+        def forward(self, image: torch.Tensor, hole: torch.Tensor) -> torch.Tensor:
+            found: torch.Tensor = self.layer(image * (1 - hole))
+            return found
+
+    class Choosing(Plain):
+        """Works on the columns that have a hole, as many as there are."""
+
+        def forward(self, image: torch.Tensor, hole: torch.Tensor) -> torch.Tensor:
+            return super().forward(image[..., hole[0, 0, 0] > 0], hole[..., :1])
+
+    assert count_macs(Plain(), 32) == 32 * 32 * 4 * 3 * 9
+    assert count_macs(Choosing(), 32) == 16 * 32 * 4 * 3 * 9
+    # Neither has left the device where it was.
+    assert network.weight.device.type == "cpu"
 
 
 @pytest.mark.parametrize("name", ["big.onnx", "big.safetensors"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,8 @@ from freefill.lab.models.deepfill import DeepFill, Variant
 from freefill.lab.models.deepfill_names import names
 from freefill.pipeline.inpainter import Inpainter
 from freefill.weights.registry import find
+
+pytestmark = pytest.mark.usefixtures("one_size")
 
 
 def released(folder: Path, sketch: bool = False) -> Path:
@@ -36,19 +40,29 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return released(tmp_path_factory.mktemp("released"))
 
 
+@pytest.fixture(scope="module")
+def imported(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The ONNX file of an import, which no test changes, its card and its tensors beside it."""
+    out = tmp_path_factory.mktemp("imported") / "w.onnx"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("freefill.lab.export.onnx.SIZES", ((1, 64, 64),))
+        import_weights(
+            source,
+            out,
+            padding="symmetric",
+            mask_resize="one-step",
+            fuse=False,
+            licence="mine alone",
+            on_message=lambda _: None,
+        )
+    return out
+
+
 @pytest.mark.parametrize("ending", [".onnx", ".safetensors"])
-def test_nothing_is_lost_without_the_card(source: Path, tmp_path: Path, ending: str) -> None:
-    first = import_weights(
-        source,
-        tmp_path / "first.onnx",
-        padding="symmetric",
-        mask_resize="one-step",
-        fuse=False,
-        licence="mine alone",
-        on_message=lambda _: None,
-    )
+def test_nothing_is_lost_without_the_card(imported: Path, tmp_path: Path, ending: str) -> None:
+    first = json.loads(imported.with_suffix(".json").read_text())
     alone = tmp_path / f"alone{ending}"
-    (tmp_path / f"first{ending}").rename(alone)
+    shutil.copy(imported.with_suffix(ending), alone)
     foreign = read(alone)
     assert foreign.assumed == ("rgb", Variant("symmetric", "one-step", False), "mine alone")
     known = starting_point(str(alone)).card
@@ -102,11 +116,10 @@ def test_what_is_not_ours_is_not_replaced(
 
 
 def test_an_import_that_breaks_off_changes_nothing(
-    source: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    source: Path, imported: Path, tmp_path: Path
 ) -> None:
-    import_weights(source, tmp_path / "w.onnx", on_message=lambda _: None)
+    for ending in (".onnx", ".json", ".safetensors"):
+        shutil.copy(imported.with_suffix(ending), tmp_path)
     before = snapshot(tmp_path)
     write = Path.write_bytes
 
@@ -115,10 +128,10 @@ def test_an_import_that_breaks_off_changes_nothing(
             raise OSError(28, "No space left on device")
         return write(path, content)
 
-    monkeypatch.setattr(Path, "write_bytes", fail)
-    with pytest.raises(WeightsError, match=r"w\.onnx cannot be written: No space left"):
-        import_weights(source, tmp_path / "w.onnx", licence="another", on_message=lambda _: None)
-    monkeypatch.undo()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "write_bytes", fail)
+        with pytest.raises(WeightsError, match=r"w\.onnx cannot be written: No space left"):
+            import_weights(source, tmp_path / "w.onnx", licence="other", on_message=lambda _: None)
     assert snapshot(tmp_path) == before
     lines: list[str] = []
     import_weights(source, tmp_path / "w.onnx", licence="another", on_message=lines.append)

@@ -26,6 +26,8 @@ from freefill.weights.registry import find
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
+pytestmark = pytest.mark.usefixtures("one_size")
+
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import os
 import signal
 import subprocess
 import sys
@@ -122,27 +121,23 @@ def test_resumed_in_the_middle_of_an_epoch_of_shards(examples: Path, tmp_path: P
         torch.testing.assert_close(tensor, two["generator"][name], rtol=0, atol=0)
 
 
-def test_kill_9_at_a_random_moment_and_resume(examples: Path, tmp_path: Path) -> None:
+def test_kill_9_at_a_random_moment_and_resume(
+    command: Callable[..., subprocess.CompletedProcess[str]], examples: Path, tmp_path: Path
+) -> None:
     steps = 200
     stages = (
         "train.stages=[{steps=100,crop=32,batch=2},{steps=100,crop=32,batch=2,adversarial=0.1}]"
     )
-
-    def command(run: Path, *more: str) -> list[str]:
-        settings = [] if more else [x for s in (*SMALL, stages) for x in ("--set", s)]
-        return [
-            *(sys.executable, "-m", "freefill", "train", "--data", str(examples)),
-            *("--out", str(run), *settings, *more),
-        ]
-
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
-    subprocess.run(command(whole), env=environment, check=True, capture_output=True)
-    assert len(rows(whole)) == steps // 5
-
-    process = subprocess.Popen(command(cut), env=environment, stderr=subprocess.DEVNULL)
+    settings = [x for s in (*SMALL, stages) for x in ("--set", s)]
+    whole, cut = (
+        ("train", "--data", examples, "--out", tmp_path / name) for name in ("whole", "cut")
+    )
+    run = tmp_path / "cut"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "freefill", *map(str, cut), *settings], stderr=subprocess.DEVNULL
+    )
     deadline = time.monotonic() + 120
-    while not (cut / "last.pt").exists():
+    while not (run / "last.pt").exists():
         assert process.poll() is None, "it ended before its first checkpoint"
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -150,12 +145,13 @@ def test_kill_9_at_a_random_moment_and_resume(examples: Path, tmp_path: Path) ->
     time.sleep(time.monotonic_ns() % 1000 / 1000)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert len(rows(cut)) < steps // 5, "it was too fast to be killed in the middle"
-    done = subprocess.run(
-        command(cut, "--resume"), env=environment, check=True, capture_output=True, text=True
-    )
+    assert len(rows(run)) < steps // 5, "it was too fast to be killed in the middle"
+    done = command(*cut, "--resume")
+    assert done.returncode == 0, done.stderr
     assert "resuming" in done.stderr
-    assert rows(cut) == rows(whole)
+    assert command(*whole, *settings).returncode == 0
+    assert len(rows(tmp_path / "whole")) == steps // 5
+    assert rows(run) == rows(tmp_path / "whole")
 
 
 @pytest.mark.parametrize("discriminator", ["patch", "features"])

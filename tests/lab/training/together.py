@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -25,20 +26,20 @@ class Descent(torch.optim.SGD):
         super().__init__(parameters, 20 * rate)
 
 
-def main() -> None:
-    data, run, resume, stop, *settings = sys.argv[1:]
-    torch.optim.Adam = Descent  # type: ignore[misc, assignment]
+def main(data: str, run: str, resume: str, stop: str, *settings: str) -> None:
     # Random features stand in for VGG16.
     torch.manual_seed(0)
     metric = Lpips("vgg")
     for buffer in ("lin0", "lin1", "lin2", "lin3", "lin4"):
         metric.get_buffer(buffer).fill_(1.0)
-    start.third_party.fetch = lambda *_: Path()  # type: ignore[assignment]
-    start.Lpips.load = lambda *_: metric  # type: ignore[method-assign, assignment]
-    config = load(None, settings)
-    train(data, Path(run), config, resume=resume == "yes", stop_at=int(stop) or None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.optim, "Adam", Descent)
+        patch.setattr(start.third_party, "fetch", lambda *_: Path())
+        patch.setattr(start.Lpips, "load", lambda *_: metric)
+        config = load(None, settings)
+        train(data, Path(run), config, resume=resume == "yes", stop_at=int(stop) or None)
     leave()
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

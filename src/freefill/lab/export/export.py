@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -193,9 +194,18 @@ def count_macs(network: nn.Module, side: int) -> int:
         Multiply-accumulate operations of all convolutions and products of matrices. One half of
         the picture is a hole: comparing what is missing with what is known costs most then.
     """
-    hole = torch.zeros(1, 1, side, side)
-    hole[..., : side // 2] = 1
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
+    try:
+        # Shapes alone, in a twentieth of the time.
+        return _count_on("meta", deepcopy(network).to("meta"), side)
+    except RuntimeError:
+        # What it computes depends on values.
+        return _count_on("cpu", network, side)
+
+
+def _count_on(device: str, network: nn.Module, side: int) -> int:
+    with torch.device(device), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        hole = torch.zeros(1, 1, side, side)
+        hole[..., : side // 2] = 1
         network(torch.zeros(1, 3, side, side), hole)
     return int(counter.get_total_flops() // 2)
 
