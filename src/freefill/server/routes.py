@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 from urllib.parse import quote
 from uuid import UUID
@@ -9,6 +10,7 @@ from uuid import UUID
 from fastapi import FastAPI, Header, Request, Response
 
 from freefill import __version__
+from freefill.imaging.picture import Picture
 from freefill.server import fills, forms, metrics, openapi, schemas
 from freefill.server.answers import answer
 from freefill.server.core import Server
@@ -28,7 +30,7 @@ def add(app: FastAPI, server: Server) -> None:
 
 def _add_fills(app: FastAPI, server: Server) -> None:
     """Add what is done with images."""
-    settings, work = server.settings, server.work
+    work = server.work
 
     @app.post("/v1/fill", **openapi.FILL)
     async def fill(
@@ -70,13 +72,11 @@ def _add_fills(app: FastAPI, server: Server) -> None:
                 raise ProblemError(415, "media-type", f"the body is to be {forms.MULTIPART}")
             reading = forms.read_multipart(request, schemas.ViewOptions, ("image",))
             options, files = await server.read(reading)
-            image = files["image"]
-            server.metrics.body.inc(len(image))
 
-            def task() -> tuple[bytes, str, tuple[int, int]]:
-                return fills.view(image, options.longest, settings.max_pixels, ticket)
+            def task(pictures: Mapping[str, Picture]) -> tuple[bytes, str, tuple[int, int]]:
+                return fills.view(pictures["image"], options.longest, ticket)
 
-            content, kind, (width, height) = await server.do(request, ticket, image, task)
+            content, kind, (width, height) = await server.do(request, ticket, files, task)
         return Response(content, media_type=kind, headers={"View-Size": f"{width}x{height}"})
 
 
