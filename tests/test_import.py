@@ -125,3 +125,9 @@ def test_commands_of_the_lab_say_how_to_install_it(arguments: list[str]) -> None
     assert line.startswith("freefill: error: ")
     assert "pip install 'freefill[lab]'" in line
     assert ran.stdout == ""
+
+
+def test_what_decodes_for_the_server_loads_neither_server_nor_network() -> None:
+    """There is one for each worker, and another when one is ended."""
+    heavy = (*SERVER, *LAB, "onnxruntime", "typer", "rich", "cv2")
+    assert loaded("import freefill.server.decoder_process", of=heavy) == []

@@ -46,6 +46,13 @@ def live(settings: Settings) -> Iterator[Live]:
         assert not thread.is_alive()
 
 
+def warm(server: Live) -> None:
+    """Wait until a server answers, and its processes have begun."""
+    httpx.get(f"{server.url}/healthz", timeout=30)
+    for decoder in server.server.decoders.all:
+        decoder.wait()
+
+
 class Gate:
     """Holds every fill until it is opened, and tells how many have come.
 

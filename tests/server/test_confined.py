@@ -75,10 +75,13 @@ def test_it_fills_and_leaves_nothing_anywhere(
             assert found is not None, process.communicate()
             with httpx.Client(base_url=found[0], headers=HEADERS, timeout=60) as client:
                 _ask(client, examples, tmp_path)
+            children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         finally:
             process.terminate()
             _, told = process.communicate(timeout=60)
     assert process.returncode == 0
+    assert children
+    assert [pid for pid in children if Path(f"/proc/{pid}").exists()] == []
     assert told == "freefill: stopped\n"
     assert list(closed.iterdir()) == list(temporary.iterdir()) == []
     assert _files(package) == before

@@ -220,7 +220,7 @@ def test_want_of_memory_is_no_fault_of_the_image(
     def exhausted(*_: Any, **__: Any) -> Any:
         raise error
 
-    monkeypatch.setattr(fills, "read_picture", exhausted)
+    monkeypatch.setattr(fills, "fill", exhausted)
     answer = client.post("/v1/fill", files=form(image, mask))
     _check(answer, 503, "memory", "memory")
     assert answer.headers["retry-after"]

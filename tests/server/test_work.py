@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from live import Gate, Live, form, live, run, until
+from live import Gate, Live, form, live, run, until, warm
 
 from freefill.server import fills
 from freefill.server.settings import Settings
@@ -165,6 +165,7 @@ def test_the_time_limit_ends_those_that_wait_and_those_in_work(
     gate: Gate, image: bytes, mask: bytes
 ) -> None:
     with live(Settings(workers=1, queue=3, timeout=0.3)) as server:
+        warm(server)
 
         async def test(client: httpx.AsyncClient) -> None:
             asked = [client.post("/v1/fill", files=form(image, mask)) for _ in range(2)]

@@ -44,7 +44,7 @@ MOSTLY_HOLE = 0.6
 
 
 def to_mask(
-    mask: Source | None,
+    mask: Source | Picture | None,
     picture: Picture,
     *,
     invert: bool = False,
@@ -55,8 +55,8 @@ def to_mask(
 
     Args:
         mask: Path, bytes, open file, Pillow image, array or tensor (bool, uint8, uint16 or float in
-            [0, 1]). ``None`` or the word ``"alpha"``: the picture's transparent pixels are the
-            hole; without a mask there must be some.
+            [0, 1]), or a picture that has been read. ``None`` or the word ``"alpha"``: the
+            picture's transparent pixels are the hole; without a mask there must be some.
         picture: The picture that it is for.
         invert: Swap fill and keep first.
         fit: ``"exact"`` refuses a mask of another size; ``"resize"`` brings it to the picture's,
@@ -127,7 +127,7 @@ def is_hard(mask: object) -> bool:
     return mask is None or is_alpha(mask) or (isinstance(mask, np.ndarray) and mask.dtype == bool)
 
 
-def _read(mask: Source, picture: Picture, max_pixels: int) -> tuple[Mask, list[str]]:
+def _read(mask: Source | Picture, picture: Picture, max_pixels: int) -> tuple[Mask, list[str]]:
     array = as_array(mask)
     if array is not None:
         return _from_array(array, picture)
@@ -171,7 +171,7 @@ def _from_array(mask: NDArray[Any], picture: Picture) -> tuple[Mask, list[str]]:
 
 
 def softness(
-    mask: Source,
+    mask: Source | Picture,
     picture: Picture,
     *,
     invert: bool = False,

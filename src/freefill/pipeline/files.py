@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from freefill.errors import ImageError, MaskError
 from freefill.imaging.atomic import target_of, write_atomically
 from freefill.imaging.io import Source, format_of, path_of
+from freefill.imaging.picture import Picture
 from freefill.masks.convert import is_alpha, is_hard
 from freefill.masks.paint import TODO
 from freefill.pipeline.request import Encoded, FillRequest, Result
@@ -45,7 +46,7 @@ def fill_to_file(
     return made
 
 
-def check_not_empty(mask: Source | None, result: Result[Any]) -> None:
+def check_not_empty(mask: Source | Picture | None, result: Result[Any]) -> None:
     """Refuse a file that would be a copy of its photo, unless truth values asked for that.
 
     Args:

@@ -45,8 +45,8 @@ class Guidance:
     def read(
         cls,
         size: tuple[int, int],
-        sketch: Source | None = None,
-        colour: Source | None = None,
+        sketch: Source | Picture | None = None,
+        colour: Source | Picture | None = None,
         *,
         fit: Fit = "exact",
         max_pixels: int = MAX_PIXELS,
@@ -56,7 +56,8 @@ class Guidance:
         Args:
             size: Height and width of the photo.
             sketch: Lines, as any kind of image; a bool array or tensor is True on lines.
-            colour: Strokes of colour, of the same kinds, opaque on a transparent ground.
+            colour: Strokes of colour, of the same kinds, opaque on a transparent ground. Both may
+                be pictures that have been read.
             fit: ``"resize"`` brings them to the photo's size; ``"exact"`` refuses other ones.
             max_pixels: The most that width times height of a file may be.
 
@@ -140,7 +141,7 @@ class Guidance:
         return planes
 
 
-def read_lines(sketch: Source, *, max_pixels: int = MAX_PIXELS) -> Mask:
+def read_lines(sketch: Source | Picture, *, max_pixels: int = MAX_PIXELS) -> Mask:
     """Read the lines of a sketch.
 
     Args:
@@ -173,7 +174,7 @@ def read_lines(sketch: Source, *, max_pixels: int = MAX_PIXELS) -> Mask:
     return ~bright if 2 * int(bright.sum()) > bright.size else bright
 
 
-def _read(source: Source, name: str, max_pixels: int) -> Picture:
+def _read(source: Source | Picture, name: str, max_pixels: int) -> Picture:
     try:
         return read_picture(source, max_pixels=max_pixels)
     except ImageError as error:

@@ -330,7 +330,7 @@ def _made(kind: type[Inpainter], model: Model, threads: int | None, device: Devi
     return kind(model, threads=threads, device=device)
 
 
-def _check_soft(options: FillOptions, mask: Source | None) -> None:
+def _check_soft(options: FillOptions, mask: Source | Picture | None) -> None:
     """Refuse a soft mask that has nothing soft, or would lose it."""
     if not options.soft:
         return

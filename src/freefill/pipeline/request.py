@@ -77,9 +77,9 @@ class FillRequest:
     """
 
     image: Source | Picture
-    mask: Source | None = None
-    sketch: Source | None = None
-    colour: Source | None = None
+    mask: Source | Picture | None = None
+    sketch: Source | Picture | None = None
+    colour: Source | Picture | None = None
     guidance: Guidance | None = None
     options: FillOptions = FillOptions()
 

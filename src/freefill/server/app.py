@@ -51,8 +51,9 @@ def build(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        server.start()
         yield
-        server.work.close()
+        server.close()
 
     app = FastAPI(
         title="freefill",

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import TypeVar
 from uuid import UUID
 
 from starlette.requests import ClientDisconnect, Request
 
-from freefill.errors import FreefillError, spell
+from freefill.errors import FreefillError, OutOfMemoryError, spell
+from freefill.imaging.picture import Picture
 from freefill.pipeline.engines.cpu_count import available_cores
 from freefill.server import fills, schemas
+from freefill.server.decoding import Decoders
 from freefill.server.guard import drain
 from freefill.server.metrics import Metrics
 from freefill.server.models import Served
@@ -47,6 +49,16 @@ class Server:
         self.models = Served(settings.models, 1 if workers > 1 else None)
         self.metrics = Metrics()
         self.work = Work(workers, settings.queue, settings.timeout, self.metrics)
+        self.decoders = Decoders(workers)
+
+    def start(self) -> None:
+        """Start the processes that decode; without this, each is started by its first request."""
+        self.decoders.start()
+
+    def close(self) -> None:
+        """Wait for what is still in work, and end the processes that decode."""
+        self.work.close()
+        self.decoders.close()
 
     def ready(self) -> schemas.Readiness:
         """Tell whether the next request would find a place; the models are loaded before this is.
@@ -102,10 +114,10 @@ class Server:
         self,
         request: Request,
         ticket: Ticket,
-        files: fills.Files,
+        files: Mapping[str, bytes],
         options: schemas.FillOptions,
     ) -> tuple[bytes, str, schemas.Details]:
-        """Fill one image; as :func:`freefill.server.fills.fill`, in a worker.
+        """Fill one image; as :func:`freefill.server.fills.fill`, from files, in a worker.
 
         Raises:
             ProblemError: If it cannot be filled, or not within the time limit.
@@ -113,28 +125,45 @@ class Server:
         """
         name = self.models.check(options.model)
         most = self.settings.max_pixels
-        self.metrics.body.inc(files.size)
 
-        def task() -> tuple[bytes, str, schemas.Details]:
-            return fills.fill(self.models.get(name), files, options, most, ticket)
+        def task(pictures: Mapping[str, Picture]) -> tuple[bytes, str, schemas.Details]:
+            return fills.fill(self.models.get(name), pictures, options, most, ticket)
 
-        answer = await self.do(request, ticket, files.image, task)
+        answer = await self.do(request, ticket, files, task)
         self.metrics.seconds.observe(answer[2].seconds)
         return answer
 
-    async def do(self, request: Request, ticket: Ticket, image: bytes, task: Callable[[], T]) -> T:
-        """Have a worker do something with an image, and count what became of it.
+    async def do(
+        self,
+        request: Request,
+        ticket: Ticket,
+        files: Mapping[str, bytes],
+        task: Callable[[Mapping[str, Picture]], T],
+    ) -> T:
+        """Have files decoded and a worker do something with them; count what became of it.
+
+        Args:
+            request: Whose files they are.
+            ticket: Its place.
+            files: Encoded, by their fields; one is ``image``.
+            task: Takes the pictures, by the same fields.
+
+        Returns:
+            What the task returns.
 
         Raises:
             ProblemError: If it cannot be done, or not within the time limit.
             StoppedError: If the client has gone.
         """
+        self.metrics.body.inc(sum(map(len, files.values())))
 
         def within_budget() -> T:
-            # Large ones wait for each other, as in a batch.
-            with self.work.budget.taken(fills.pixels_of(image, self.settings.max_pixels)):
-                ticket.check()
-                return task()
+            with self.decoders.one() as decoder:
+                pixels = decoder.measure(files, self.settings.max_pixels)
+                # Large ones wait for each other, as in a batch.
+                with self.work.budget.taken(pixels_in_work(pixels)):
+                    ticket.begin()
+                    return task(decoder.read())
 
         async def gone() -> None:
             while (await request.receive())["type"] != "http.disconnect":
@@ -142,9 +171,11 @@ class Server:
 
         try:
             result = await self.work.run(ticket, within_budget, gone)
-        except MemoryError:
+        except MemoryError as error:
             self.metrics.count("failed")
             detail = "there was not enough memory for this image at this moment"
+            if isinstance(error, OutOfMemoryError) and str(error):
+                detail = str(error)
             raise ProblemError(503, "memory", detail, {"Retry-After": "10"}) from None
         except FreefillError as error:
             self.metrics.count("refused")
@@ -163,6 +194,24 @@ class Server:
 def workers_of(settings: Settings) -> int:
     """Give how many photos are worked on at a time."""
     return settings.workers or available_cores()
+
+
+def pixels_in_work(pixels: Mapping[str, int]) -> int:
+    """Count the pixels of a request's files against those that can be in work at a time.
+
+    What a photo is counted for has room for a mask of its size; anything else comes on top.
+
+    Args:
+        pixels: Width times height of each file, by its field.
+
+    Examples:
+        >>> pixels_in_work({"image": 12, "mask": 12})
+        12
+        >>> pixels_in_work({"image": 1, "mask": 100, "colour": 50})
+        150
+    """
+    photo, mask = pixels.get("image", 0), pixels.get("mask", 0)
+    return sum(pixels.values()) - min(photo, mask)
 
 
 def kind_of(error: FreefillError) -> str:

@@ -15,7 +15,6 @@ from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from freefill.server.fills import Files
 from freefill.server.problems import ProblemError
 from freefill.server.schemas import FillBody, FillOptions
 
@@ -113,24 +112,22 @@ async def read_json(
     return _validated(kind, content, strict)
 
 
-async def read_fill(request: Request) -> tuple[FillOptions, Files]:
+async def read_fill(request: Request) -> tuple[FillOptions, dict[str, bytes]]:
     """Read a fill, as a form or as JSON.
 
     Returns:
-        Options and files.
+        Options, and files by their fields.
 
     Raises:
         ProblemError: 415 if it is neither, else as the readers raise it.
     """
     media_type = media_type_of(request)
     if media_type == MULTIPART:
-        options, files = await read_multipart(request, FillOptions, ("image", *EXTRA_FILES))
-        return options, Files(**files)
+        return await read_multipart(request, FillOptions, ("image", *EXTRA_FILES))
     if media_type == JSON:
         body = await read_json(request, FillBody)
-        texts = {name: getattr(body, name) for name in EXTRA_FILES}
-        beside = {k: decoded(text, k) for k, text in texts.items() if text is not None}
-        return body, Files(decoded(body.image, "image"), **beside)
+        texts = {name: getattr(body, name) for name in ("image", *EXTRA_FILES)}
+        return body, {k: decoded(text, k) for k, text in texts.items() if text is not None}
     raise ProblemError(
         415,
         "media-type",

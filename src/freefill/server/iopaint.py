@@ -14,7 +14,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from freefill.server import forms, openapi, schemas
 from freefill.server.core import Server
-from freefill.server.fills import Files
 from freefill.server.guard import drain
 from freefill.server.problems import ProblemError
 
@@ -117,9 +116,9 @@ def add(app: FastAPI, server: Server) -> None:
                 if forms.media_type_of(request) != forms.JSON:
                     raise ProblemError(415, "media-type", f"the body is to be {forms.JSON}")
                 body = await server.read(forms.read_json(request, InpaintBody, strict=False))
-                decoded = [forms.decoded(getattr(body, name), name) for name in ("image", "mask")]
+                files = {k: forms.decoded(getattr(body, k), k) for k in ("image", "mask")}
                 options = schemas.FillOptions(model=current)
-                content, kind, _ = await server.fill(request, ticket, Files(*decoded), options)
+                content, kind, _ = await server.fill(request, ticket, files, options)
         except ProblemError as problem:
             raise with_line(problem) from None
         seed = -1 if body.sd_seed is None else body.sd_seed

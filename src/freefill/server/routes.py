@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Annotated
 from urllib.parse import quote
 from uuid import UUID
@@ -10,6 +11,7 @@ from uuid import UUID
 from fastapi import FastAPI, Header, Request, Response
 
 from freefill import __version__
+from freefill.imaging.picture import Picture
 from freefill.server import fills, forms, metrics, openapi, schemas
 from freefill.server.answers import answer
 from freefill.server.core import Server
@@ -29,7 +31,7 @@ def add(app: FastAPI, server: Server) -> None:
 
 def _add_fills(app: FastAPI, server: Server) -> None:
     """Add what is done with images."""
-    settings, work = server.settings, server.work
+    work = server.work
 
     @app.post("/v1/fill", **openapi.FILL)
     async def fill(
@@ -73,19 +75,17 @@ def _add_fills(app: FastAPI, server: Server) -> None:
                 raise ProblemError(415, "media-type", f"the body is to be {forms.MULTIPART}")
             reading = forms.read_multipart(request, schemas.ViewOptions, ("image", "mask"))
             options, files = await server.read(reading)
-            image, mask = files["image"], files.get("mask")
-            server.metrics.body.inc(len(image) + len(mask or b""))
 
-            def task() -> tuple[bytes, str, tuple[int, int], list[str]]:
+            def task(
+                pictures: Mapping[str, Picture],
+            ) -> tuple[bytes, str, tuple[int, int], list[str]]:
+                image, mask = pictures["image"], pictures.get("mask")
                 if mask is not None:
-                    content, size, notices = fills.view_mask(
-                        image, mask, settings.max_pixels, ticket
-                    )
+                    content, size, notices = fills.view_mask(image, mask, ticket)
                     return content, "image/png", size, notices
-                shown = fills.view(image, options.longest, settings.max_pixels, ticket)
-                return *shown, []
+                return *fills.view(image, options.longest, ticket), []
 
-            content, kind, (width, height), notices = await server.do(request, ticket, image, task)
+            content, kind, (width, height), notices = await server.do(request, ticket, files, task)
         headers = {"View-Size": f"{width}x{height}"}
         if notices:
             headers["View-Notices"] = json.dumps(notices)

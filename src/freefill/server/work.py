@@ -38,6 +38,7 @@ class Ticket:
         self.state: State = "waiting"
         self.done = self.total = 0
         self.holders = 0
+        self.begun = 0.0
         self.runs = Stopper()
 
     @property
@@ -48,6 +49,15 @@ class Ticket:
     def stop(self) -> None:
         """Stop the work: between two steps, and within a run of the network."""
         self.runs.stop()
+
+    def begin(self) -> None:
+        """Tell that work begins and waiting is over: ``begun`` is when, by ``perf_counter``.
+
+        Raises:
+            StoppedError: If nobody waits for it any more.
+        """
+        self.check()
+        self.begun = time.perf_counter()
 
     def enter(self, state: State) -> None:
         """Tell what comes next.

@@ -75,7 +75,7 @@ def opened(file: BinaryIO, name: str, max_pixels: int) -> ImageFile.ImageFile:
         ImageError: If it is too large, has no pixels, or is too short for the size it claims.
         UnidentifiedImageError: If it is of no format in :data:`FORMATS`.
     """
-    _check_icon(file, name, max_pixels)
+    check_icon(file, name, max_pixels)
     _check_ppm(file, name)
     _check_bmp(file, name)
     with lifted(max_pixels // 2):
@@ -190,16 +190,34 @@ def check_unopened(image: Image.Image) -> None:
         )
 
 
-def _check_icon(file: BinaryIO, name: str, max_pixels: int) -> None:
-    """Check the sizes inside an icon, which Pillow decodes as soon as it opens it."""
+def is_icon(prefix: bytes) -> bool:
+    """Whether the first bytes of a file are those of an icon."""
+    return prefix[:4] == b"\0\0\1\0"
+
+
+def check_icon(file: BinaryIO, name: str, max_pixels: int) -> int:
+    """Check the sizes inside an icon, which Pillow decodes as soon as it opens it.
+
+    Args:
+        file: Any file.
+        name: What errors call it.
+        max_pixels: The most that width times height of each may be.
+
+    Returns:
+        The most pixels that one of them has; 0 if it is no icon.
+
+    Raises:
+        ImageError: If one is too large, or there are too many.
+    """
     file.seek(0)
     head = file.read(6)
-    if head[:4] != b"\0\0\1\0":
-        return
+    if not is_icon(head):
+        return 0
     (count,) = struct.unpack_from("<H", head, 4)
     if count > MAX_ICONS:
         raise ImageError(f"{name} holds {count} icons; up to {MAX_ICONS} are read")
     table = file.read(16 * count)
+    largest = 0
     for (place,) in struct.iter_unpack("<12xI", table[: len(table) // 16 * 16]):
         file.seek(place)
         start = file.read(24)
@@ -211,6 +229,8 @@ def _check_icon(file: BinaryIO, name: str, max_pixels: int) -> None:
             size, each = (abs(width), abs(height) // 2), 4
         check_size(size, name, max_pixels)
         check_samples(size, each, name, max_pixels)
+        largest = max(largest, size[0] * size[1])
+    return largest
 
 
 def _check_ppm(file: BinaryIO, name: str) -> None:

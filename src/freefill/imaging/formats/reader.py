@@ -108,6 +108,40 @@ def read_file(
         raise ImageError(f"{name} cannot be read: {reason}") from None
 
 
+LARGEST_UNKNOWN = 2**24
+"""Pixels that are counted for a file that does not tell them."""
+
+
+def pixels_of(content: bytes, max_pixels: int) -> int:
+    """Look up how many pixels a file has, without decoding them.
+
+    Args:
+        content: The file.
+        max_pixels: The most that it may have.
+
+    Returns:
+        Width times height, 0 to ``max_pixels``; a guess for what cannot be read, where
+        :func:`read_file` says why.
+    """
+    try:
+        width, height = _size(BytesIO(content), "the image", max_pixels)
+        return max(0, min(width * height, max_pixels))
+    except Exception:  # as of reading: Pillow raises whatever it trips over
+        return min(len(content), LARGEST_UNKNOWN, max_pixels)
+
+
+def _size(file: BinaryIO, name: str, max_pixels: int) -> tuple[int, int]:
+    source = _File(file, "bytes", name, max_pixels, file.read(12))
+    if source.is_tiff:
+        tags = tiff.directory_of(file)
+        return tags.first(tiff.WIDTH, 0), tags.first(tiff.HEIGHT, 0)
+    if limits.is_icon(source.prefix):
+        return limits.check_icon(file, name, max_pixels), 1
+    if heif.is_heif(source.prefix):
+        heif.register(name)
+    return limits.opened(file, name, max_pixels).size
+
+
 def _read(
     file: BinaryIO, kind: Literal["path", "bytes"], name: str, max_pixels: int, shorter: int
 ) -> Picture:

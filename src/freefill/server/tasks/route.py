@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import inspect
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from pydantic import Field
 
-from freefill.imaging.io import read_picture
 from freefill.imaging.picture import Picture
 from freefill.pipeline.inpainter import Inpainter
 from freefill.pipeline.request import Result
@@ -75,7 +73,7 @@ class TaskRoute:
 def perform(
     route: TaskRoute,
     inpainter: Inpainter,
-    files: Mapping[str, bytes],
+    pictures: Mapping[str, Picture],
     options: TaskOptions,
     max_pixels: int,
     ticket: Ticket,
@@ -85,7 +83,7 @@ def perform(
     Args:
         route: What.
         inpainter: The pipeline.
-        files: Encoded pictures by their fields.
+        pictures: By their fields.
         options: How.
         max_pixels: The most that any picture may have.
         ticket: Is told of each step, and may stop the work between two.
@@ -97,10 +95,6 @@ def perform(
         FreefillError: If it cannot be done.
         StoppedError: If nobody waits for it any more.
     """
-    start = time.perf_counter()
-    pictures = {
-        name: read_picture(content, max_pixels=max_pixels) for name, content in files.items()
-    }
     ticket.enter("filling")
     function = route.task.function
     common = {"inpainter": inpainter, "progress": ticket.progress, "max_pixels": max_pixels}
@@ -111,5 +105,5 @@ def perform(
     ticket.enter("writing")
     made = result.encode(options.format and options.format.upper(), strip=options.strip)
     made = replace(made, notices=(*pictures["image"].notices, *made.notices))
-    details = details_of(made, inpainter, start, TaskDetails, found=result.info)
+    details = details_of(made, inpainter, ticket.begun, TaskDetails, found=result.info)
     return made.content, media_type(made.file_format), details

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from fastapi import FastAPI, Request, Response
 
+from freefill.imaging.picture import Picture
 from freefill.server import forms, openapi
 from freefill.server.answers import answer
 from freefill.server.core import Server
@@ -41,11 +44,10 @@ def _add(app: FastAPI, server: Server, task_route: TaskRoute) -> None:
             reading = forms.read_multipart(request, form, names)
             options, files = await server.read(reading)
             name = server.models.check(options.model)
-            server.metrics.body.inc(sum(map(len, files.values())))
 
-            def work() -> tuple[bytes, str, TaskDetails]:
+            def work(pictures: Mapping[str, Picture]) -> tuple[bytes, str, TaskDetails]:
                 inpainter, most = server.models.get(name), server.settings.max_pixels
-                return perform(task_route, inpainter, files, options, most, ticket)
+                return perform(task_route, inpainter, pictures, options, most, ticket)
 
-            content, kind, details = await server.do(request, ticket, files["image"], work)
+            content, kind, details = await server.do(request, ticket, files, work)
         return answer(request, content, kind, details, VerbResult)
