@@ -2,8 +2,8 @@
 
 Each target has a process of its own, with a limit of memory, and its share of the time. Where
 Atheris is installed it looks for inputs that reach new lines of freefill; elsewhere inputs are
-changed at random. An input that fails, takes more than ten seconds of the processor, or ends the process is
-kept in a file; ``--replay FILE --target NAME`` runs it again, with its traceback.
+changed at random. An input that fails, takes more than ten seconds of the processor, or ends the
+process is kept in a file; ``--replay FILE --target NAME`` runs it again, with its traceback.
 """
 
 from __future__ import annotations

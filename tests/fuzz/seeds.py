@@ -18,7 +18,6 @@ import numpy as np
 import onnx
 import pillow_heif
 import tifffile
-import torch
 from onnx import TensorProto, helper
 from PIL import Image
 from safetensors.numpy import save
@@ -240,6 +239,8 @@ def network() -> bytes:
 @functools.cache
 def weights() -> dict[str, bytes]:
     """Give what weights come with; the first byte of each tells which of ``WEIGHTS`` it is."""
+    import torch  # here, as it takes seconds
+
     card = {
         "name": "small",
         "architecture": "light",

@@ -33,14 +33,10 @@ from freefill.errors import FreefillError
 from freefill.imaging.io import encode, read_picture
 from freefill.imaging.picture import Picture
 from freefill.imaging.rgb import read_rgb
-from freefill.lab.export import foreign
 from freefill.masks.convert import softness, to_mask
 from freefill.pipeline.guidance import Guidance
 from freefill.pipeline.inpainter import Inpainter
 from freefill.pipeline.request import FillRequest
-from freefill.server.app import build
-from freefill.server.models import Served
-from freefill.server.settings import Settings
 from freefill.weights.entries import REGISTRY_VARIABLE, list_entries
 
 MAX_PIXELS = 250_000
@@ -90,7 +86,7 @@ def check_metadata(content: bytes) -> None:
 @functools.cache
 def masked() -> Picture:
     """Give the photo that masks are for."""
-    return read_picture(seeds.photos()["PNG"])
+    return read_picture(seeds.photos()["BMP"])
 
 
 def check_mask(content: bytes) -> None:
@@ -131,24 +127,37 @@ def network() -> Path:
 
 
 def check_weights(content: bytes) -> None:
-    """Read a card, a registry, a network, or tensors of others; compute with the network."""
+    """Load weights, or what comes with them."""
+    with suppress(FreefillError):
+        load_weights(content)
+
+
+def load_weights(content: bytes) -> None:
+    """Read a card, a registry, a network, or tensors of others; fill with the network.
+
+    Raises:
+        FreefillError: If they are refused.
+    """
     name = seeds.WEIGHTS[content[0] % len(seeds.WEIGHTS)] if content else seeds.WEIGHTS[0]
     path = folder() / name
     path.write_bytes(content[1:])
-    with suppress(FreefillError):
-        if name == "card.json":
-            path.replace(network().with_suffix(".json"))
-            assert Inpainter(network(), threads=1).weights.card is not None
-            json.dumps([one.model_dump() for one in Served([str(network())], 1).list()])
-        elif name == "registry.toml":
-            with mock.patch.dict(os.environ, {REGISTRY_VARIABLE: str(path)}):
-                assert all(isinstance(one.non_commercial, bool) for one in list_entries())
-        elif name == "network.onnx":
-            mask = np.zeros(masked().size, bool)
-            mask[4:8, 4:8] = True
-            Inpainter(path, threads=1).run(FillRequest(masked(), mask))
-        else:
-            foreign.read(path)
+    if name == "card.json":
+        from freefill.server.models import Served
+
+        path.replace(network().with_suffix(".json"))
+        assert Inpainter(network(), threads=1).weights.card is not None
+        json.dumps([one.model_dump() for one in Served([str(network())], 1).list()])
+    elif name == "registry.toml":
+        with mock.patch.dict(os.environ, {REGISTRY_VARIABLE: str(path)}):
+            assert all(isinstance(one.non_commercial, bool) for one in list_entries())
+    elif name == "network.onnx":
+        mask = np.zeros(masked().size, bool)
+        mask[4:8, 4:8] = True
+        Inpainter(path, threads=1).run(FillRequest(masked(), mask))
+    else:
+        from freefill.lab.export import foreign  # torch takes seconds
+
+        foreign.read(path)
 
 
 @dataclass
@@ -162,6 +171,9 @@ class Server:
 @functools.cache
 def server() -> Server:
     """Give the server that is asked."""
+    from freefill.server.app import build
+    from freefill.server.settings import Settings
+
     network().with_suffix(".json").unlink(missing_ok=True)
     settings = Settings(
         models=(str(network()),), workers=1, max_body=1_000_000, max_pixels=MAX_PIXELS, timeout=20
