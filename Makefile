@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Processes that share the tests, a file at a time; each test has one core (tests/conftest.py).
 JOBS ?= 2
 
-.PHONY: demo test check slow twice clean
+.PHONY: demo test check slow twice fuzz clean
 
 demo: .venv/base
 	$(BIN)/freefill fill examples --out out/demo --format png --overwrite --sheet out/demo/sheet.png
@@ -25,6 +25,11 @@ check: .venv/lab .venv/node_modules
 slow: .venv/lab .venv/browser
 	$(BIN)/freefill references lpips_alex
 	$(BIN)/pytest -m slow
+
+# Any bytes as photos, masks, metadata, weights and requests: what fails is kept in out/fuzz.
+MINUTES ?= 10
+fuzz: .venv/lab
+	$(BIN)/python tests/fuzz/run.py --minutes $(MINUTES)
 
 .venv/base: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

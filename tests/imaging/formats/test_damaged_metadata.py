@@ -149,6 +149,41 @@ def test_exif_that_cannot_be_understood(
     assert read_picture(content).size == photo.shape[:2]
 
 
+@pytest.mark.parametrize("source", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("names", [0, 1, 2, 3])
+def test_exif_that_is_named_twice_turns_the_result_for_nobody(names: int, source: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    block = b"Exif\0\0" * names + exif.tobytes().removeprefix(b"Exif\0\0")
+    photo = np.zeros((16, 24, 3), np.uint8)
+    buffer = BytesIO()
+    if source == "PNG":
+        content = png(photo, chunk(b"eXIf", block))
+    elif source == "WEBP":
+        # Pillow takes one name off.
+        Image.fromarray(photo).save(buffer, "WEBP", exif=b"Exif\0\0" + block)
+        content = buffer.getvalue()
+    else:
+        Image.fromarray(photo).save(buffer, "JPEG")
+        whole = buffer.getvalue()
+        content = whole[:2] + struct.pack(">HH", 0xFFE1, len(block) + 2) + block + whole[2:]
+    picture = read_picture(content)
+    read = {"JPEG": (1,), "PNG": (0,), "WEBP": (0, 1)}[source]
+    turned = names in read
+    assert picture.size == ((24, 16) if turned else (16, 24))
+    for file_format in FORMATS:
+        made, notices = encode(picture, file_format)
+        with Image.open(BytesIO(made)) as image:
+            assert read_picture(made).size == picture.size
+            if file_format != source:
+                # What a lenient reader finds there must be true of the result, too.
+                assert image.getexif().get(0x0112, 1) == 1
+        lost = [line for line in notices if "EXIF is damaged" in line]
+        own = file_format == source and source != "WEBP"
+        damaged = names > max(read) and not own
+        assert lost == damaged * [f"{file_format}: its EXIF is damaged and left out"]
+
+
 def test_directories_inside_each_other_are_read_so_deep() -> None:
     tags, depth = read_block(nested(3500)).tags, 1
     while 34665 in tags:
@@ -180,7 +215,7 @@ def test_numbers_of_64_bits(order: str) -> None:
 def test_what_a_writer_trips_over_is_left_out(
     monkeypatch: pytest.MonkeyPatch, photo: NDArray[np.uint8]
 ) -> None:
-    picture = Picture(photo, "RGB", "bytes", "PNG", {"exif": b"x", "icc_profile": b"p" * 200})
+    picture = Picture(photo, "RGB", "bytes", "PNG", {"exif": b"MM", "icc_profile": b"p" * 200})
     saved = writer._saved
 
     def fussy(image: Any, file_format: str, mode: str, options: dict[str, Any]) -> bytes:

@@ -48,6 +48,14 @@ def test_a_network_that_gives_colours_fills(
     assert inpainter(photo, hole).shape == photo.shape
 
 
+@pytest.mark.parametrize("name", [b"hole", b"image", b"filled"])
+def test_names_that_are_no_text_are_refused(name: bytes, tmp_path: Path) -> None:
+    path = networks.write(tmp_path / "wrong.onnx", networks.scaled(1))
+    path.write_bytes(path.read_bytes().replace(name, b"\xc6" + name[1:]))
+    with pytest.raises(WeightsError, match=r"wrong\.onnx (has inputs or outputs|cannot be loaded)"):
+        OnnxEngine(path, threads=1)
+
+
 def test_a_network_without_our_output_is_refused_when_it_is_loaded(tmp_path: Path) -> None:
     path = networks.write(tmp_path / "other.onnx", networks.scaled(1, "mean"), "mean")
     with pytest.raises(WeightsError, match=r"other\.onnx has outputs \['mean'\]"):

@@ -13,7 +13,7 @@ from freefill.errors import FreefillError, ImageError, OutOfMemoryError
 from freefill.imaging.codecs import Samples
 from freefill.imaging.formats import jpeg, jpeg_dct, png, tiff
 from freefill.imaging.formats.ifd import Directory
-from freefill.imaging.formats.metadata import NAME, resized_exif, resized_xmp
+from freefill.imaging.formats.metadata import NAME, is_exif, resized_exif, resized_xmp
 from freefill.imaging.picture import Picture
 from freefill.imaging.pillow import eight_bits, pillow_image, save_jpeg, to_pillow
 from freefill.imaging.rotate import undo_orientation
@@ -79,6 +79,10 @@ def _encode(picture: Picture, file_format: str, strip: bool) -> Result:
     picture = _resized(picture)
     samples, mode = _for_format(picture, file_format, notices)
     info = _info(picture, mode, strip)
+    own = file_format == "PNG" and (picture.source_metadata.chunks or picture.format == "PNG")
+    if not own and isinstance(info.get("exif"), bytes) and not is_exif(info["exif"]):
+        del info["exif"]
+        notices.append(f"{file_format}: its EXIF is damaged and left out")
     if file_format == "PNG":
         return _png(picture, samples, mode, info, strip, notices), notices
     if picture.source_metadata.chunks and not strip:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import onnxruntime
@@ -51,13 +52,13 @@ class OnnxEngine:
             check_whole("threads", threads, 1, MOST_THREADS)
         self.threads = available_cores() if threads is None else int(threads)
         self.session = open_session(path, self.threads, device)
-        names = [i.name for i in self.session.get_inputs()]
+        names = _names(path, self.session.get_inputs)
         self.guided = names == [*INPUTS, "guidance"]
         if names != INPUTS and not self.guided:
             raise WeightsError(
                 f"{path} has inputs {names}; freefill weights have image and hole, perhaps guidance"
             )
-        outputs = [o.name for o in self.session.get_outputs()]
+        outputs = _names(path, self.session.get_outputs)
         if "filled" not in outputs:
             raise WeightsError(f"{path} has outputs {outputs}; freefill weights have filled")
         self.path = path
@@ -97,6 +98,14 @@ class OnnxEngine:
             ) from None
         result: NDArray[np.float32] = filled
         return result
+
+
+def _names(path: Path, give: Callable[[], list[Any]]) -> list[str]:
+    """Give the names of inputs or outputs: a file may hold any bytes where those stand."""
+    try:
+        return [value.name for value in give()]
+    except UnicodeDecodeError:
+        raise WeightsError(f"{path} has inputs or outputs whose names are no text") from None
 
 
 def open_session(path: Path, threads: int, device: Device = "cpu") -> onnxruntime.InferenceSession:
