@@ -80,6 +80,10 @@ def train(
 
       freefill train --data photos/ --out runs/mine --resume
 
+    Ctrl-C and SIGTERM end the step in work and save. A run that is done becomes longer by:
+
+      freefill train --data photos/ --out runs/mine --resume --set train.stages.0.steps=9000
+
     On several processes or GPUs, which share each batch (add --nnodes for several machines):
 
       torchrun --nproc-per-node 8 -m freefill train --data shards/ --out runs/mine
@@ -93,12 +97,12 @@ def train(
     from freefill.lab.training import processes
     from freefill.lab.training.loop import train as run_training
 
-    if resume and (config or set_ or init_from):
+    if resume and (config or init_from):
         raise ConfigError(
-            "--resume goes on with the settings in the checkpoint: leave out --config, --set and "
-            "--init-from"
+            "--resume goes on with the settings in the checkpoint: leave out --config and "
+            "--init-from (--set train... changes those of train)"
         )
-    chosen = settings.load(config, set_ or [])
+    chosen = settings.load(config, [] if resume else set_ or [])
     init = starting_point(init_from) if init_from else None
     base = init.card if init else {}
     _check_variant(base, chosen.model)
@@ -108,6 +112,7 @@ def train(
             out,
             chosen,
             resume=resume,
+            changes=(set_ or []) if resume else (),
             init=init.weights if init else None,
             init_discriminator=init.discriminator if init else None,
             origin=init_from or "random weights",

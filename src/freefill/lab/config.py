@@ -371,13 +371,46 @@ def load(path: Path | None = None, overrides: Iterable[str] = ()) -> Config:
             raise ConfigError(f"{path} is not TOML: {error}") from None
         values = merged(values, given)
         _find_plugins(values, Path(path).parent)
+    _assign(values, overrides)
+    _find_plugins(values, Path())
+    return from_dict(values, trusted=True)
+
+
+def changed(config: Config, changes: Iterable[str]) -> Config:
+    """Change settings of ``train``, for a run that goes on.
+
+    Args:
+        config: The run's.
+        changes: Overrides as :func:`load` takes them, of ``train`` alone: another model or other
+            data would be another run.
+
+    Returns:
+        The new configuration.
+
+    Raises:
+        ConfigError: If one is of another table, or wrong.
+
+    Examples:
+        >>> changed(Config(), ["train.lr=0.001"]).train.lr
+        0.001
+    """
+    values, changes = config.to_dict(), list(changes)
+    for change in changes:
+        if not change.strip().startswith("train."):
+            raise ConfigError(
+                f"{change!r}: a run that goes on keeps its model, data, guidance and losses; only "
+                "settings of train can be changed"
+            )
+    _assign(values, changes)
+    return from_dict(values, trusted=True)
+
+
+def _assign(values: dict[str, Any], overrides: Iterable[str]) -> None:
     for override in overrides:
         key, separator, text = override.partition("=")
         if not separator:
             raise ConfigError(f"{override!r} is no setting: write key=value, e.g. train.lr=1e-4")
         assign(values, key.strip(), value_of(text))
-    _find_plugins(values, Path())
-    return from_dict(values, trusted=True)
 
 
 def _find_plugins(values: dict[str, Any], folder: Path) -> None:

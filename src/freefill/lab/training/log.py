@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
+import numpy as np
+from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
 COLUMNS = (
@@ -47,6 +49,11 @@ class Log:
         for name, value in row.items():
             if name != "step":
                 self.board.add_scalar(name, value, int(row["step"]))
+
+    def show(self, sheet: NDArray[np.uint8], step: int) -> None:
+        """Put a sheet of previews, ``(H, W, 3)``, among TensorBoard's pictures."""
+        self.board.add_image("preview", sheet, step, dataformats="HWC")
+        self.board.flush()
 
     def close(self) -> None:
         """Close both files."""

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from freefill.errors import ConfigError, TrainingError
-from freefill.lab.config import Config, TrainConfig, from_dict
+from freefill.lab.config import Config, TrainConfig, changed, from_dict
 from freefill.lab.data.batches import Batch, Batches, Steps, check_shares
 from freefill.lab.data.resident import ResidentBatches
 from freefill.lab.data.sources import Folder, Source, open_source
@@ -34,6 +35,7 @@ from freefill.lab.training.schedule import rate_at
 from freefill.lab.training.start import OnMessage
 from freefill.lab.training.state import Provenance, RunState
 from freefill.lab.training.step import Step
+from freefill.lab.training.stopping import Stopping
 
 __all__ = ["Progress", "train"]
 
@@ -44,6 +46,7 @@ def train(
     config: Config,
     *,
     resume: bool = False,
+    changes: Sequence[str] = (),
     init: dict[str, Tensor] | None = None,
     init_discriminator: dict[str, Tensor] | None = None,
     origin: str = "random weights",
@@ -66,6 +69,8 @@ def train(
         run: Folder of the run; made if needed, and refused if it holds a run already.
         config: All settings; a resumed run takes its own from its checkpoint.
         resume: Go on from the run's last checkpoint.
+        changes: Settings of ``train`` that a resumed run goes on with, such as
+            ``train.stages.0.steps=5000``: a run that is finished can be made longer.
         init: Weights of the generator to start from.
         init_discriminator: Weights of the discriminator to start from, if they fit.
         origin: What those are, for the card.
@@ -80,15 +85,22 @@ def train(
         on_message: Called with lines for people, in the first process alone.
         report: Called with the progress of each logged step, in the first process alone.
 
+    The first Ctrl-C or SIGTERM ends the step in work and writes a checkpoint (several processes go
+    on to the next row of the log); a second one ends it at once.
+
     Returns:
         The last checkpoint.
 
     Raises:
+        KeyboardInterrupt: After Ctrl-C.
+        ConfigError: If ``changes`` are of other settings, or without ``resume``.
         DataError: If photos cannot be read.
         CheckpointError: If the run exists and ``resume`` is not set, cannot be resumed, or is being
             written to.
         TrainingError: If a loss is not a number, or `torchrun` has been killed.
     """
+    if changes and not resume:
+        raise ConfigError("`changes` are for a run that is gone on with: put them into `config`")
     begun, parent = time.monotonic(), os.getppid()
     # The settings of a resumed run lie in its checkpoint, which one process reads for all of them.
     fabric = processes.launch("32-true")
@@ -100,8 +112,8 @@ def train(
     )
     provenance = Provenance(origin, source_card, command)
     if state:
-        config = from_dict(state["config"], trusted=True)
-        provenance = Provenance.of(state)
+        config = changed(from_dict(state["config"], trusted=True), changes)
+        provenance = Provenance.of(state, command if changes else "")
         on_message(f"resuming {run} at step {state['step']} of {config.train.steps}")
     settings = config.train
     start.fast_math()
@@ -128,59 +140,73 @@ def train(
         last = min(settings.steps, stop_at or settings.steps)
         reporter = Reporter(now, last, preview, limit, report)
         source: Iterator[list[Batch]] = iter(())
-        try:
-            source = _source(str(data), photos, config, fabric, on_message).ahead(now.step)
-            _take_steps(now, source, last, reporter, limit, average_every, parent, on_message)
-        except KeyboardInterrupt:
-            # The step that was cut off is not counted; the weights are those of the last whole one
-            # only at a checkpoint, so nothing is written here.
-            on_message(
-                f"stopped in step {now.step + 1}; go on with `resume=True` from {now.checkpoint}"
-            )
-            raise
-        finally:
-            if hasattr(source, "close"):
-                source.close()
-            reporter.close()
-        return now.checkpoint
+        with Stopping() as stopping:
+            try:
+                source = _source(str(data), photos, config, fabric, on_message).ahead(now.step)
+                loop = _Loop(now, source, reporter, limit, stopping, on_message)
+                loop.take_steps(last, average_every, parent)
+            except KeyboardInterrupt:
+                # The step that was cut off is not counted; the weights are those of the last whole
+                # one only at a checkpoint, so nothing is written here.
+                on_message(f"stopped in step {now.step + 1}; {_go_on(now)}")
+                raise
+            finally:
+                if hasattr(source, "close"):
+                    source.close()
+                reporter.close()
+    stopping.end()
+    return now.checkpoint
 
 
-def _take_steps(
-    state: RunState,
-    source: Iterator[list[Batch]],
-    last: int,
-    reporter: Reporter,
-    limit: TimeLimit,
-    average_every: float | None,
-    parent: int,
-    on_message: OnMessage,
-) -> None:
-    """Take steps until ``last`` are done or the time is up; log and save on the way."""
-    settings, device = state.config.train, state.fabric.device
-    take_step = Step(state.fabric, state.config, state.networks)
-    averaged = time.monotonic()
-    while state.step < last and limit.share < 1:
-        if processes.orphaned(parent):
-            raise TrainingError(
-                f"torchrun has been killed: stopped; {state.checkpoint} is the last checkpoint"
-            )
-        batch, *own = [made.to(device) for made in next(source)]
-        rate = rate_at(state.step, settings, limit.share)
-        state.networks.set_rate(settings, rate)
-        reporter.add(take_step(state.step, batch, own))
-        state.step += 1
-        if state.step % settings.log_every == 0 or state.step == last:
-            reporter.write(rate)
-            limit.update(state)
-            if average_every and time.monotonic() - averaged >= average_every:
-                averaged = time.monotonic()
-                state.save_average()
-        if state.step % settings.save_every == 0 or state.step == last or limit.share >= 1:
-            state.save()
-    if limit.share >= 1:
-        on_message(f"stopped after step {state.step}, as the time is up")
-    if average_every:
-        state.save_average()
+def _go_on(state: RunState) -> str:
+    return f"go on with `resume=True` from {state.checkpoint}"
+
+
+@dataclass
+class _Loop:
+    """The steps of a run, and all that goes on beside them."""
+
+    state: RunState
+    source: Iterator[list[Batch]]
+    reporter: Reporter
+    limit: TimeLimit
+    stopping: Stopping
+    on_message: OnMessage
+
+    def take_steps(self, last: int, average_every: float | None, parent: int) -> None:
+        """Take steps until ``last`` are done, the time is up or somebody asks for an end."""
+        state, limit = self.state, self.limit
+        settings, device = state.config.train, state.fabric.device
+        take_step = Step(state.fabric, state.config, state.networks)
+        averaged, stopped = time.monotonic(), False
+        while state.step < last and limit.share < 1 and not stopped:
+            if processes.orphaned(parent):
+                raise TrainingError(
+                    f"torchrun has been killed: stopped; {state.checkpoint} is the last checkpoint"
+                )
+            batch, *own = [made.to(device) for made in next(self.source)]
+            rate = rate_at(state.step, settings, limit.share)
+            state.networks.set_rate(settings, rate)
+            self.reporter.add(take_step(state.step, batch, own))
+            state.step += 1
+            is_row = state.step % settings.log_every == 0 or state.step == last
+            if is_row:
+                self.reporter.write(rate)
+                limit.update(state)
+                if average_every and time.monotonic() - averaged >= average_every:
+                    averaged = time.monotonic()
+                    state.save_average()
+            self.reporter.tell()
+            stopped = self.stopping.agreed(state.fabric, is_row)
+            due = state.step % settings.save_every == 0
+            if due or stopped or state.step == last or limit.share >= 1:
+                state.save()
+        if limit.share >= 1:
+            self.on_message(f"stopped after step {state.step}, as the time is up")
+        elif stopped and state.step < last:
+            self.on_message(f"stopped after step {state.step} of {last}; {_go_on(state)}")
+        if average_every:
+            state.save_average()
 
 
 def _introduce(
@@ -199,6 +225,13 @@ def _introduce(
         )
     check_shares(settings, fabric.world_size)
     on_message(_shares(settings, fabric.world_size))
+    done = state["step"] if state else 0
+    on_message(_plan(settings, done))
+    if done >= settings.steps:
+        on_message(
+            f"all {settings.steps} steps are done; `changes` make a run longer, such as "
+            f"train.stages.{len(settings.stages) - 1}.steps={2 * settings.stages[-1].steps}"
+        )
 
 
 def _source(
@@ -225,3 +258,13 @@ def _shares(settings: TrainConfig, world: int) -> str:
         f"batch {batches}{shared}{parts}; learning rate {settings.lr:g}, "
         f"discriminator {settings.discriminator_lr:g}"
     )
+
+
+def _plan(settings: TrainConfig, done: int) -> str:
+    """Describe what will be done; how long it takes is in the first line of progress."""
+    stretches = [
+        f"{stage.steps:,} steps of {stage.batch} crops of {stage.crop}x{stage.crop} pixels"
+        for stage in settings.stages
+    ]
+    plan = ", then ".join(stretches)
+    return f"{plan}; {done:,} steps are done" if done else plan

@@ -37,7 +37,7 @@ class Preview:
         self.holes = np.stack(holes)
 
     @torch.no_grad()
-    def write(self, network: nn.Module, folder: Path, step: int) -> float:
+    def write(self, network: nn.Module, folder: Path, step: int) -> tuple[float, NDArray[np.uint8]]:
         """Fill all of them, write a sheet of the first eight, and measure.
 
         Args:
@@ -46,7 +46,8 @@ class Preview:
             step: Number in the file's name.
 
         Returns:
-            Mean absolute error inside the holes, in percent of the range.
+            Mean absolute error inside the holes, in the unit of the loss l1 (pixels are in
+            [-1, 1]); and the sheet, ``(H, W, 3)``.
         """
         device = next(network.parameters()).device
         sums, rows = [], []
@@ -55,7 +56,7 @@ class Preview:
             hole = torch.from_numpy(mask[None, None].astype(np.float32))
             predicted = network(image.to(device), hole.to(device)).float().cpu()
             filled = predicted.clamp(-1, 1)[0].numpy().transpose(1, 2, 0) * 127.5 + 127.5
-            sums.append(float(np.abs(filled[mask] - pixels[mask]).mean()) / 2.55)
+            sums.append(float(np.abs(filled[mask] - pixels[mask]).mean()) / 127.5)
             if number < SHOWN:
                 seen = np.where(mask[..., None], 128, pixels)
                 result = np.where(mask[..., None], filled.round(), pixels)
@@ -69,4 +70,4 @@ class Preview:
         padded = [np.pad(c, ((0, height - c.shape[0]), (0, 0), (0, 0))) for c in columns]
         sheet = np.concatenate(padded, 1).astype(np.uint8)
         Image.fromarray(sheet).save(folder / f"step-{step:06}.jpg", quality=88)
-        return float(np.mean(sums))
+        return float(np.mean(sums)), sheet

@@ -14,10 +14,13 @@ from freefill.lab.training.means import Means, check_finite
 from freefill.lab.training.previews import Preview
 from freefill.lab.training.state import RunState
 
+TELL_EVERY = 15.0
+"""Seconds after which progress is told at the latest, however long a row of the log takes."""
+
 
 @dataclass(frozen=True)
 class Progress:
-    """What the command line shows after each logged step."""
+    """What the command line shows after each logged step, and every 15 seconds between them."""
 
     step: int
     steps: int
@@ -25,6 +28,7 @@ class Progress:
     eta: float
     """Seconds left, at the present number of pixels a second or until the time is up."""
     values: dict[str, float]
+    """The row of the log; empty between two rows."""
 
 
 class TimeLimit:
@@ -62,7 +66,7 @@ class Reporter:
         last: Number of steps at which this call ends.
         preview: Held-out photos.
         limit: The time that is left.
-        report: Called with the progress of each logged step, in the first process alone.
+        report: Called with progress, in the first process alone.
     """
 
     def __init__(
@@ -81,6 +85,7 @@ class Reporter:
         self.means = Means()
         self.logged = state.step
         self.clock, self.cpu_clock = time.monotonic(), time.process_time()
+        self.told = self.clock
 
     def add(self, values: dict[str, Tensor]) -> None:
         """Take in the values of a step."""
@@ -114,12 +119,29 @@ class Reporter:
         if self.log is not None:
             if done % settings.preview_every == 0 or done == settings.steps:
                 average = state.networks.ema.network
-                row["val_l1"] = self.preview.write(average, state.run / "previews", done)
+                row["val_l1"], sheet = self.preview.write(average, state.run / "previews", done)
+                self.log.show(sheet, done)
             self.log.write(row)
-            pixels = settings.pixels(self.last) - settings.pixels(done)
-            eta = min(pixels / (speed * stage.crop**2), max(self.limit.left, 0.0))
-            self.report(Progress(done, self.last, speed, eta, row))
+            self._report(speed, row)
         self.clock, self.cpu_clock = time.monotonic(), time.process_time()
+
+    def tell(self) -> None:
+        """Report where the run is, if nothing was said of it for a while.
+
+        It asks no other process and no device, so it may be called after every step.
+        """
+        now, steps = time.monotonic(), self.state.step - self.logged
+        if self.state.is_first and steps and now - self.told >= TELL_EVERY:
+            batch = self.state.config.train.stage_at(self.state.step - 1).batch
+            self._report(steps * batch / max(now - self.clock, 1e-9), {})
+
+    def _report(self, speed: float, row: dict[str, float]) -> None:
+        settings, done = self.state.config.train, self.state.step
+        pixels = settings.pixels(self.last) - settings.pixels(done)
+        left = pixels / (speed * settings.stage_at(done - 1).crop ** 2)
+        eta = min(left, max(self.limit.left, 0.0))
+        self.report(Progress(done, self.last, speed, eta, row))
+        self.told = time.monotonic()
 
     def close(self) -> None:
         """Close the log."""

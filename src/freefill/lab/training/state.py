@@ -30,9 +30,15 @@ class Provenance:
     command: str
 
     @classmethod
-    def of(cls, state: dict[str, Any]) -> Provenance:
-        """Read it from a checkpoint."""
-        return cls(state["started_from"], state.get("source_card"), state["command"])
+    def of(cls, state: dict[str, Any], more: str = "") -> Provenance:
+        """Read it from a checkpoint.
+
+        Args:
+            state: The checkpoint.
+            more: What a person typed to go on otherwise than before.
+        """
+        command = " && ".join(filter(None, (state["command"], more)))
+        return cls(state["started_from"], state.get("source_card"), command)
 
 
 @dataclass
