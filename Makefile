@@ -1,19 +1,24 @@
-# Two commands do everything on a fresh machine: `make demo` and `make test`.
+# Two commands do everything on a fresh machine: `make demo` and `make test`. `make docs` makes the site.
 PYTHON ?= python3
 BIN := .venv/bin
 # Processes that share the tests, a file at a time; each test has one core (tests/conftest.py).
 JOBS ?= 2
 
-.PHONY: demo test check slow twice fuzz clean
+.PHONY: demo test check slow twice fuzz docs clean
+
+ACTIVATE = echo "To use freefill in this terminal:" && echo && echo "    . $(BIN)/activate"
 
 demo: .venv/base
 	$(BIN)/freefill fill examples --out out/demo --format png --overwrite --sheet out/demo/sheet.png
 	@echo
 	@echo "Look at out/demo/sheet.png: input, hole and result of each photo, side by side."
+	@$(ACTIVATE)
 
 test: .venv/lab .venv/browser
 	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --cov --cov-report=
 	$(BIN)/coverage report
+	@echo
+	@$(ACTIVATE)
 
 check: .venv/lab .venv/node_modules
 	$(BIN)/ruff check .
@@ -30,6 +35,10 @@ slow: .venv/lab .venv/browser
 MINUTES ?= 10
 fuzz: .venv/lab
 	$(BIN)/python tests/fuzz/run.py --minutes $(MINUTES)
+# Strict: a dead link, a page that is not in the navigation, or a public name without a docstring fails.
+docs: .venv/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "Open build/site/index.html"
 
 .venv/base: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -38,6 +47,10 @@ fuzz: .venv/lab
 
 .venv/lab: pyproject.toml .venv/base
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[all,dev]'
+	touch $@
+
+.venv/docs: pyproject.toml .venv/base
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
 	touch $@
 
 .venv/browser: .venv/lab

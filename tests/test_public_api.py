@@ -142,7 +142,7 @@ def test_the_table_of_documents_is_complete() -> None:
     assert callables <= {what for what, _ in DOCUMENTED}
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/guidance.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/guidance.md", "docs/reference/python.md"])
 def test_the_code_of_the_documents_runs(
     page: str,
     photo: NDArray[np.uint8],
