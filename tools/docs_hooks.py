@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -10,6 +11,7 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File
 
 ROOT = Path(__file__).parents[1]
+ROLE = re.compile(r":(?:attr|class|data|exc|func|meth|mod):<code>(~?)([^<]+)</code>")
 sys.path.insert(0, str(ROOT / "tools"))
 
 from docsite import generated, inventory, links  # noqa: E402
@@ -48,3 +50,13 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
         file = PurePosixPath("docs") / place
         markdown = links.rewritten(file, markdown, place, lambda path: (ROOT / path).is_file())
     return generated.completed(markdown)
+
+
+def on_page_content(html: str, page: Any, config: Any, files: Any) -> str:
+    """Show the names that docstrings mark for Sphinx, such as ``:func:`fill```, as names."""
+
+    def shown(found: re.Match[str]) -> str:
+        name = found[2].rpartition(".")[2] if found[1] else found[2]
+        return f"<code>{name}</code>"
+
+    return ROLE.sub(shown, html)

@@ -86,7 +86,7 @@ def test_links_out_of_the_documentation_become_pages_of_the_site() -> None:
     assert turned.startswith("[a](../source/SECURITY.md#what) [b](../files.md)")
     assert turned.endswith("[d](https://x.org)")
     code = links.as_page(ROOT, PurePosixPath("src/freefill/errors.py"))
-    assert code.startswith("# src/freefill/errors.py\n")
+    assert "exclude: true\n---\n# src/freefill/errors.py\n\n```{.python linenums" in code
     assert "class MaskError" in code
 
 

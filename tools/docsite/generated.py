@@ -1,4 +1,8 @@
-"""The parts of pages that are made from the code: ``<!-- generated: NAME -->`` on a page."""
+"""The parts of pages that are made from the code.
+
+They stand between ``<!-- generated: NAME -->`` and ``<!-- to here -->``, in place of what is said
+there to those who read the page in the repository.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "problems": http.problems,
     "main_table": lambda: measured.main_table((ROOT / "README.md").read_text("utf-8")),
 }
-MARK = re.compile(r"^<!-- generated: (\w+) -->$", re.M)
+MARK = re.compile(r"^<!-- generated: (\w+) -->$.*?^<!-- to here -->$", re.MULTILINE | re.DOTALL)
 
 
 def completed(text: str) -> str:

@@ -139,5 +139,6 @@ def as_page(root: Path, file: PurePosixPath) -> str:
         place = site_place(file)
         return rewritten(file, text, place, lambda path: (root / path).is_file())
     language = LANGUAGES.get(file.suffix, "text")
-    head = f"# {file}\n\n" + f'```{{.{language} linenums="1"}}\n'
-    return f"{head}{text.rstrip()}\n```\n"
+    # Whoever searches looks for what something does, not for where it is called.
+    head = f"---\nsearch:\n  exclude: true\n---\n# {file}\n\n"
+    return f'{head}```{{.{language} linenums="1"}}\n{text.rstrip()}\n```\n'
