@@ -246,10 +246,8 @@ def _remind(root: Path, old: str) -> None:
     named = [p.relative_to(root) for p in pages if old in p.read_text("utf-8")]
     if named:
         _say(f"still with figures of {old}: {', '.join(map(str, named))}")
-    _say(
-        "now read the paragraph below the table in docs/explanation/measured.md, draw the pictures of"
-    )
-    _say("README.md with `python tools/demo.py`, and run the tests")
+    _say("now read the lines below the table in docs/explanation/measured.md, draw the README's")
+    _say("pictures with `python tools/demo.py`, and run the tests")
 
 
 def _say(line: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -71,7 +72,7 @@ def _table(rows: list[tuple[str, Schema, bool, str]]) -> list[str]:
     lines = ["| field | type | default | what it is |", "| --- | --- | --- | --- |"]
     for name, schema, required, about in rows:
         default = schema.get("default")
-        shown = "required" if required else "" if default is None else f"`{default}`"
+        shown = "required" if required else "" if default is None else f"`{json.dumps(default)}`"
         about = " ".join(about.split())
         lines.append(f"| `{name}` | {_type(schema)} | {shown} | {about} |")
     return lines
