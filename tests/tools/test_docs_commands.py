@@ -37,11 +37,11 @@ def shown(page: str) -> Iterator[tuple[list[str], list[str]]]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with some of the examples, and masks as editors make them."""
+def folder(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the examples that a page names, and masks as editors make them."""
     examples = tmp_path / "examples"
     examples.mkdir()
-    for name in ("bee", "cat", "coffee", "dahlia", "pagoda"):
+    for name in {"bee", *re.findall(r"fill examples/(\w+)\.jpg", (ROOT / page).read_text("utf-8"))}:
         for file in (f"{name}.jpg", f"{name}_mask.png"):
             shutil.copy(ROOT / "examples" / file, examples)
     photo = Image.open(examples / "bee.jpg").convert("RGB")
