@@ -7,9 +7,6 @@ import sys
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from mkdocs.exceptions import PluginError
-from mkdocs.structure.files import File
-
 ROOT = Path(__file__).parents[1]
 ROLE = re.compile(r":(?:attr|class|data|exc|func|meth|mod):<code>(~?)([^<]+)</code>")
 sys.path.insert(0, str(ROOT / "tools"))
@@ -19,6 +16,10 @@ from docsite import generated, inventory, links  # noqa: E402
 
 def on_files(files: Any, config: Any) -> Any:
     """Add a page for each file outside ``docs`` that a page links to, and check the API's pages."""
+    # Here, as tests import this file where mkdocs is not installed.
+    from mkdocs.exceptions import PluginError
+    from mkdocs.structure.files import File
+
     if faults := list(inventory.faults(Path(config.docs_dir) / "reference")):
         raise PluginError("; ".join(faults))
     waiting = [
