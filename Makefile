@@ -35,6 +35,7 @@ slow: .venv/lab .venv/browser
 MINUTES ?= 10
 fuzz: .venv/lab
 	$(BIN)/python tests/fuzz/run.py --minutes $(MINUTES)
+
 # Strict: a dead link, a page that is not in the navigation, or a public name without a docstring fails.
 docs: .venv/docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
