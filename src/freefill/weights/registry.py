@@ -166,7 +166,7 @@ def find(model: Model) -> Weights:
     if path.suffix == ".onnx":
         raise WeightsError(f"{path} does not exist")
     entry = find_entry(str(model))
-    if entry.url is None:
+    if entry.is_bundled:
         raise WeightsError(
             f"{entry.name} should be in {BUNDLED} and is not: freefill is damaged, install it again"
         )
@@ -221,7 +221,7 @@ def pull(name: str, progress: Progress = lambda done, size: None) -> Weights:
         WeightsError: If there are no such weights, or they cannot be had.
     """
     entry = find_entry(name)
-    return find(name) if entry.url is None else Weights(name, cache.fetch(entry, progress))
+    return find(name) if entry.is_bundled else Weights(name, cache.fetch(entry, progress))
 
 
 def remove(name: str) -> int:

