@@ -22,13 +22,6 @@ SHOWN = 20
 """Errors that are printed; the manifest has all of them."""
 
 
-class DeviceChoice(StrEnum):
-    """What computes."""
-
-    cpu = "cpu"
-    cuda = "cuda"
-
-
 class Runner(StrEnum):
     """What runs a batch."""
 
@@ -63,12 +56,12 @@ class Running:
     ] = None
     cores: Annotated[int, typer.Option(help="Cores of each process (ray).", min=1)] = 1
     device: Annotated[
-        DeviceChoice,
+        options.DeviceChoice,
         typer.Option(
-            help="What runs the network: 'cuda' needs onnxruntime-gpu, and gives each process of "
-            "ray a GPU of its own."
+            help="What runs the network, as for 'freefill fill'; 'cuda' gives each process of ray "
+            "a GPU of its own. One that fails ends the batch: another rounds otherwise."
         ),
-    ] = DeviceChoice.cpu
+    ] = options.DeviceChoice.cpu
 
     def check(self) -> None:
         """Refuse what does not go together.

@@ -98,6 +98,7 @@ def fill(
             show_default=False,
         ),
     ] = None,
+    device: options.Device = options.DeviceChoice.cpu,
 ) -> None:
     """Fill the masked part of photos.
 
@@ -110,6 +111,8 @@ def fill(
       freefill fill cutout.png --mask alpha --out filled.png
 
       freefill fill photo.jpg --mask mask.png --sketch lines.png --out filled.png
+
+      freefill fill photo.jpg --mask mask.png --out filled.png --model migan    (see 'weights list')
     """
     from freefill.batch import local_files
     from freefill.pipeline.engines.cpu_count import available_cores
@@ -122,14 +125,15 @@ def fill(
     if sheet is not None:
         _check_sheet(sheet, work)
     if len(photos) == 1 and not photos[0].is_dir():
-        inpainter = Inpainter(how.model, threads=threads)
+        inpainter = Inpainter(how.model, threads=threads, device=device.value)
         with quiet_libraries():
             outcomes = [local_files.run(inpainter, work[0], chosen)]
         _tell(outcomes[0])
     else:
         workers = min(threads or available_cores(), len(work))
         # One core a photo: decoding and encoding then have as many cores as the network.
-        inpainter = Inpainter(how.model, threads=1 if workers > 1 else threads)
+        each = 1 if workers > 1 else threads
+        inpainter = Inpainter(how.model, threads=each, device=device.value)
         outcomes = _fill_many(inpainter, work, chosen, workers)
     if sheet is not None:
         _draw(sheet, outcomes, chosen)

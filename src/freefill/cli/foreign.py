@@ -11,11 +11,15 @@ import typer
 
 from freefill.cli.console import cleaned, print_notice, print_result
 from freefill.cli.lab import need_lab
+from freefill.weights.file_kinds import explain_torchscript
 
 if TYPE_CHECKING:
     from freefill.lab.export import foreign
     from freefill.lab.layers import gated
     from freefill.lab.models import deepfill
+    from freefill.pipeline.engines.base import Engine
+    from freefill.pipeline.engines.foreign import ForeignEngine
+    from freefill.weights.registry import Weights
 
 
 class ChannelOrder(StrEnum):
@@ -120,6 +124,14 @@ def verify(
             show_default=False,
         ),
     ],
+    photo: Annotated[
+        Path | None,
+        typer.Option(
+            help="A photo with many colours: fill parts of it that are known, in both orders of "
+            "colours.",
+            show_default=False,
+        ),
+    ] = None,
     examples: Annotated[
         Path | None,
         typer.Option(
@@ -129,15 +141,21 @@ def verify(
         ),
     ] = None,
 ) -> None:
-    """Check a file against its card; or DeepFill v2 weights against outputs that are known.
+    """Check a file against its card and by fills; or DeepFill v2 weights against known outputs.
 
-    The released code has such outputs in examples/places2. Exits with 1 if the weights give none of
-    them, or the examples do not decide between two settings. Example:
+    A network from elsewhere fills a red and blue picture, whose hues must come out, and, if its
+    card says so, with the known part as it was: so a wrong mask, range or order of colours shows.
+    With --photo it is told from the error which order of colours it was trained with.
+
+    The released DeepFill code has outputs in examples/places2. Exits with 1 if the network fails.
+
+    Examples:
+      freefill weights verify lama-small --photo photo.jpg
 
       freefill weights verify release_places2_256_deepfill_v2 --examples examples/places2
     """
     if examples is None:
-        _verify_card(model)
+        _verify_card(model, photo)
         return
     need_lab()
     from freefill.lab.export.verifying import verify_outputs
@@ -150,29 +168,48 @@ def verify(
         raise typer.Exit(1)
 
 
-def _verify_card(model: str) -> None:
-    import numpy as np
+def _verify_card(model: str, photo: Path | None) -> None:
+    import os
 
     from freefill.errors import WeightsError
-    from freefill.pipeline.engines.onnx import OnnxEngine
+    from freefill.pipeline.engines import open_engine
+    from freefill.pipeline.engines.foreign import ForeignEngine
     from freefill.weights.registry import find, list_weights
 
     path = Path(model)
     known = any(weights.name == model for weights in list_weights())
     if not known and path.suffix != ".onnx" and path.exists():
+        explain_torchscript(path)
         raise WeightsError(
             f"{path} is no .onnx file with a card: give the folder of known outputs with "
             "--examples to find out how it is to be run, or make it one with 'freefill weights "
             f"import {shlex.quote(model)} --out OUT.onnx'"
         )
     weights = find(model)
-    weights.check()
-    print_result(f"{weights.path}: {weights.size / 1e6:.1f} MB, sha256 as on its card")
+    engine = None
+    if path.suffix == ".onnx" and not os.path.lexists(weights.card_path):
+        # Freefill's own always have a card; what comes from elsewhere need not.
+        engine = open_engine(weights.path)
+    if not isinstance(engine, ForeignEngine):
+        weights.check()
+        print_result(f"{weights.path}: {weights.size / 1e6:.1f} MB, sha256 as on its card")
+        engine = open_engine(weights.path)
+    if isinstance(engine, ForeignEngine):
+        _verify_foreign(engine, photo)
+    else:
+        _verify_own(weights, engine)
+
+
+def _verify_own(weights: Weights, engine: Engine) -> None:
+    import numpy as np
+
+    from freefill.errors import WeightsError
+
     ramp = np.linspace(-1, 1, 128, dtype=np.float32)
     image = np.stack(np.broadcast_arrays(ramp[None], ramp[:, None], -ramp[None]))[None]
     hole = np.zeros((1, 1, 128, 128), np.float32)
     hole[..., 40:80, 50:90] = 1
-    filled = OnnxEngine(weights.path).predict(np.ascontiguousarray(image), hole)
+    filled = engine.predict(np.ascontiguousarray(image), hole)
     if filled.shape != image.shape or not np.isfinite(filled).all():
         raise WeightsError(
             f"{weights.path} fills a {image.shape} gradient with {filled.shape}, not with finite "
@@ -182,3 +219,41 @@ def _verify_card(model: str) -> None:
         f"128x128 gradient filled: {float(filled.min()):.2f} to {float(filled.max()):.2f} in [-1, "
         "1], all finite"
     )
+
+
+def _verify_foreign(engine: ForeignEngine, photo: Path | None) -> None:
+    from freefill.pipeline.engines import trial
+
+    print_result(f"{engine.network.path}: {engine.contract.expected}")
+    found = trial.two_colours(engine)
+    print_result(
+        f"a red and blue picture: the fill of the red half has {found.red}, of the blue half "
+        f"{found.blue} (red, green, blue of 255); known pixels come back within {found.known:.1f}"
+    )
+    failures = found.failures(engine.contract)
+    for line in failures:
+        print_notice(line)
+    if photo is not None:
+        failures += _verify_order(engine, photo)
+    if failures:
+        raise typer.Exit(1)
+    print_result("hues are kept" + (", known pixels too" if engine.contract.composites else ""))
+
+
+def _verify_order(engine: ForeignEngine, photo: Path) -> list[str]:
+    from freefill.pipeline.engines import trial
+
+    stated = engine.contract.channels
+    errors = trial.errors_by_order(engine, photo)
+    better = min(errors, key=lambda order: errors[order])
+    told = ", ".join(f"{order} {error:.2f}" for order, error in errors.items())
+    print_result(f"{photo}: mean error of known parts that were filled, of 255: {told}")
+    other = errors[better] < trial.CLEARLY * errors[stated]
+    if not other:
+        return []
+    line = (
+        f"it fills better with colours as {better}: its card says {stated}. Change "
+        f"network.channels in {engine.network.path.with_suffix('.json')}, and tell us"
+    )
+    print_notice(line)
+    return [line]

@@ -24,6 +24,25 @@ class FitChoice(StrEnum):
     resize = "resize"
 
 
+class DeviceChoice(StrEnum):
+    """What computes."""
+
+    cpu = "cpu"
+    cuda = "cuda"
+    coreml = "coreml"
+    directml = "directml"
+    openvino = "openvino"
+    auto = "auto"
+
+
+Device = Annotated[
+    DeviceChoice,
+    typer.Option(
+        help="What runs the network: the processor, what another build of ONNX Runtime can use "
+        "(cuda: onnxruntime-gpu), or 'auto', the best of what is there. One that fails is replaced "
+        "by the processor, with a line."
+    ),
+]
 Model = Annotated[str, typer.Option(help="Name from 'freefill weights list', or an .onnx file.")]
 Invert = Annotated[bool, typer.Option("--invert", help="Black = fill instead.")]
 Grow = Annotated[int, typer.Option(help="Widen the hole by this many pixels.", min=0, max=256)]

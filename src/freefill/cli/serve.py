@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from freefill.cli import options
 from freefill.cli.console import print_notice
 from freefill.imaging.formats import MAX_PIXELS
 
@@ -46,6 +47,7 @@ def serve(
             show_default=False,
         ),
     ] = None,
+    device: options.Device = options.DeviceChoice.cpu,
     workers: Annotated[
         int | None,
         typer.Option(
@@ -108,6 +110,7 @@ def serve(
         port=port,
         token=token,
         models=tuple(model or ()),
+        device=device.value,
         workers=workers,
         queue=queue,
         timeout=timeout,

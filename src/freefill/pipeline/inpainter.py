@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any, Unpack, overload
 
 import numpy as np
@@ -35,7 +36,7 @@ from freefill.pipeline.calls import (
 )
 from freefill.pipeline.engines import open_engine
 from freefill.pipeline.engines.base import Engine, check_predicted
-from freefill.pipeline.engines.onnx import Device
+from freefill.pipeline.engines.devices import Device
 from freefill.pipeline.guidance import Guidance
 from freefill.pipeline.request import LARGEST_GROWTH as LARGEST_GROWTH
 from freefill.pipeline.request import FillOptions, FillRequest, Result
@@ -56,9 +57,11 @@ class Inpainter:
     """Fills holes in pictures with one network.
 
     Args:
-        model: Name of bundled weights, or the path of an ONNX file.
+        model: Name of weights that are here, or the path of an ONNX file.
         threads: Threads of the engine, 1 to 1024; by default every core that the process may use.
-        device: ``"cpu"``, or ``"cuda"`` where onnxruntime-gpu is installed.
+        device: ``"cpu"``; ``"cuda"``, ``"coreml"``, ``"directml"`` or ``"openvino"`` where ONNX
+            Runtime has a provider for it; ``"auto"``, the first of these that there is. One that
+            fails is replaced by the processor, with a notice.
 
     Raises:
         WeightsError: If there are no such weights, they cannot be loaded, or they are not the file
@@ -87,6 +90,11 @@ class Inpainter:
         self.weights.check_loaded()
         self.engine: Engine = open_engine(self.weights.path, threads, device)
         self._made_of = (model, threads, device)
+
+    @property
+    def side(self) -> int | None:
+        """Pixels a side of the squares that the network fills best; None for freefill's own."""
+        return getattr(self.engine, "side", None)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle what it was made of: another process loads the network for itself."""
@@ -196,6 +204,7 @@ class Inpainter:
         _check_soft(options, mask)
         picture = read_picture(request.image, max_pixels=options.max_pixels)
         hole, notices = request.hole_in(picture)
+        notices += self._engine_notices()
         guidance = request.guidance_for(picture)
         if guidance is not None:
             notices += guidance.notices(hole)
@@ -211,6 +220,7 @@ class Inpainter:
             rim, lines = _half_erased(picture, hole)
             hole, notices = hole | rim, notices + lines
         filled, crops, even = self._fill(picture, hole, guidance, opaque, progress)
+        notices += self._engine_notices()
         if rim is not None:
             filled = filled.mixed(picture, np.where(rim, 2 - 2 * picture.alpha(), np.float32(1)))
         if options.soft and mask is not None:
@@ -219,6 +229,15 @@ class Inpainter:
             )
             filled = filled.mixed(picture, share)
         return Result(filled, hole, (*picture.notices, *notices), crops=crops, even=even)
+
+    def _engine_notices(self) -> list[str]:
+        """Take what the engine has to tell: it is told once, and not with every photo."""
+        waiting: list[str] = getattr(self.engine, "notices", [])
+        taken = []
+        with suppress(IndexError):
+            while True:
+                taken.append(waiting.pop(0))
+        return taken
 
     def _fill(
         self,
@@ -243,7 +262,7 @@ class Inpainter:
                 rest[part.box.window] &= ~part.hole
                 unknown[part.box.window] &= ~part.hole
             even, hole = tuple(part.box for part in parts), rest
-        crops = plan(hole)
+        crops = plan(hole, self.side)
         tell = None if progress is None else _after(progress, len(parts))
         patches = self._patches(picture, hole, unknown, guidance, crops, tell)
         return picture.filled(patches, opaque), tuple(crops), even

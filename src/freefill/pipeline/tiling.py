@@ -23,6 +23,8 @@ CONTEXT = 64
 """Least number of known pixels around a hole that the network is shown, on each side."""
 SHARE = 0.75
 """Context on each side as a share of the hole's longer side, where that is more."""
+SQUARE_SHARE = 0.25
+"""The same for networks that are shown squares, which were trained on larger holes."""
 SMALLEST = 128
 """Side that a crop has at least: the smallest crops that the network was trained on."""
 BUDGET = 512 * 512
@@ -60,11 +62,14 @@ class Crop:
         return -(-rows // STRIDE) * STRIDE, -(-columns // STRIDE) * STRIDE
 
 
-def plan(hole: Mask) -> list[Crop]:
+def plan(hole: Mask, side: int | None = None) -> list[Crop]:
     """Decide on the crops for a hole.
 
     Args:
         hole: ``(H, W)`` bool.
+        side: For a network that fills crops of one size best, pixels of that size a side, a
+            multiple of 16: crops are squares of it, as far as the photo goes, and are shrunk where
+            a hole with its surroundings is larger.
 
     Returns:
         Crops whose ``hole`` boxes cover every hole pixel; none for an empty hole.
@@ -76,8 +81,10 @@ def plan(hole: Mask) -> list[Crop]:
         [(Box(left=132, top=132, right=308, bottom=308), 1)]
     """
     height, width = hole.shape
-    crops = [_crop(box, height, width) for box in boxes(hole)]
-    return [_shrunk(crop, hole) for crop in _merge(crops, height, width)]
+    crops = [_crop(box, height, width, side) for box in boxes(hole)]
+    merged = _merge(crops, height, width, side)
+    # Squares have their scale already.
+    return merged if side else [_shrunk(crop, hole) for crop in merged]
 
 
 def batches(crops: Sequence[Crop]) -> list[list[Crop]]:
@@ -176,31 +183,48 @@ def thickness(hole: Mask) -> int:
     return int(low * step)
 
 
-def _crop(hole: Box, height: int, width: int) -> Crop:
+def _crop(hole: Box, height: int, width: int, side: int | None) -> Crop:
+    if side is not None:
+        return _square(hole, height, width, side)
     margin = max(CONTEXT, round(SHARE * max(hole.size)))
     top, bottom = _span(hole.top, hole.bottom, margin, height)
     left, right = _span(hole.left, hole.right, margin, width)
     return Crop(hole, Box(left=left, top=top, right=right, bottom=bottom))
 
 
+def _square(hole: Box, height: int, width: int, side: int) -> Crop:
+    """Show a hole in a square of one side, or of a whole number of it."""
+    longest = max(hole.size)
+    wanted = longest + 2 * max(CONTEXT, round(SQUARE_SHARE * longest))
+    factor = max(1, math.ceil(min(wanted, max(height, width)) / side))
+    top, bottom = _placed(hole.top, hole.bottom, factor * side, height)
+    left, right = _placed(hole.left, hole.right, factor * side, width)
+    return Crop(hole, Box(left=left, top=top, right=right, bottom=bottom), factor)
+
+
 def _span(first: int, last: int, margin: int, length: int) -> tuple[int, int]:
     """Widen an interval by a margin, to SMALLEST and a multiple of STRIDE, within [0, length)."""
     wanted = max(last - first + 2 * margin, SMALLEST)
-    wanted = min(-(-wanted // STRIDE) * STRIDE, length)
+    return _placed(first, last, -(-wanted // STRIDE) * STRIDE, length)
+
+
+def _placed(first: int, last: int, wanted: int, length: int) -> tuple[int, int]:
+    """Put an interval of a length that is wanted around another, within [0, length)."""
+    wanted = min(wanted, length)
     start = first - (wanted - (last - first)) // 2
     # At a border the crop moves inwards: what is cut off on one side is seen on the other.
     start = min(max(start, 0), length - wanted)
     return start, start + wanted
 
 
-def _merge(crops: list[Crop], height: int, width: int) -> list[Crop]:
+def _merge(crops: list[Crop], height: int, width: int, side: int | None) -> list[Crop]:
     """Join crops where one run over both costs no more than two."""
     done: list[Crop] = []
     waiting = list(crops)
     while waiting:
         crop = waiting.pop()
         for i, other in enumerate(done):
-            joined = _crop(_union(crop.hole, other.hole), height, width)
+            joined = _crop(_union(crop.hole, other.hole), height, width, side)
             if joined.box.area <= crop.box.area + other.box.area:
                 del done[i]
                 waiting.append(joined)

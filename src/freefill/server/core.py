@@ -46,7 +46,7 @@ class Server:
         self.leaving = leaving
         workers = workers_of(settings)
         # One core a photo: decoding and encoding then have as many cores as the network.
-        self.models = Served(settings.models, 1 if workers > 1 else None)
+        self.models = Served(settings.models, 1 if workers > 1 else None, settings.device)
         self.metrics = Metrics()
         self.work = Work(workers, settings.queue, settings.timeout, self.metrics)
         self.decoders = Decoders(workers)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from freefill.errors import WeightsError
+from freefill.pipeline.engines.devices import Device
 from freefill.pipeline.inpainter import Inpainter
 from freefill.server.problems import ProblemError
 from freefill.server.schemas import Model
@@ -23,15 +24,16 @@ class Served:
     Args:
         models: Names or ONNX files, the default first; empty: all weights that are here.
         threads: Of each engine.
+        device: What computes.
 
     Raises:
         WeightsError: If there are no such weights, a card of those that were named cannot be read,
             or the default cannot be loaded.
     """
 
-    def __init__(self, models: Sequence[str], threads: int | None) -> None:
+    def __init__(self, models: Sequence[str], threads: int | None, device: Device = "cpu") -> None:
         found = [registry.find(model) for model in models] or registry.list_weights()
-        self.threads = threads
+        self.threads, self.device = threads, device
         self.default = registry.DEFAULT if not models else found[0].name
         self.weights: dict[str, registry.Weights] = {}
         self.models: dict[str, Model] = {}
@@ -78,7 +80,9 @@ class Served:
         with self.lock:
             if name not in self.loaded:
                 weights = self.weights[name]
-                self.loaded[name] = Inpainter(weights.path, threads=self.threads)
+                self.loaded[name] = Inpainter(
+                    weights.path, threads=self.threads, device=self.device
+                )
             return self.loaded[name]
 
     def list(self) -> list[Model]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from freefill.errors import ConfigError
 from freefill.imaging.formats import MAX_PIXELS
+from freefill.pipeline.engines.devices import Device
 
 SHORTEST_TOKEN = 16
 
@@ -21,6 +22,7 @@ class Settings:
         token: What requests must carry (``Authorization: Bearer``); ``None``: nothing.
         models: Names or ONNX files that can be asked for, the default first; empty: all that are
             here.
+        device: What computes, as for :class:`~freefill.Inpainter`.
         workers: Photos that are worked on at a time; ``None``: one a core.
         queue: Requests that may wait beyond those.
         timeout: Seconds from the end of a request's body to its answer.
@@ -39,6 +41,7 @@ class Settings:
     port: int = 8080
     token: str | None = None
     models: tuple[str, ...] = ()
+    device: Device = "cpu"
     workers: int | None = None
     queue: int = 32
     timeout: float = 60.0

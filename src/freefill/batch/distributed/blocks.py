@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from freefill.batch.fill_photo import Options
-from freefill.pipeline.engines.onnx import Device
+from freefill.pipeline.engines.devices import Device
 
 Kind = Literal["photos", "shards", "rows"]
 AGAIN = "the next run tries it again"
@@ -39,7 +39,7 @@ class Batch:
     version: str = ""
     """Freefill's."""
     device: Device = "cpu"
-    """What computes: another rounds otherwise."""
+    """What computes: another rounds otherwise. ``auto`` is decided when the batch is prepared."""
     image_column: str = "image"
     mask_column: str = "mask"
     token: str = ""

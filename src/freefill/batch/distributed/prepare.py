@@ -13,6 +13,7 @@ from freefill.batch.distributed import files, manifest, ownership, sources
 from freefill.batch.distributed.blocks import Batch, Block
 from freefill.errors import ConfigError
 from freefill.masks.convert import ALPHA
+from freefill.pipeline.engines.devices import choose
 from freefill.weights import registry
 
 
@@ -60,6 +61,9 @@ def batch_of(
         raise ConfigError(f"{to} is the folder of the masks, too: results would replace them")
     found = sources.find(source, to, mask)
     batch = Batch(source, to, found.kind, mask, version=__version__, **settings)
+    if batch.device == "auto":
+        # Decided once: results have to be the same bytes on all machines.
+        batch = replace(batch, device=choose("auto"))
     weights = registry.find(batch.model)
     with weights.path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()

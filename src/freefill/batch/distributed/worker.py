@@ -48,6 +48,9 @@ class BatchWorker:
         self.batch = batch
         use_one_thread()
         self.inpainter = Inpainter(batch.model, threads=1, device=batch.device)
+        network = getattr(self.inpainter.engine, "network", None)
+        if network is not None:
+            network.stay_on(batch.device)
         self.slots = WorkerSlots(cores, IN_WORK)
         self.threads = cores + min(WAITING * cores, MAX_WAITING)
 

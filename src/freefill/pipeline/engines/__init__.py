@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING
 
 from freefill.errors import WeightsError
 from freefill.registry import Registry
+from freefill.weights.file_kinds import explain_torchscript
 
 if TYPE_CHECKING:
     from freefill.pipeline.engines.base import Engine
-    from freefill.pipeline.engines.onnx import Device
+    from freefill.pipeline.engines.devices import Device
 
     Opener = Callable[[Path, int | None, Device], Engine]
 
-ENGINES: Registry[Opener] = Registry("engine", home="freefill.pipeline.engines.onnx")
+ENGINES: Registry[Opener] = Registry("engine", home="freefill.pipeline.engines.opening")
 """By the ending of the files that it opens: called with path, number of threads and device."""
 
 
@@ -47,6 +48,7 @@ def open_engine(path: Path, threads: int | None = None, device: Device = "cpu") 
         ExtraMissingError: If the engine cannot use the device.
     """
     if path.suffix not in ENGINES:
+        explain_torchscript(path)
         raise WeightsError(
             f"{path}: no engine opens files that end in {path.suffix!r}; there are engines for "
             f"{', '.join(ENGINES)}"

@@ -11,10 +11,16 @@ from freefill.errors import WeightsError
 
 
 class Engine(Protocol):
-    """Runs one network."""
+    """Runs one network.
 
-    name: str
-    """For people: what computes, and on how many threads."""
+    It may have ``side``, pixels a side of the crops that it fills best (a multiple of 16), and
+    ``notices``, a list of lines that a person should be told, from which they are taken.
+    """
+
+    @property
+    def name(self) -> str:
+        """For people: what computes, and on how many threads."""
+        ...
 
     guided: bool
     """Whether the network can follow guidance."""
