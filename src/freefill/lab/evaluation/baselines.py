@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module, metadata
 from pathlib import Path
 
@@ -39,6 +39,10 @@ RADIUS = 5
 PATCH_RADIUS = 3
 """Patches of 7x7 pixels, as in the package's examples. On 24 photos of 256x256 with free-form holes
 it had the lowest LPIPS of 1, 2, 3 and 5 (0.195, 0.192, 0.191, 0.196)."""
+
+IN_PIPELINE = "freefill-"
+"""Before the name of weights that are a baseline of their own, too: ``freefill-migan`` is MI-GAN's
+network in freefill's pipeline, ``migan`` its own pipeline alone."""
 
 PLACEHOLDERS = ("{image}", "{mask}", "{out}")
 
@@ -278,8 +282,9 @@ def find(spec: str) -> Baseline:
     """Find a baseline, and load what it needs, so that what is missing shows here.
 
     Args:
-        spec: One of :func:`names`, the name of bundled weights, the path of an ONNX file, or
-            ``NAME=command`` (see :func:`command_line`).
+        spec: One of :func:`names`, the name of weights that are here, ``freefill-NAME`` for those
+            whose name a baseline has, the path of an ONNX file, or ``NAME=command`` (see
+            :func:`command_line`).
 
     Returns:
         The baseline; that of a path is named by the file's stem.
@@ -302,11 +307,11 @@ def find(spec: str) -> Baseline:
     if spec == "migan":
         path = third_party.path(spec)
         return Baseline(spec, hide_hole_and_composite(migan(path)), _sha256(path))
+    if spec.startswith(IN_PIPELINE):
+        return replace(_by_freefill(spec.removeprefix(IN_PIPELINE)), name=spec)
     # A path may hold an equals sign.
     if spec in bundled or (spec.endswith(".onnx") and ("=" not in spec or Path(spec).is_file())):
-        weights = registry.find(spec)
-        identity = f"{_sha256(weights.path)} pipeline {PIPELINE_VERSION}"
-        return Baseline(weights.name, hide_hole_and_composite(trained(spec)), identity)
+        return _by_freefill(spec)
     name, equals, template = spec.partition("=")
     if not equals:
         raise ConfigError(
@@ -318,6 +323,12 @@ def find(spec: str) -> Baseline:
     if name in names() + bundled:
         raise ConfigError(f"baseline name {name!r} is taken: give the command another")
     return Baseline(name, hide_hole_and_composite(command_line(template)), template)
+
+
+def _by_freefill(model: str) -> Baseline:
+    weights = registry.find(model)
+    identity = f"{_sha256(weights.path)} pipeline {PIPELINE_VERSION}"
+    return Baseline(weights.name, hide_hole_and_composite(trained(model)), identity)
 
 
 def _need(module: str) -> str:
