@@ -14,6 +14,7 @@ from freefill.pipeline.inpainter import Inpainter
 from freefill.server.problems import ProblemError
 from freefill.server.schemas import Model
 from freefill.weights import registry
+from freefill.weights.entries import terms_of
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +100,7 @@ def _described(weights: registry.Weights, default: str) -> Model:
         default=weights.name == default,
         bytes=weights.size,
         licence=licence if isinstance(licence, str) else None,
+        terms=terms_of(licence, card.get("trained_on")),
         parameters=parameters if type(parameters) is int else None,
         bundled=weights.is_bundled,
         sketch=card.get("sketch") is True,

@@ -145,6 +145,7 @@ class Model(BaseModel):
     default: bool
     bytes: int
     licence: str | None
+    terms: Annotated[str, Field(description="Licence and training photos, in words.")]
     parameters: int | None
     bundled: bool
     sketch: Annotated[bool, Field(description="Whether a sketch can guide it.")]

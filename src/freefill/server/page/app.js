@@ -51,7 +51,7 @@ async function open(file) {
   }
 }
 
-/** Whether the network follows a sketch. */
+/** Whether the network that fills next follows a sketch. */
 let sketches = false;
 const GUIDING = new Set(/** @type {Tool[]} */ (['pencil', 'paint']));
 
@@ -248,6 +248,26 @@ function needless(tool) {
   if (one instanceof HTMLButtonElement) one.title = `${one.ariaLabel}: the server's weights do not follow a sketch`;
 }
 
+/**
+ * Let a person choose between networks, where there are several.
+ *
+ * @param {{name: string, sketch: boolean, terms: string}[]} models the default first
+ */
+function offer(models) {
+  const menu = el('model', HTMLSelectElement);
+  const take = () => {
+    const model = models.find((one) => one.name === menu.value) ?? models[0];
+    sketches = model.sketch;
+    if (models.length > 1) studio.model = model.name;
+    if (!sketches && GUIDING.has(tools.tool)) choose('brush');
+    changed();
+  };
+  menu.replaceChildren(...models.map(({ name, terms }) => Object.assign(new Option(name), { title: terms })));
+  el('model-option', HTMLElement).hidden = models.length < 2;
+  menu.addEventListener('change', take);
+  take();
+}
+
 async function start() {
   document.documentElement.style.setProperty('--mask', COLOUR);
   const asked = new URLSearchParams(location.hash.slice(1));
@@ -263,10 +283,10 @@ async function start() {
   choose('brush');
   changed();
   try {
-    const { limit, sketch } = await about();
+    const { limit, models } = await about();
     studio.limit = limit;
-    sketches = sketch;
-    if (!sketch) for (const tool of GUIDING) needless(tool);
+    offer(models);
+    if (!models.some((model) => model.sketch)) for (const tool of GUIDING) needless(tool);
     changed();
     if (asked.has('photo')) await open(await givenPhoto());
   } catch (error) {

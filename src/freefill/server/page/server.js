@@ -51,13 +51,15 @@ async function ask(path, init = {}) {
   throw Object.assign(refused, { after: Number(answer.headers.get('Retry-After')) || 1 });
 }
 
-/** @returns {Promise<{name: string, limit: {body: number, pixels: number}, sketch: boolean}>} */
+/**
+ * The networks that fill, the default first, and what a request may have.
+ *
+ * @returns {Promise<{models: {name: string, sketch: boolean, terms: string}[],
+ *   limit: {body: number, pixels: number}}>}
+ */
 export async function about() {
   const { models, limits } = await (await ask('v1/models')).json();
-  /** @type {{name: string, default: boolean, sketch: boolean}[]} */
-  const list = models;
-  const first = list.find((model) => model.default) ?? list[0];
-  return { name: first.name, limit: limits, sketch: first.sketch };
+  return { models, limit: limits };
 }
 
 /** @returns {Promise<boolean>} */
@@ -138,7 +140,7 @@ export async function segment(image, x, y, signal) {
  * Fill; while the server has too much to do, wait and ask again.
  *
  * @param {{image: Blob, mask: Blob, sketch: Blob | null, colour: Blob | null, soft: boolean,
- *   fit: 'exact' | 'resize', patch: boolean, format: string}} work
+ *   model: string, fit: 'exact' | 'resize', patch: boolean, format: string}} work
  * @param {AbortSignal} signal ends it, here and on the server
  * @param {(message: string, share: number | null) => void} tell
  * @returns {Promise<{blob: Blob, details: Details}>}
@@ -164,6 +166,7 @@ async function fillOnce(work, signal, tell) {
   form.set('mask', work.mask);
   if (work.sketch) form.set('sketch', work.sketch);
   if (work.colour) form.set('colour', work.colour);
+  if (work.model) form.set('model', work.model);
   form.set('fit', work.fit);
   form.set('soft', String(work.soft));
   form.set('patch', String(work.patch));

@@ -56,6 +56,10 @@ export class Studio {
     this.saved = null;
     /** @type {{body: number, pixels: number}} */
     this.limit = { body: Infinity, pixels: Infinity };
+    /** The network that fills next; '' where there is only one. */
+    this.model = '';
+    /** The network that the last fill was asked of. */
+    this.filling = '';
     /** Counted up with each photo: an answer about an earlier one is late. */
     this.photo = 0;
   }
@@ -76,10 +80,11 @@ export class Studio {
     return state !== null && (state.patch !== null || state.base.blob !== this.file);
   }
 
-  /** Whether something is marked, and no fill was made from what is drawn now. */
+  /** Whether something is marked, and the network made no fill from what is drawn now. */
   get pending() {
     const { state } = this;
-    return state !== null && !same(state, state.patch?.drawing) && !isBlank(state.ops);
+    if (state === null || isBlank(state.ops)) return false;
+    return state.patch?.model !== this.model || !same(state, state.patch.drawing);
   }
 
   /** @param {File} file */
@@ -232,18 +237,20 @@ export class Studio {
     if (!state || !(work || this.pending)) return;
     if (work?.titles.at(-1) === FILL) {
       // One that waits takes all that there is at its turn; one that runs lacks what is new.
-      if (work.titles.length > 1 || (work.state && same(state, work.state))) return;
+      const covered = work.state && same(state, work.state) && this.filling === this.model;
+      if (work.titles.length > 1 || covered) return;
       this.cancel();
     }
     await this.run(FILL, async (now, signal) => {
       if (!this.pending) return;
-      const { blob, details } = await this.ask(now, true, '', signal);
+      const model = (this.filling = this.model);
+      const { blob, details } = await this.ask(now, model, true, '', signal);
       const image = await createImageBitmap(blob);
       const { ops, lines, colours } = now;
       const { left, top, seconds } = details;
-      const patch = { image, left, top, seconds, drawing: { ops, lines, colours } };
+      const patch = { image, left, top, seconds, model, drawing: { ops, lines, colours } };
       // What was drawn meanwhile stays: it is the next fill's.
-      this.push({ patch }, 'Fill');
+      this.push({ patch }, model ? `Fill with ${model}` : 'Fill');
       for (const line of details.notices) this.hooks.show(line);
     });
   }
@@ -253,7 +260,8 @@ export class Studio {
     if (!this.state?.patch) return;
     await this.run('Keeping the fill', async (state, signal) => {
       if (!state.patch) return;
-      const { blob } = await this.ask({ ...state, ...state.patch.drawing }, false, '', signal);
+      const { model, drawing } = state.patch;
+      const { blob } = await this.ask({ ...state, ...drawing }, model, false, '', signal);
       const image = await decode(blob);
       this.push({ base: { blob, image }, ...NOTHING, patch: null }, 'Keep fill');
     });
@@ -268,7 +276,7 @@ export class Studio {
       let blob = state.base.blob;
       if (patch || format) {
         const drawing = patch ? patch.drawing : NOTHING;
-        const answer = await this.ask({ ...state, ...drawing }, false, format, signal);
+        const answer = await this.ask({ ...state, ...drawing }, patch?.model ?? '', false, format, signal);
         blob = answer.blob;
         for (const line of answer.details.notices) if (patch || !/empty/.test(line)) this.hooks.show(line);
       }
@@ -281,11 +289,12 @@ export class Studio {
 
   /**
    * @param {State} state
+   * @param {string} model
    * @param {boolean} patch only the pixels inside the hole
    * @param {string} format
    * @param {AbortSignal} signal
    */
-  async ask({ base, ops, lines, colours }, patch, format, signal) {
+  async ask({ base, ops, lines, colours }, model, patch, format, signal) {
     // The mask on the screen mostly is the one that is meant; another is as large as the photo.
     const shown = this.view.mask;
     const mask = shown?.ops === ops ? shown : new Mask(base.image.width, base.image.height);
@@ -302,6 +311,7 @@ export class Studio {
       colour: colour && (await encodeColours(colour)),
       fit: exact ? /** @type {const} */ ('exact') : /** @type {const} */ ('resize'),
       soft,
+      model,
       patch,
       format,
     };

@@ -36,6 +36,7 @@
  * @property {number} top
  * @property {Drawing} drawing What it was made from.
  * @property {number} seconds
+ * @property {string} model The network that made it; '' for the only one.
  *
  * @typedef {object} Drawing  All that is drawn over a photo.
  * @property {readonly Op[]} ops The mask.
