@@ -4,8 +4,9 @@
 
 Photos are shrunk to a longer side of 2048; those under 1600 are left out. Each gets one free-form
 hole of 760 pixels. LPIPS-AlexNet, mean of six 256-pixel crops around random pixels of the hole,
-less is better: `light` with detail, the same with enlarging alone, OpenCV's Telea, and MI-GAN's
-pipeline. Fetches LPIPS and MI-GAN (`freefill references lpips_alex migan`).
+less is better: `light` with detail, the same with enlarging alone, OpenCV's Telea, MI-GAN's
+pipeline, and its network in freefill's (`freefill weights pull migan` first). Fetches LPIPS and
+MI-GAN (`freefill references lpips_alex migan`).
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def main() -> None:
 
 
 def methods() -> dict[str, Fill]:
-    """Give the four ways to fill, each as the evaluation calls it."""
+    """Give the five ways to fill, each as the evaluation calls it."""
     inpainter = Inpainter()
 
     def with_detail(photo: np.ndarray, hole: np.ndarray) -> np.ndarray:
@@ -91,6 +92,7 @@ def methods() -> dict[str, Fill]:
         "enlarged alone": without,
         "telea": baselines.telea,
         "migan": migan,
+        "freefill-migan": baselines.trained("migan"),
     }
     return {name: baselines.hide_hole_and_composite(fill) for name, fill in plain.items()}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import runpy
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -218,3 +219,62 @@ def test_help_names_the_environment() -> None:
         assert f"FREEFILL_{word}" in shown
     for name in ("list", "pull", "remove"):
         assert f"freefill weights {name}" in runner.invoke(app, ["weights", name, "--help"]).stdout
+
+
+# --- networks from elsewhere ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def lama(tmp_path: Path) -> Path:
+    engines = Path(__file__).parents[1] / "pipeline" / "engines"
+    made: Path = runpy.run_path(str(engines / "networks.py"))["lama"](tmp_path / "mine.onnx")
+    return made
+
+
+def test_the_list_says_what_weights_were_trained_on(command: Run, big: Path) -> None:
+    listed = command("weights", "list").stdout
+    for line in (
+        "migan, not here yet: 28.1 MB, licence MIT; trained on Places2, whose terms are non-comm",
+        "lama, not here yet: 208.0 MB, licence Apache-2.0; trained on Places2, whose terms are",
+        "licence Apache-2.0; trained on photos whose sources allow commercial use",
+    ):
+        assert line in listed
+
+
+def test_a_network_from_elsewhere_fills_and_is_named(
+    command: Run, lama: Path, examples: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "bee.png"
+    ran = command("fill", examples / "bee.jpg", "-o", out, "--model", lama, "--explain")
+    assert ran.returncode == 0
+    assert "mine.onnx is taken for LaMa, 512x512, by its inputs and outputs" in ran.stderr
+    assert "as 256x256, at full resolution" in ran.stdout
+    # The stand-in fills with one colour: no hue comes back.
+    ran = command("weights", "verify", lama)
+    assert ran.returncode == 1
+    assert "LaMa, 512x512 (image float32 1x3x512x512" in ran.stdout
+    assert "hues are lost" in ran.stderr
+
+
+def test_a_network_that_keeps_hues_is_verified(
+    command: Run, lama: Path, examples: Path, tmp_path: Path
+) -> None:
+    engines = Path(__file__).parents[1] / "pipeline" / "engines"
+    runpy.run_path(str(engines / "networks.py"))["lama"](lama, colour=None)
+    ran = command("weights", "verify", lama, "--photo", examples / "fruit.jpg")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "mean error of known parts that were filled, of 255: rgb " in ran.stdout
+    assert ran.stdout.endswith("hues are kept\n")
+
+
+@pytest.mark.parametrize("licence", ['["MIT"]', "5", "null", '""', '{"name": "MIT"}'])
+def test_a_licence_that_is_no_text_is_one_line(
+    command: Run, big: Path, licence: str, tmp_path: Path
+) -> None:
+    assert command("weights", "pull", "free").returncode == 0
+    card = cache.path_of("free").with_suffix(".json")
+    held = json.loads(card.read_text())
+    card.write_text(json.dumps(held | {"licence": json.loads(licence)}))
+    ran = command("weights", "list")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert f"free: {SIZE}, licence not stated" in ran.stdout.replace("M parameters, ", "")

@@ -41,7 +41,9 @@ def evaluate(
         str,
         typer.Option(
             help="Comma-separated: what fills. Bundled weights (light), .onnx files, mean_colour, "
-            "telea, ns, biharmonic, patchmatch, migan. The others are compared with the first."
+            "telea, ns, biharmonic, patchmatch, migan; freefill-migan is MI-GAN's network in "
+            "freefill's pipeline (after 'freefill weights pull migan'). The others are compared "
+            "with the first."
         ),
     ] = "light,telea",
     baseline: Annotated[

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Layout = Literal["NCHW", "NHWC"]
 Channels = Literal["rgb", "bgr"]
 Dtype = Literal["float32", "float16", "uint8"]
-InHole = Literal["smooth", "black", "grey"]
+InHole = Literal["nearest", "black", "grey"]
 Range = tuple[float, float]
 LARGEST_SIDE = 4096
 _CHOICES: dict[str, tuple[str, ...]] = {
@@ -70,9 +70,9 @@ class Contract:
         mask_dtype: Of the mask.
         mask_hole: Its value where to fill.
         mask_keep: Its value where the picture is known.
-        in_hole: What the picture has in the hole: ``"smooth"``, the known colours continued, for
-            networks that resize or blend and would bring anything else out at the rim; ``"black"``
-            or ``"grey"`` for those that were trained so.
+        in_hole: What the picture has in the hole: ``"nearest"``, the colours of the nearest known
+            pixels, for networks that resize or blend and would bring anything else out at the rim;
+            ``"black"`` or ``"grey"`` for those that were trained so.
         side: Pixels a side that it fills well: it is shown crops of that size.
         multiple: Sides have to be multiples of it.
         fixed: Whether it takes squares of ``side`` and nothing else.
@@ -92,7 +92,7 @@ class Contract:
     mask_dtype: Dtype = "float32"
     mask_hole: float = 1.0
     mask_keep: float = 0.0
-    in_hole: InHole = "smooth"
+    in_hole: InHole = "nearest"
     side: int = 512
     multiple: int = 1
     fixed: bool = False

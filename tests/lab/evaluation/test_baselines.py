@@ -225,6 +225,13 @@ def test_identities(stand_in: Path, program: Program, tmp_path: Path) -> None:
     assert (mine.name, mine.identity) == ("my-own_2.0", template)
 
 
+def test_weights_whose_name_a_baseline_has_are_found_by_another() -> None:
+    own, plain = find("freefill-light"), find("light")
+    assert (own.name, own.identity) == ("freefill-light", plain.identity)
+    with pytest.raises(WeightsError, match="no model 'nothing'"):
+        find("freefill-nothing")
+
+
 @pytest.mark.parametrize(
     ("spec", "error", "message"),
     [

@@ -83,7 +83,7 @@ def test_the_network_never_sees_what_the_hole_hides(
         image = picture.transpose(2, 0, 1)[None].astype(np.float32) / 127.5 - 1
         fills.append(engine.predict(image, hole[None, None].astype(np.float32)))
     assert np.array_equal(*fills)
-    # Continued smoothly: at the rim it is like the photo beside it, nowhere black.
+    # Colours that are known, nowhere black.
     inside = fills[0][0].transpose(1, 2, 0)[hole]
     outside = photo[~hole] / 127.5 - 1
     assert inside.min() >= outside.min() - 1e-3
@@ -288,3 +288,21 @@ def test_foreign_networks_are_not_given_more_than_they_take(tmp_path: Path) -> N
     with pytest.raises(WeightsError, match=r"a\.onnx takes 512x512, the crop has 640x16"):
         engine.predict(np.zeros((1, 3, 16, 640), np.float32), np.ones((1, 1, 16, 640), np.float32))
     assert foreign.MULTIPLE == 16
+
+
+def test_a_hole_has_the_colours_of_the_nearest_known_pixels() -> None:
+    rng = np.random.default_rng(0)
+    colours = rng.random((12, 16, 3), np.float32)
+    gap = rng.random((12, 16)) < 0.7
+    gap[3], gap[:, 5] = True, True  # a row and a column without anything known
+    made = prepare_hole(colours, gap, Contract("a"))
+    assert (made[~gap] == colours[~gap]).all()
+    for row, column in np.argwhere(gap):
+        beside = [(abs(c - column), row, c) for c in range(16) if not gap[row, c]]
+        beside += [(abs(r - row), r, column) for r in range(12) if not gap[r, column]]
+        if not beside:
+            np.testing.assert_allclose(made[row, column], colours[~gap].mean(0), rtol=1e-5)
+            continue
+        nearest = min(beside)[0]
+        found = [colours[r, c] for distance, r, c in beside if distance == nearest]
+        assert any((made[row, column] == colour).all() for colour in found)

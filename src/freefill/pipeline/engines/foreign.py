@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freefill.errors import WeightsError
-from freefill.pipeline.blending import spread
 from freefill.pipeline.engines.onnx import Network
 from freefill.types import Mask, Rgb
 from freefill.weights.contracts import Contract, Range
+
+Places = NDArray[np.intp]
 
 MULTIPLE = 16
 """Crops have sides of a multiple of it."""
@@ -129,13 +130,33 @@ def prepare_hole(colours: Rgb, gap: Mask, contract: Contract) -> Rgb:
     """
     if not gap.any():
         return colours
-    if contract.in_hole == "smooth" and not gap.all():
-        weights = (~gap[..., None]).astype(np.float32)
-        behind = spread(np.concatenate([colours * weights, weights], -1))
-    else:
-        grey = np.float32(0.0 if contract.in_hole == "black" else 0.5)
-        behind = np.broadcast_to(grey, colours.shape)
-    return np.where(gap[..., None], behind, colours)
+    result = colours.copy()
+    result[gap] = 0.0 if contract.in_hole == "black" else 0.5
+    if contract.in_hole == "nearest" and not gap.all():
+        result[gap] = colours[~gap].mean(0)  # where row and column have nothing known
+        reached, rows, columns = _nearest_known(gap)
+        result[reached] = colours[rows, columns]
+    return result
+
+
+def _nearest_known(gap: Mask) -> tuple[Mask, Places, Places]:
+    """Find, for pixels of a hole, the nearest known pixel in their row or column.
+
+    Returns:
+        Which pixels of the hole have one, ``(H, W)``, and the row and column of it for each.
+    """
+    row, column = np.indices(gap.shape)
+    beyond = 4 * sum(gap.shape)
+    left = np.maximum.accumulate(np.where(gap, -beyond, column), 1)
+    right = np.minimum.accumulate(np.where(gap, beyond, column)[:, ::-1], 1)[:, ::-1]
+    above = np.maximum.accumulate(np.where(gap, -beyond, row), 0)
+    below = np.minimum.accumulate(np.where(gap, beyond, row)[::-1], 0)[::-1]
+    distances = np.stack([column - left, right - column, row - above, below - row])
+    way = distances.argmin(0)
+    reached = gap & (distances.min(0) < beyond // 2)
+    rows = np.choose(way, [row, row, above, below])[reached]
+    columns = np.choose(way, [left, right, column, column])[reached]
+    return reached, rows, columns
 
 
 def _padded(side: int, contract: Contract) -> int:
