@@ -255,7 +255,7 @@ def test_an_own_registry_is_read_after_the_built_in_one(own: Path) -> None:
         ({"bytes": "204 MB"}, "not the str '204 MB'"),
         ({"licence": None}, "no licence"),
         ({"architecture": ""}, "no architecture"),
-        ({"url": None}, "url or bundled"),
+        ({"url": None}, "url, a package or bundled"),
         ({"url": None, "bundled": True}, "give a url"),
         ({"url": "http://host:99999/a.onnx"}, "'big': url: .* Port out of range"),
         ({"url": "http://host/a b.onnx"}, "'big': url: .* has ' ' as its character 14"),
@@ -311,7 +311,8 @@ def test_weights_that_are_not_here_name_the_command_and_are_not_fetched(own: Pat
     written(own, GOOD)
     with pytest.raises(WeightsError, match=r"`freefill weights pull big` \(204\.1 MB\)"):
         find("big")
-    with pytest.raises(WeightsError, match=f"there are {DEFAULT}, to be pulled big, or"):
+    there = f"there are {DEFAULT}, to be pulled migan, lama, lama-small, big, or"
+    with pytest.raises(WeightsError, match=there):
         find("huge")
 
 
