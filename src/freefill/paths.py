@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from freefill.errors import ConfigError, FreefillError
 
 CACHE_VARIABLE = "FREEFILL_CACHE"
+OFFLINE_VARIABLE = "FREEFILL_OFFLINE"
 
 
 def cache_folder(name: str) -> Path:
@@ -131,3 +132,9 @@ def files_below(folder: Path, error: type[FreefillError]) -> Iterator[Path]:
     for root, folders, names in os.walk(folder, onerror=refuse):
         folders[:] = [name for name in folders if not is_hidden(name)]
         yield from (Path(root, name) for name in names if not is_hidden(name))
+
+
+def is_offline() -> bool:
+    """Tell whether ``FREEFILL_OFFLINE`` forbids connections."""
+    word = os.environ.get(OFFLINE_VARIABLE, "").strip().lower()
+    return word not in ("", "0", "false", "no", "off")

