@@ -10,7 +10,8 @@ them as their own options, by :func:`spell`: ``--fit resize``, a field ``fit=res
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 _ARGUMENT = re.compile(r"`([a-z][a-z0-9_.]*)(?:=([^`]*))?`")
 
@@ -56,6 +57,22 @@ class OutOfMemoryError(FreefillError, MemoryError):
 
 class MaskError(FreefillError, ValueError):
     """A mask does not fit its picture or cannot be understood."""
+
+
+class DoubtError(MaskError):
+    """What was found by itself is doubtful; the message says why and what goes on all the same.
+
+    Attributes:
+        figures: What the doubt rests on, numbers by name.
+        mask: ``(H, W)`` bool, what would have been filled, for a look.
+    """
+
+    def __init__(
+        self, message: str, figures: Mapping[str, float] | None = None, mask: Any = None
+    ) -> None:
+        super().__init__(message)
+        self.figures = dict(figures or {})
+        self.mask = mask
 
 
 class GuidanceError(FreefillError, ValueError):

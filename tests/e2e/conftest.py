@@ -9,6 +9,8 @@ from browser import find
 from hand import Server, Studio
 from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
+from freefill.weights import third_party
+
 DESKTOP = {"width": 1280, "height": 800}
 # How long anything is waited for, in milliseconds. What is true is seen at once; where it never
 # becomes true, the test fails this much later. Playwright's own 5 s are short on busy cores.
@@ -16,8 +18,16 @@ PATIENCE = 120_000
 expect.set_options(timeout=PATIENCE)
 
 
+@pytest.fixture(scope="package", autouse=True)
+def nothing_fetched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Whoever runs the tests may have fetched segmenters, which find other things, and slowly."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(third_party.FOLDER_VARIABLE, str(tmp_path_factory.mktemp("references")))
+        yield
+
+
 @pytest.fixture(scope="package")
-def server() -> Iterator[Server]:
+def server(nothing_fetched: None) -> Iterator[Server]:
     """One for all tests that do not end it."""
     started = Server()
     yield started
@@ -25,7 +35,7 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture
-def own_server() -> Iterator[Server]:
+def own_server(nothing_fetched: None) -> Iterator[Server]:
     started = Server()
     yield started
     started.stop()

@@ -56,11 +56,26 @@ def test_by_keyboard_and_taken_away_again(studio: Studio, examples: Path) -> Non
     assert not studio.exported().any()
 
 
-def test_a_click_on_nothing_says_so_and_marks_nothing(studio: Studio, tmp_path: Path) -> None:
-    Image.new("RGB", (160, 120), (90, 140, 200)).save(tmp_path / "sky.png")
-    studio.open(tmp_path / "sky.png")
+def test_a_doubtful_outline_is_shown_and_says_why(studio: Studio, examples: Path) -> None:
+    studio.open(examples / "sunset.jpg")
     studio.tool("Pick")
-    studio.page.mouse.click(*studio.at(80, 60))
+    studio.page.mouse.click(*studio.at(128, 20))
+    doubt = studio.page.locator("#notes .doubt")
+    expect(doubt).to_contain_text("U^2-Net takes nothing there for an object", timeout=30_000)
+    # It is marked, so that it can be looked at, and nothing is filled yet.
+    assert studio.over().any()
+    expect(studio.button("Fill")).to_be_enabled()
+    studio.page.keyboard.press("Control+z")
+    assert not studio.over().any()
+    doubt.get_by_role("button", name="Dismiss").click()
+    expect(doubt).to_have_count(0)
+
+
+def test_a_click_on_nothing_says_so_and_marks_nothing(studio: Studio, tmp_path: Path) -> None:
+    Image.new("RGB", (160, 6), (90, 140, 200)).save(tmp_path / "strip.png")
+    studio.open(tmp_path / "strip.png")
+    studio.tool("Pick")
+    studio.page.mouse.click(*studio.at(80, 3))
     expect(studio.page.locator("#errors")).to_contain_text("Looking for what is there did not work")
     assert not studio.over().any()
     # The browser reports the answer 422 itself.

@@ -53,6 +53,24 @@ def test_remove_gives_the_photo_in_its_format(
     assert answer.content == remove(taxi, **told, inpainter=inpainter).image  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("name", ["segment", "remove"])
+def test_a_doubt_is_a_problem_with_figures_and_force_goes_on(
+    client: TestClient, examples: Path, name: str
+) -> None:
+    files = {"image": ("sunset.jpg", (examples / "sunset.jpg").read_bytes())}
+    answer = client.post(f"/v1/{name}", files=files, data={"at": "128,20"})
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert problem["type"] == "urn:freefill:problem:doubt"
+    assert "`force=true`" in problem["detail"]
+    assert {"share", "border", "agreement"} <= set(problem["figures"])
+    answer = client.post(f"/v1/{name}", files=files, data={"at": "128,20", "force": "true"})
+    assert answer.status_code == 200, answer.text
+    details = json.loads(answer.headers["fill-details"])
+    assert details["found"]["doubt"] in details["notices"][-1]
+
+
 @pytest.mark.parametrize(
     ("fields", "kind", "words"),
     [

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from freefill.errors import ImageError, MaskError, ReferenceMissingError
+from freefill.errors import DoubtError, ImageError, MaskError, ReferenceMissingError
 from freefill.imaging.box import Box
 from freefill.imaging.io import read_picture
 from freefill.pipeline.inpainter import Inpainter
@@ -77,7 +77,7 @@ def test_beats_filling_the_box(examples: Path, inpainter: Inpainter, name: str) 
     # Its soft edge is in the hole, too, and nothing else was touched.
     assert gone.mask[object_].all()
     np.testing.assert_array_equal(gone.image[~gone.mask], seen[~gone.mask])
-    assert gone.info["segmenter"] == "classical"
+    assert gone.info["segmenter"] == "u2netp"
     assert gone.info["object"] == pytest.approx(object_.mean(), rel=0.1)
 
 
@@ -94,8 +94,9 @@ def test_a_click_finds_what_a_disc_does_not(examples: Path, name: str) -> None:
 
 def test_more_points_bring_more(examples: Path) -> None:
     photo = read(examples, "coffee")
-    rim = segment(photo, at=[(290, 80)], grow=0).mask
-    both = segment(photo, at=[(290, 80), (150, 300)], grow=0).mask
+    found = {"segmenter": "classical", "grow": 0, "force": True}
+    rim = segment(photo, at=[(290, 80)], **found).mask  # type: ignore[arg-type]
+    both = segment(photo, at=[(290, 80), (150, 300)], **found).mask  # type: ignore[arg-type]
     assert not rim[300, 150]
     assert both[300, 150]
     assert both[80, 290]
@@ -176,9 +177,49 @@ def test_a_click_on_nothing_is_told_with_numbers(
         segment(read(examples, name), at=[at])
 
 
-def test_what_may_be_the_background_is_told(examples: Path) -> None:
-    found = segment(read(examples, "pagoda"), at=[(500, 100)])
-    assert any("of the photo (640x427)" in line for line in found.notices)
+def test_what_is_doubtful_is_refused_with_figures_and_a_mask_and_forced(
+    examples: Path, inpainter: Inpainter
+) -> None:
+    photo, at = read(examples, "pagoda"), [(500, 100)]
+    with pytest.raises(
+        DoubtError, match=r"500,100 \(640x427\) is doubtful.*`force=True`"
+    ) as refused:
+        remove(photo, at=at, inpainter=inpainter)
+    doubt = refused.value
+    assert isinstance(doubt, MaskError)
+    assert {"share", "border", "agreement"} <= set(doubt.figures)
+    assert all(0 <= value <= 1 for value in doubt.figures.values())
+    gone = remove(photo, at=at, force=True, inpainter=inpainter)
+    np.testing.assert_array_equal(gone.mask, doubt.mask)
+    assert "doubtful" in gone.notices[-1]
+    assert gone.info["doubt"] in gone.notices[-1]
+    np.testing.assert_array_equal(gone.image[~gone.mask], photo[~gone.mask])
+
+
+def test_a_large_object_is_refused_at_a_click_and_told_in_a_box(examples: Path) -> None:
+    photo = read(examples, "fruit")
+    with pytest.raises(DoubtError, match="% of the photo, and 40% are filled well"):
+        segment(photo, at=[(90, 110)])
+    boxed = segment(photo, box=(4, 4, 250, 250))
+    assert "doubt" not in boxed.info
+
+
+def test_a_shadow_is_left_unless_it_is_asked_for(examples: Path) -> None:
+    _, seen, object_ = scene(examples, "pagoda")
+    left, top = SCENES["pagoda"]
+    fallen = Image.new("L", seen.shape[1::-1])
+    ImageDraw.Draw(fallen).ellipse((left + 16, top + 16, left + 96, top + 96), fill=115)
+    fallen = fallen.filter(ImageFilter.GaussianBlur(3))
+    dark = 1 - np.asarray(fallen)[..., None] / 255
+    shaded = np.where(object_[..., None], seen, seen * dark).astype(np.uint8)
+    box = (left - 3, top - 3, left + 87, top + 87)
+    alone, both = (segment(shaded, box=box, grow=0, shadow=shadow).mask for shadow in (False, True))
+    assert not (alone & ~both).any()
+    assert 0.1 < (both.sum() - alone.sum()) / object_.sum() < 0.8
+    assert (both & ~alone & (np.asarray(fallen) > 40)).sum() > 0.8 * (both & ~alone).sum()
+    # Where none is cast, none is found.
+    bare = [segment(seen, box=box, grow=0, shadow=shadow).mask.sum() for shadow in (False, True)]
+    assert bare[1] - bare[0] < 0.05 * object_.sum()
 
 
 @pytest.mark.parametrize(
@@ -227,8 +268,8 @@ def test_tiny_and_broken_photos(inpainter: Inpainter) -> None:
 
 
 def test_a_segmenter_that_is_not_there_names_its_command(photo: Photo) -> None:
-    with pytest.raises(ReferenceMissingError, match="freefill references u2netp"):
-        segment(photo, at=[(60, 40)], segmenter="u2netp")
+    with pytest.raises(ReferenceMissingError, match="freefill references sam2"):
+        segment(photo, at=[(60, 40)], segmenter="sam2")
 
 
 def test_a_box_beyond_the_border_ends_there() -> None:
@@ -245,7 +286,7 @@ def test_the_command(command: Any, examples: Path, tmp_path: Path) -> None:
     ran = command("remove", source, "--at", "130,60", "-o", out, "--mask-out", mask)
     assert ran.returncode == 0, ran.stderr
     assert "256x256" in ran.stdout
-    assert "segmenter classical" in ran.stdout
+    assert "segmenter u2netp" in ran.stdout
     with Image.open(mask) as image:
         hole = np.asarray(image) > 127
     assert overlap(hole, object_) > 0.75
@@ -266,7 +307,6 @@ def test_the_command(command: Any, examples: Path, tmp_path: Path) -> None:
         (["--at", "400,20"], ["400,20", "256x256"]),
         (["--at", "130,60", "--segmenter", "sam2"], ["freefill references sam2"]),
         (["--at", "130,60", "--segmenter", "best"], ["'best'", "classical"]),
-        (["--at", "128,20"], ["no object was found at 128,20"]),
     ],
     ids=str,
 )
@@ -281,13 +321,41 @@ def test_the_command_refuses_in_one_line(
     assert not list(tmp_path.glob("*.png"))
 
 
+def test_the_command_writes_what_is_doubtful_for_a_look_and_forces_it(
+    command: Any, examples: Path, tmp_path: Path
+) -> None:
+    photo, out = examples / "sunset.jpg", tmp_path / "out.png"
+    (tmp_path / "out_mask.png").write_bytes(b"somebody's")
+    ran = command("remove", photo, "--at", "128,20", "-o", out)
+    assert ran.returncode == 2
+    notice, error = ran.stderr.splitlines()
+    assert "out_mask_2.png" in notice
+    assert "out_look.jpg" in notice
+    assert "at 128,20 (256x256) is doubtful" in error
+    assert "--force" in error
+    assert not out.exists()
+    assert (tmp_path / "out_mask.png").read_bytes() == b"somebody's"
+    with Image.open(tmp_path / "out_mask_2.png") as image:
+        found = np.asarray(image) > 127
+    with Image.open(tmp_path / "out_look.jpg") as image, Image.open(photo) as before:
+        redder = np.asarray(image, int)[..., 0] - np.asarray(before.convert("RGB"), int)[..., 0]
+        green = np.asarray(image, int)[..., 1] - np.asarray(before.convert("RGB"), int)[..., 1]
+    assert (redder - green)[found].mean() > 20 > abs((redder - green)[~found].mean())
+    ran = command("remove", photo, "--at", "128,20", "-o", out, "--force")
+    assert ran.returncode == 0, ran.stderr
+    assert "doubtful" in ran.stderr
+    with Image.open(out) as image, Image.open(photo) as before:
+        same = np.asarray(image) == np.asarray(before.convert("RGB"))
+    assert same.all(-1)[~found].all()
+
+
 def test_segmenters_are_listed_and_need_no_lab(command: Any) -> None:
     ran = command("references")
     assert ran.returncode == 0
     for name in ("u2netp", "sam2_encoder", "sam2_decoder"):
         (line,) = [line for line in ran.stdout.splitlines() if line.startswith(f"{name}:")]
         assert "Apache-2.0" in line
-        assert line.endswith("not fetched")
+        assert line.endswith("comes with freefill" if name == "u2netp" else "not fetched")
     assert not any(third_party.MODELS[n].for_lab for n in ("u2netp", *third_party.GROUPS["sam2"]))
     assert third_party.MODELS["lpips_alex"].for_lab
 
@@ -295,4 +363,4 @@ def test_segmenters_are_listed_and_need_no_lab(command: Any) -> None:
 def test_details_of_the_mask_are_json(examples: Path) -> None:
     _, seen, _ = scene(examples, "sunset")
     told = json.loads(json.dumps(segment(seen, at=[(130, 60)]).info))
-    assert set(told) == {"segmenter", "object"}
+    assert set(told) == {"segmenter", "object", "border", "edge", "agreement"}

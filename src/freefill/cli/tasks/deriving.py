@@ -17,6 +17,7 @@ from typer.core import TyperCommand
 
 from freefill.cli.console import option as spelled
 from freefill.cli.tasks.common import fill_photo
+from freefill.cli.tasks.remove import remove
 from freefill.cli.tasks.stitch import stitch
 from freefill.cli.tasks.texts import TEXTS
 from freefill.cli.tasks.unmark import unmark
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 Run = Callable[..., None]
 
-RUNS: dict[str, Run] = {"stitch": stitch, "unmark": unmark, "video": video}
+RUNS: dict[str, Run] = {"remove": remove, "stitch": stitch, "unmark": unmark, "video": video}
 """Of tasks that take more than a photo and their options."""
 SHORT = {"mask": "-m"}
 """Letters of options that have one."""

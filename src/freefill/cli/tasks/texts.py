@@ -9,8 +9,9 @@ TEXTS = {
   freefill remove street.jpg --box 20,145,105,215 --out empty.png --mask-out mask.png
 
 Look at the mask with --mask-out. Part of it missing? One more --at. Too much in it? A --not
-there, or a --box. Clicks are best with a network that finds objects, 151 MB, fetched once:
-'freefill references sam2'.
+there, or a --box. What is doubtful (most of the border, no edge around it, two looks that differ)
+is not filled: exit code 2, and RESULT_mask.png and RESULT_look.jpg for a look; --force goes on.
+A second network that finds objects, 151 MB, fetched once: 'freefill references sam2'.
 """,
     "unmark": """\
 For photos that are yours: not to take other people's marks off other people's pictures.
@@ -30,7 +31,8 @@ Photos of one size that carry the same watermark, 8 at least, better 20:
 
   freefill unmark photos/ --stack --out clean/
 
-If nothing is found, a line says so, nothing is written, and the exit code is 2.
+If nothing is found, a line says so, nothing is written, and the exit code is 2. So it is where the
+evidence is weak, but that RESULT_mask.png and RESULT_look.jpg are written; --apply fills those.
 """,
     "uncrop": """\
 Skies, water, walls and meadows go on; things that the border cuts do not become whole:

@@ -12,6 +12,7 @@ import typer
 from freefill.cli import options
 from freefill.cli.console import print_notice, print_result, quiet_libraries
 from freefill.cli.tasks import common
+from freefill.cli.tasks.doubts import write_doubt
 from freefill.imaging.formats import MAX_PIXELS
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def unmark(
     **given: Any,
 ) -> None:
     """Take overlays off a photo, or a watermark off all photos of a folder."""
-    from freefill.errors import ConfigError, ImageError
+    from freefill.errors import ConfigError, DoubtError, ImageError
     from freefill.pipeline.inpainter import Inpainter
 
     if mask_only and mask_out is None:
@@ -65,6 +66,8 @@ def unmark(
     if stack:
         if (kind := given.pop("kind")) != "auto":
             raise ConfigError(f"--stack finds what photos share, not --kind {kind}: leave it out")
+        if given.pop("apply"):
+            raise ConfigError("--stack has no weak evidence to apply: leave out --apply")
         _unmark_stack(photo, out, mask_out, model, strip, max_pixels, overwrite, given)
         return
     if photo.is_dir():
@@ -75,7 +78,12 @@ def unmark(
     start = time.perf_counter()
     with quiet_libraries():
         picture = common.read(photo, max_pixels)
-        result = task(picture, **given, fill=out is not None, inpainter=Inpainter(model))
+        try:
+            result = task(picture, **given, fill=out is not None, inpainter=Inpainter(model))
+        except DoubtError as doubt:
+            if out is not None:
+                write_doubt(picture, doubt, out, mask_out)
+            raise
     seconds = time.perf_counter() - start
     if out is not None:
         common.write(result, out, mask_out=mask_out, strip=strip, seconds=seconds)
@@ -130,15 +138,9 @@ def _unmark_stack(
 
 
 def _write_mask(result: Result[Any], path: Path, seconds: float) -> None:
-    import numpy as np
-
-    from freefill.imaging.atomic import write_atomically
-    from freefill.imaging.io import encode, format_of, read_picture
-
     for line in result.notices:
         print_notice(line)
-    mask = read_picture(result.mask.astype(np.uint8) * np.uint8(255))
-    write_atomically(path, encode(mask, format_of(path))[0])
+    common.write_mask(result.mask, path)
     height, width = result.picture.size
     what = result.info.get("kind", "what the photos share")
     print_result(

@@ -7,7 +7,7 @@ const STAY = 5000;
 
 /**
  * @param {string} text
- * @param {'note' | 'error'} [kind]
+ * @param {'note' | 'doubt' | 'error'} [kind] a doubt stays until it is read, as an error does
  * @returns {() => void} takes it away again
  */
 export function show(text, kind = 'note') {

@@ -112,19 +112,23 @@ export async function marked(image, mask, signal) {
 }
 
 /**
- * The mask of whatever lies at a place of a photo.
+ * The mask of whatever lies at a place of a photo, and why it may be no thing: '' if nothing speaks against it.
  *
  * @param {Blob} image
  * @param {number} x in pixels of the photo
  * @param {number} y
  * @param {AbortSignal} signal
+ * @returns {Promise<{blob: Blob, doubt: string}>}
  */
 export async function segment(image, x, y, signal) {
   const form = new FormData();
   form.set('image', image);
   form.set('at', `${Math.floor(x)},${Math.floor(y)}`);
+  // A doubtful mask is seen before anything is filled.
+  form.set('force', 'true');
   const answer = await ask('v1/segment', { method: 'POST', body: form, signal, headers: { Accept: 'image/*' } });
-  return answer.blob();
+  const details = JSON.parse(answer.headers.get('Fill-Details') ?? '{}');
+  return { blob: await answer.blob(), doubt: details.found?.doubt ?? '' };
 }
 
 /**

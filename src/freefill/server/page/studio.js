@@ -40,7 +40,7 @@ export class Studio {
    * @param {object} hooks
    * @param {() => void} hooks.changed the document is another
    * @param {(message: string | null, share: number | null) => void} hooks.progress null: over
-   * @param {(text: string, kind?: 'note' | 'error') => () => void} hooks.show tells a person
+   * @param {(text: string, kind?: 'note' | 'doubt' | 'error') => () => void} hooks.show tells a person
    */
   constructor(view, hooks) {
     this.view = view;
@@ -226,8 +226,15 @@ export class Studio {
   async pick(x, y, erase) {
     if (!this.state) return false;
     return this.run('Looking for what is there', async ({ base }, signal) => {
-      const image = await decodeMask(await segment(base.blob, x, y, signal));
+      const { blob, doubt } = await segment(base.blob, x, y, signal);
+      const image = await decodeMask(blob);
       this.add({ kind: 'bitmap', image, replace: false, erase }, erase ? 'Take away a thing' : 'Pick');
+      if (doubt) {
+        // A fill that waits for it is not done before the outline was seen.
+        if (this.work) this.work.failed = true;
+        this.hooks.show(`This may be no thing, or another one: ${doubt}. Look at the outline before you fill; `
+          + 'Undo takes it back.', 'doubt');
+      }
     }, { anyway: true });
   }
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from freefill.imaging.codecs import LUMA
 from freefill.types import Plane, Rgb
-from freefill.vision.overlays.judging import Judge, magnitude
+from freefill.vision.overlays.judging import Findings, Judge, magnitude
 from freefill.vision.overlays.morphology import closed, highest, opened
 from freefill.vision.overlays.parts import Numbers, Parts, grown_from
 
@@ -63,10 +63,17 @@ def dust(rgb: Rgb, within: Mask | None = None) -> Mask:
         >>> int(dust(rgb).sum())
         6
     """
-    found = np.zeros(rgb.shape[:2], bool)
+    return find_dust(rgb, within).mask
+
+
+def find_dust(rgb: Rgb, within: Mask | None = None) -> Findings:
+    """Find them with how likely each is one; as :func:`dust`."""
+    found, odds = np.zeros(rgb.shape[:2], bool), []
     for parts, measures in candidates(rgb):
-        found |= parts.kept(JUDGE.accepts(measures, within is not None))
-    return found if within is None else found & within
+        taken = JUDGE.taken(measures, within is not None)
+        found |= parts.kept(taken > 0)
+        odds += taken[taken > 0].tolist()
+    return Findings.of(found if within is None else found & within, odds)
 
 
 def candidates(rgb: Rgb) -> Iterator[tuple[Parts, dict[str, Numbers]]]:

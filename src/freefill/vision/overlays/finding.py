@@ -7,7 +7,7 @@ back to its size and widened, because the edges of strokes are soft.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -16,9 +16,10 @@ from freefill.imaging.box import Box
 from freefill.imaging.picture import Picture
 from freefill.masks.morphology import grow
 from freefill.types import Mask, Rgb
-from freefill.vision.overlays.dust import dust
-from freefill.vision.overlays.glyphs import stamp, text
-from freefill.vision.overlays.scratches import scratches
+from freefill.vision.overlays.dust import find_dust
+from freefill.vision.overlays.glyphs import find_stamp, find_text
+from freefill.vision.overlays.judging import Findings
+from freefill.vision.overlays.scratches import find_scratches
 
 Kind = Literal["auto", "stamp", "text", "scratches", "dust"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -26,18 +27,42 @@ SMALLEST = 32
 """Pixels of a side under which nothing is looked for."""
 LARGEST = 1024
 """Pixels of the longer side that is looked at; what is larger is looked at smaller."""
-DETECTORS: dict[str, Callable[[Rgb, Mask | None], Mask]] = {
-    "stamp": stamp,
-    "text": text,
-    "scratches": scratches,
-    "dust": dust,
+DETECTORS: dict[str, Callable[[Rgb, Mask | None], Findings]] = {
+    "stamp": find_stamp,
+    "text": find_text,
+    "scratches": find_scratches,
+    "dust": find_dust,
 }
+STRONG = {"stamp": (1, 0.995), "text": (2, 0.9), "scratches": (3, 0.9), "dust": (5, 0.88)}
+"""How many parts of a kind must be how likely for it to be beyond doubt. A photo without overlays
+has single parts that are as likely; text is found by two thresholds, each of which counts."""
+NAMED = {"stamp": (1, 0.75), "text": (1, 0.3), "scratches": (3, 0.4), "dust": (5, 0.65)}
+"""The same where a person named the kind: that there is some is said then."""
+MOST_SPECKS = 150
+"""Parts above which dust is snow, stars or a pattern."""
 WIDENED = {"stamp": 2, "text": 2, "scratches": 1, "dust": 1}
 """Pixels, as it is looked at, by which what is found is widened."""
 
 
+class Overlay(NamedTuple):
+    """One kind of overlay, found."""
+
+    kind: str
+    mask: Mask
+    """``(H, W)``, widened."""
+    evidence: float
+    """How likely the least likely of as many parts is as are asked for, 0 to 1."""
+    needed: float
+    """How likely it must be for the overlay to be beyond doubt."""
+
+    @property
+    def is_strong(self) -> bool:
+        """Whether it is beyond doubt."""
+        return self.evidence >= self.needed
+
+
 def find(picture: Picture, kind: Kind = "auto", box: Box | None = None) -> tuple[Mask, list[str]]:
-    """Find overlays.
+    """Find overlays, strong evidence or weak.
 
     Args:
         picture: The picture.
@@ -58,6 +83,19 @@ def find(picture: Picture, kind: Kind = "auto", box: Box | None = None) -> tuple
         >>> kinds, bool(hole[20:90, 60].all())
         (['scratches'], True)
     """
+    hole = np.zeros(picture.size, bool)
+    overlays = find_each(picture, kind, box)
+    for overlay in overlays:
+        hole |= overlay.mask
+    return hole, [overlay.kind for overlay in overlays]
+
+
+def find_each(picture: Picture, kind: Kind = "auto", box: Box | None = None) -> list[Overlay]:
+    """Find overlays, each kind by itself, and how sure each is; as :func:`find`.
+
+    Returns:
+        Those kinds of which there is anything.
+    """
     if kind not in KINDS:
         raise MaskError(f"kind is {kind!r}; it must be one of {', '.join(KINDS)}")
     height, width = picture.size
@@ -66,19 +104,44 @@ def find(picture: Picture, kind: Kind = "auto", box: Box | None = None) -> tuple
     view = _widened(box, height, width)
     rgb, factor = looked_at(picture, view)
     within = None if box.area == height * width else _inside(box, view, factor, rgb.shape[:2])
-    hole = np.zeros(picture.size, bool)
-    kinds = []
+    overlays = []
     for name in DETECTORS if kind == "auto" else [kind]:
-        small = grow(DETECTORS[name](rgb, within), WIDENED[name])
-        if small.any():
-            kinds.append(name)
-            rows, columns = view.size
-            hole[view.window] |= small.repeat(factor, 0).repeat(factor, 1)[:rows, :columns]
-    if within is not None:
-        inside = np.zeros(picture.size, bool)
-        inside[box.window] = True
-        hole &= inside
-    return hole, kinds
+        findings = DETECTORS[name](rgb, within)
+        small = grow(findings.mask, WIDENED[name])
+        hole = np.zeros(picture.size, bool)
+        rows, columns = view.size
+        hole[view.window] = small.repeat(factor, 0).repeat(factor, 1)[:rows, :columns]
+        if within is not None:
+            inside = np.zeros(picture.size, bool)
+            inside[box.window] = True
+            hole &= inside
+        if hole.any():
+            count, needed = (STRONG if kind == "auto" else NAMED)[name]
+            # A box is a person's word that there is something in it.
+            needed = needed if within is None else 0.0
+            evidence = evidence_of(name, findings.odds, count)
+            overlays.append(Overlay(name, hole, evidence, needed))
+    return overlays
+
+
+def evidence_of(name: str, odds: tuple[float, ...], count: int) -> float:
+    """Tell how likely the least likely of the best parts is.
+
+    Args:
+        name: A kind.
+        odds: Of its parts, the likeliest first.
+        count: How many of them are to be good.
+
+    Returns:
+        0 to 1; 0 where there are fewer, or so many that they are a pattern.
+
+    Examples:
+        >>> evidence_of("scratches", (0.9, 0.8, 0.5), 2), evidence_of("scratches", (0.9,), 2)
+        (0.8, 0.0)
+    """
+    if len(odds) < count or (name == "dust" and len(odds) > MOST_SPECKS):
+        return 0.0
+    return odds[count - 1]
 
 
 def _widened(box: Box, height: int, width: int) -> Box:

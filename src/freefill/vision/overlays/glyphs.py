@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from freefill.imaging.codecs import LUMA
 from freefill.masks.morphology import grow
 from freefill.types import Plane, Rgb
-from freefill.vision.overlays.judging import Judge, magnitude
+from freefill.vision.overlays.judging import Findings, Judge, magnitude
 from freefill.vision.overlays.morphology import highest, opened
 from freefill.vision.overlays.parts import Numbers, Parts
 
@@ -100,12 +100,12 @@ class Rows:
     masks: list[Mask]
     measures: dict[str, Numbers]
 
-    def kept(self, judge: Judge, asked: bool) -> list[Mask]:
-        """Give the masks of those that a judge takes."""
+    def kept(self, judge: Judge, asked: bool) -> list[tuple[Mask, float]]:
+        """Give the masks of those that a judge takes, with how likely each is text."""
         if not self.masks:
             return []
-        accepted = judge.accepts(self.measures, asked)
-        return [mask for mask, taken in zip(self.masks, accepted, strict=True) if taken]
+        taken = judge.taken(self.measures, asked).tolist()
+        return [(mask, odds) for mask, odds in zip(self.masks, taken, strict=True) if odds]
 
 
 def stamp(rgb: Rgb, within: Mask | None = None) -> Mask:
@@ -118,6 +118,11 @@ def stamp(rgb: Rgb, within: Mask | None = None) -> Mask:
     Returns:
         ``(H, W)`` bool.
     """
+    return find_stamp(rgb, within).mask
+
+
+def find_stamp(rgb: Rgb, within: Mask | None = None) -> Findings:
+    """Find them with how likely each row is one; as :func:`stamp`."""
     return _taken(stamp_candidates(rgb, within), STAMP, rgb.shape[:2], within is not None)
 
 
@@ -131,6 +136,11 @@ def text(rgb: Rgb, within: Mask | None = None) -> Mask:
     Returns:
         ``(H, W)`` bool.
     """
+    return find_text(rgb, within).mask
+
+
+def find_text(rgb: Rgb, within: Mask | None = None) -> Findings:
+    """Find them with how likely each row is one; as :func:`text`."""
     return _taken(text_candidates(rgb, within), TEXT, rgb.shape[:2], within is not None)
 
 
@@ -158,12 +168,13 @@ def text_candidates(rgb: Rgb, within: Mask | None = None) -> Iterator[Rows]:
         yield from _rows(plane, rgb, np.ones(light.shape, bool) if within is None else within)
 
 
-def _taken(found: Iterator[Rows], judge: Judge, size: tuple[int, ...], asked: bool) -> Mask:
-    total = np.zeros(size, bool)
+def _taken(found: Iterator[Rows], judge: Judge, size: tuple[int, ...], asked: bool) -> Findings:
+    total, all_odds = np.zeros(size, bool), []
     for rows in found:
-        for mask in rows.kept(judge, asked):
+        for mask, odds in rows.kept(judge, asked):
             total |= mask
-    return total
+            all_odds.append(odds)
+    return Findings.of(total, all_odds)
 
 
 def _stamp_coloured(rgb: Rgb) -> Mask:

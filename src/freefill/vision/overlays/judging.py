@@ -8,6 +8,7 @@ numbers and prints them).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,16 +51,30 @@ class Judge:
         odds: Numbers = 1 / (1 + np.exp(-np.clip(total, -30, 30)))
         return odds
 
-    def accepts(self, measures: dict[str, Numbers], asked: bool = False) -> NDArray[np.bool_]:
-        """Tell which candidates are taken, ``(n,)`` bool.
+    def taken(self, measures: dict[str, Numbers], asked: bool = False) -> Numbers:
+        """Give the probability of each candidate that is taken, ``(n,)``, and 0 for the others.
 
         Args:
             measures: As for :meth:`probability`.
             asked: Whether a person said where to look: then less is enough.
         """
         least = self.least * ASKED if asked else self.least
-        accepted: NDArray[np.bool_] = self.probability(measures) >= least
-        return accepted
+        odds = self.probability(measures)
+        return np.where(odds >= least, odds, 0.0)
+
+
+class Findings(NamedTuple):
+    """What one kind of overlay was found to be."""
+
+    mask: NDArray[np.bool_]
+    """``(H, W)``."""
+    odds: tuple[float, ...]
+    """How likely each part of it is an overlay, the likeliest first."""
+
+    @classmethod
+    def of(cls, mask: NDArray[np.bool_], odds: list[float]) -> Findings:
+        """Sort the parts."""
+        return cls(mask, tuple(sorted(odds, reverse=True)))
 
 
 def magnitude(values: Numbers) -> Numbers:

@@ -24,13 +24,15 @@ FILES = {"classical": (), "u2netp": ("u2netp",), "sam2": ("sam2_encoder", "sam2_
 UNSURE = 0.5
 """What SAM 2 thinks of its own mask, below which another segmenter is asked."""
 FAINTEST = 0.03
-"""Change of colour across an outline, below which there is none to be seen."""
+"""Change of colour across an outline, below which it follows no edge."""
 HELD = 0.3
 """Of an outline, that may lie on the box tried around a click."""
-ALL = 0.6
-"""Of a photo, above which a click was on its background and not on an object."""
-MUCH = 0.4
-"""Of a photo, above which a person should know."""
+AGREED = 0.6
+"""Overlap (IoU) with another look, or with another segmenter, below which it is another thing."""
+BORDER = 0.3
+"""Of the photo's border, above which what a click found is what the photo is full of."""
+LARGEST = 0.4
+"""Of a photo, above which so much is not filled well."""
 SOFT = 2.0
 """Pixels of a soft edge that a hole is to go over."""
 INEXACT = 1.5
@@ -49,6 +51,12 @@ class Segment(NamedTuple):
     growth: int
     """Pixels by which a hole should go over the mask's edge."""
     notices: tuple[str, ...]
+    figures: dict[str, float]
+    """What the doubts rest on, as far as it is known: ``share`` of the photo, ``border`` (share of
+    its border), ``edge`` (change of colour across the outline), ``agreement`` (IoU of two looks).
+    """
+    doubts: tuple[str, ...]
+    """Why it may be no object, or not the one that is meant; with numbers."""
 
 
 def available() -> list[str]:
@@ -65,10 +73,10 @@ def segment(picture: Picture, prompt: Prompt, segmenter: Name = "auto") -> Segme
         segmenter: ``"classical"``, ``"u2netp"``, ``"sam2"``, or ``"auto"``: the best that is there.
 
     Returns:
-        The mask, who found it, and lines that a person should read.
+        The mask, who found it, why it may be wrong, and lines that a person should read.
 
     Raises:
-        MaskError: If nothing is found, or a click was on the background.
+        MaskError: If nothing is found at all.
         ReferenceMissingError: If the segmenter that was asked for has not been fetched.
         WeightsError: If it cannot be loaded.
     """
@@ -97,10 +105,19 @@ def segment(picture: Picture, prompt: Prompt, segmenter: Name = "auto") -> Segme
         keep = np.zeros_like(mask)
         keep[around(prompt.box, 0.05, picture.size, least=2).window] = True
         mask &= keep
-    notices += _check(mask, prompt, found, names[0])
+    if not mask.any():
+        raise MaskError(f"no object was found {told(prompt)}: give a box around it (`box=L,T,R,B`)")
+    if names[0] == "sam2" and prompt.box is None:
+        found = found._replace(agreement=saliency.agreement(picture, mask))
+    figures = _figures(mask, found, names[0])
     coarseness = max(found.box.size) / max(found.share.shape)
     growth = min(round(SOFT + INEXACT * coarseness), LARGEST_GROWTH)
-    return Segment(mask, names[0], growth, tuple(notices))
+    doubts = _doubts(figures, found, prompt)
+    if prompt.box is not None:
+        # A person has said how large it is.
+        notices += [f"what is in the box is much: {doubt}" for doubt in doubts]
+        doubts = ()
+    return Segment(mask, names[0], growth, tuple(notices), figures, doubts)
 
 
 _FIND: dict[str, Callable[[Picture, Prompt], Found]] = {
@@ -110,40 +127,43 @@ _FIND: dict[str, Callable[[Picture, Prompt], Found]] = {
 }
 
 
-def _check(mask: Mask, prompt: Prompt, found: Found, name: str) -> list[str]:
-    """Refuse what is no object, and say what may be none."""
-    height, width = mask.shape
-    where, advice = _told(prompt), "give a box around it (`box=L,T,R,B`)"
-    share = float(mask.mean())
-    if not mask.any():
-        raise MaskError(f"no object was found {where}: {advice}")
-    edges = sum(bool(side.any()) for side in (mask[0], mask[-1], mask[:, 0], mask[:, -1]))
-    summary = f"what was found {where} covers {share:.0%} of the photo ({width}x{height})"
-    if prompt.at and prompt.box is None:
-        if share > ALL or (share > ALL / 3 and edges >= 3):
-            raise MaskError(
-                f"{summary} and touches {edges} of its 4 sides, so it is the background: point at "
-                f"an object, or {advice}"
-            )
-        if name != "sam2" and found.score < FAINTEST:
-            raise MaskError(
-                f"no object was found {where}: colours change by {max(found.score, 0):.1%} across "
-                f"the best outline there is, and {FAINTEST:.0%} are needed: point at an object, or "
-                f"{advice}"
-            )
-        if name != "sam2" and found.held > HELD:
-            raise MaskError(
-                f"no object was found {where}: {found.held:.0%} of the best outline lies on no "
-                f"edge, and {HELD:.0%} may: point at an object, or {advice}"
-            )
-        if share > MUCH / 4 and edges >= 2:
-            return [f"{summary} and touches {edges} of its 4 sides: it may be the background"]
-    if share > MUCH:
-        return [f"{summary}: so much is not filled well"]
-    return []
+def _figures(mask: Mask, found: Found, name: str) -> dict[str, float]:
+    rim = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
+    figures = {"share": float(mask.mean()), "border": float(rim.mean())}
+    if name != "sam2":
+        figures["edge"] = max(found.score, 0.0)
+    if found.agreement is not None:
+        figures["agreement"] = found.agreement
+    return {key: round(value, 4) for key, value in figures.items()}
 
 
-def _told(prompt: Prompt) -> str:
+def _doubts(figures: dict[str, float], found: Found, prompt: Prompt) -> tuple[str, ...]:
+    """Say why what was found may not be what is meant."""
+    doubts = []
+    share, border = figures["share"], figures["border"]
+    if share > LARGEST:
+        doubts.append(f"it covers {share:.0%} of the photo, and {LARGEST:.0%} are filled well")
+    if prompt.box is not None or prompt.is_subject:
+        return tuple(doubts)
+    if border > BORDER:
+        doubts.append(f"it takes {border:.0%} of the photo's border, which the background does")
+    edge = figures.get("edge", 1.0)
+    if edge < FAINTEST:
+        doubts.append(f"colours change by {edge:.1%} across its outline, less than {FAINTEST:.0%}")
+    if found.held > HELD:
+        doubts.append(f"{found.held:.0%} of its outline lies on no edge, more than {HELD:.0%}")
+    agreement = figures.get("agreement", 1.0)
+    if agreement < AGREED:
+        doubts.append(
+            f"another look at it agrees by {agreement:.0%}, less than {AGREED:.0%}"
+            if agreement
+            else "U^2-Net takes nothing there for an object"
+        )
+    return tuple(doubts)
+
+
+def told(prompt: Prompt) -> str:
+    """Say in words where something was looked for."""
     if prompt.box is not None:
         box = prompt.box
         return f"in the box {box.left},{box.top},{box.right},{box.bottom}"

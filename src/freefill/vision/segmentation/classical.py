@@ -35,6 +35,8 @@ REACHES = (0.05, 0.08, 0.125, 0.19, 0.28, 0.4)
 """Half sides of the boxes tried around a click, as shares of the picture's longer side."""
 PRIOR = 1.0
 """Weight of what else is known, beside the colours'."""
+KNOWN = 2.0
+"""The same where the object is known already, and only its outline is to be drawn."""
 USUAL = 85
 """Percentile of the background's own strangeness above which a pixel is not of it."""
 AS_GOOD = 0.94
@@ -58,6 +60,8 @@ class Found(NamedTuple):
     """How good its outline is: a mean change of colour across it, in [0, 1], less its faults."""
     held: float = 0.0
     """Share of the outline that lies on the box that was tried, and on no edge of its own."""
+    agreement: float | None = None
+    """How far another look (IoU) or another segmenter found the same, where there was one."""
 
 
 def find(
@@ -100,6 +104,39 @@ def find(
         return best
     # By colours alone, a larger cut easily scores a little more for the edges that it takes along.
     return next(found for found in tried if found.score >= AS_GOOD * best.score)
+
+
+def cut_out(picture: Picture, view: Box, prompt: Prompt, known: Plane) -> Found:
+    """Draw the outline of an object that is known already to the edges and colours of a view.
+
+    Args:
+        picture: Of any size.
+        view: Of it, with some ground around the object.
+        prompt: With points.
+        known: ``(h, w)`` in [0, 1], how likely each pixel is of the object.
+
+    Returns:
+        The cut.
+    """
+    rgb = look(picture, view, known.shape)
+    scale = known.shape[0] / view.size[0], known.shape[1] / view.size[1]
+    said = np.zeros(known.shape, np.float32)
+    for points, cost in ((prompt.avoid, SURE), (prompt.at, -SURE)):
+        for point in points:
+            _mark(said, _place(point, view, scale), cost)
+    sure = np.clip(known, 0.002, 0.998)
+    costs: Plane = np.float32(KNOWN) * np.log((1 - sure) / sure)
+    object_ = known > 0.5
+    if object_.any() and not object_.all():
+        flat = rgb.reshape(-1, 3)
+        likely = fit(flat[object_.ravel()]).log_density(flat)
+        unlikely = fit(flat[~object_.ravel()]).log_density(flat)
+        costs = costs + np.clip(unlikely - likely, -LIKELIEST, LIKELIEST).reshape(known.shape)
+    costs = np.where(said != 0, said, costs).astype(np.float32)
+    share = cut(costs, edge_costs(rgb, STRENGTH), object_.astype(np.float32))
+    share = _connected(share, [_place(point, view, scale) for point in prompt.at])
+    whole = np.ones(known.shape, bool)
+    return Found(view, share, *_score(rgb, share > 0.5, whole))
 
 
 def _in_box(picture: Picture, box: Box, prompt: Prompt, prior: Prior | None) -> Found:

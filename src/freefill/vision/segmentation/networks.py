@@ -1,4 +1,4 @@
-"""The networks that segmenters use where they have been fetched: found, loaded once, and kept."""
+"""The networks that segmenters use, bundled or fetched: found, loaded once, and kept."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _lock = threading.Lock()
 
 
 def is_there(*names: str) -> bool:
-    """Tell whether references have been fetched.
+    """Tell whether networks come with freefill or have been fetched.
 
     Args:
         *names: Keys of :data:`freefill.weights.third_party.MODELS`.
@@ -30,12 +30,11 @@ def is_there(*names: str) -> bool:
     Returns:
         Whether all are there.
     """
-    folder = third_party.folder()
-    return all((folder / third_party.MODELS[name].file).is_file() for name in names)
+    return all(third_party.find(name) is not None for name in names)
 
 
 def session(name: str) -> onnxruntime.InferenceSession:
-    """Give a network that has been fetched.
+    """Give a network that is there.
 
     Args:
         name: A key of :data:`freefill.weights.third_party.MODELS`.

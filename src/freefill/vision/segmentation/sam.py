@@ -25,6 +25,15 @@ SIDE = 1024
 FEATURES = ("high_res_feats_0", "high_res_feats_1", "image_embed")
 AS_GOOD = 0.06
 """How much worse than the best a mask may be thought, and be taken because it is larger."""
+LIKELY = 0.7
+"""What is to be thought of a larger mask for it to be the whole of which a click shows a part."""
+STABLE = 0.9
+"""Overlap (IoU) of such a mask drawn a little tighter and a little wider: an outline that moves
+with the threshold is none."""
+SHIFT = 1.0
+"""How much tighter and wider, in the network's logits, as in "Segment Anything" (2023)."""
+LARGEST = 0.4
+"""Of the photo: what is larger than that is around an object, and none."""
 OBJECT, BACKGROUND, CORNER, OTHER_CORNER = 1, 0, 2, 3
 """What the decoder calls points."""
 
@@ -65,11 +74,30 @@ def find(picture: Picture, prompt: Prompt) -> Found:
     masks, scores = decoder.run(
         ["masks", "iou_predictions"], {**_features(look(picture, whole, (SIDE, SIDE))), **given}
     )
-    sizes = (masks[0] > 0).sum((1, 2))
-    good = scores[0] >= scores[0].max() - AS_GOOD
-    chosen = int(np.where(good, sizes, -1).argmax())
+    chosen = _chosen(masks[0], scores[0], len(places) == 1)
     share = 1 / (1 + np.exp(-np.clip(masks[0, chosen], -32, 32).astype(np.float32)))
     return Found(whole, share, float(scores[0, chosen]))
+
+
+def _chosen(masks: NDArray[np.float32], scores: NDArray[np.float32], alone: bool) -> int:
+    """Choose a mask: for one point alone the whole that it is of, and otherwise what is as good.
+
+    Args:
+        masks: ``(3, h, w)`` logits.
+        scores: ``(3,)``, what the network thinks of them.
+        alone: Whether one point is all that is known: more of them, or a box, can mean a part.
+
+    Returns:
+        Its number: of those that will do, the largest.
+    """
+    sizes = (masks > 0).sum((1, 2))
+    good = scores >= scores.max() - AS_GOOD
+    if alone:
+        tight, wide = ((masks > shift).sum((1, 2)) for shift in (SHIFT, -SHIFT))
+        stable = tight >= STABLE * np.maximum(wide, 1)
+        whole = stable & (scores >= LIKELY) & (sizes <= LARGEST * masks[0].size)
+        good |= whole
+    return int(np.where(good, sizes, -1).argmax())
 
 
 def _features(rgb: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
