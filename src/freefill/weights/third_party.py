@@ -38,7 +38,7 @@ from freefill.paths import (
 )
 
 FOLDER_VARIABLE = "FREEFILL_REFERENCES"
-BUNDLED = Path(__file__).with_name("bundled")
+BUNDLED = Path(__file__).with_name("segmenters")
 GROUPS = {"sam2": ("sam2_encoder", "sam2_decoder")}
 """Names for several that are of use together."""
 
