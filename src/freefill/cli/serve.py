@@ -96,7 +96,8 @@ def serve(
 
       curl -F image=@photo.jpg -F mask=@mask.png localhost:8080/v1/fill > new.jpg
 
-    localhost:8080/openapi.json describes the API; IOPaint's clients are answered, too.
+    localhost:8080/docs describes the API, localhost:8080/openapi.json does it for programs;
+    IOPaint's clients are answered, too.
 
     Behind a load balancer, with /healthz and /readyz for its probes:
 
@@ -158,7 +159,7 @@ def _serve(
 
     def ready(url: str) -> None:
         if browser is None:
-            typer.echo(f"freefill: {url} (Ctrl-C stops it)")
+            typer.echo(f"freefill: {url} (API: /docs, Ctrl-C stops it)")
             return
         url += f"#token={settings.token}" + ("&photo" if photo else "")
         typer.echo(f"freefill: {url} (Ctrl-C stops it)")
