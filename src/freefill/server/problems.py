@@ -34,6 +34,10 @@ KINDS = {
         "It cannot be read, is beyond `--max-pixels`, or lacks what is asked for.",
     ),
     "mask": ((422,), "The mask cannot be read, is ambiguous, or does not fit the image."),
+    "doubt": (
+        (422,),
+        "What was found is doubtful; `figures` say how much.",
+    ),
     "guidance": ((422,), "The sketch or the colours cannot be used."),
     "model": ((422,), "No model of that name is served."),
     "config": ((422,), "Values that do not go together."),
