@@ -34,10 +34,10 @@ class Server:
         )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        found = re.search(r"http://127\.0\.0\.1:(\d+)/", line)
+        found = re.search(r"http://[\d.]+:(\d+)/", line)
         assert found, (line, self.process.stderr.read() if self.process.stderr else "")
         self.port = int(found[1])
-        self.url = found[0]
+        self.url = f"http://127.0.0.1:{self.port}/"
 
     def signal(self, number: int) -> None:
         self.process.send_signal(number)

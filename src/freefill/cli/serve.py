@@ -12,12 +12,22 @@ import typer
 
 from freefill.cli import options
 from freefill.cli.console import print_notice
+from freefill.cli.lan import ALL, fragment, listening_host, print_addresses
 from freefill.imaging.formats import MAX_PIXELS
 
 if TYPE_CHECKING:
     from freefill.server.settings import Settings
 
 MEGA = 1_000_000
+
+Lan = Annotated[
+    bool,
+    typer.Option(
+        "--lan",
+        help="Let other machines of the network in, as a phone: prints the address with a token, "
+        "and a QR code of it.",
+    ),
+]
 
 
 def serve(
@@ -30,6 +40,7 @@ def serve(
             envvar="FREEFILL_HOST",
         ),
     ] = "127.0.0.1",
+    lan: Lan = False,
     token: Annotated[
         str | None,
         typer.Option(
@@ -96,7 +107,8 @@ def serve(
 
       curl -F image=@photo.jpg -F mask=@mask.png localhost:8080/v1/fill > new.jpg
 
-    localhost:8080/openapi.json describes the API; IOPaint's clients are answered, too.
+    localhost:8080/docs describes the API, localhost:8080/openapi.json does it for programs;
+    IOPaint's clients are answered, too.
 
     Behind a load balancer, with /healthz and /readyz for its probes:
 
@@ -105,6 +117,9 @@ def serve(
     _check_extra()
     from freefill.server.settings import Settings
 
+    if lan:
+        host = listening_host(host)
+        token = token or secrets.token_urlsafe(24)
     settings = Settings(
         host=host,
         port=port,
@@ -120,7 +135,7 @@ def serve(
         allow_hosts=tuple(allow_host or ()),
         allow_origins=tuple(allow_origin or ()),
     )
-    _serve(settings)
+    _serve(settings, lan=lan)
 
 
 def studio(
@@ -131,12 +146,17 @@ def studio(
     browser: Annotated[
         bool, typer.Option("--browser/--no-browser", help="Whether to open the browser.")
     ] = True,
+    lan: Lan = False,
 ) -> None:
     """Open a photo in the browser: brush over what should go, and it is gone.
 
     The photo stays on this machine, and only the page that is opened here can ask the server.
 
       freefill studio photo.jpg
+
+    On a phone in the same network, with its camera and its photos (scan the code that is printed):
+
+      freefill studio --lan
     """
     _check_extra()
     from freefill.imaging.io import read_picture
@@ -147,21 +167,27 @@ def studio(
         # What cannot be read is said here, not in the browser.
         read_picture(photo)
         given = photo.name, photo.read_bytes()
-    settings = Settings(port=port, token=secrets.token_urlsafe(24))
-    _serve(settings, given, browser)
+    host = listening_host("127.0.0.1") if lan else "127.0.0.1"
+    settings = Settings(host=host, port=port, token=secrets.token_urlsafe(24))
+    _serve(settings, given, browser, lan)
 
 
 def _serve(
-    settings: Settings, photo: tuple[str, bytes] | None = None, browser: bool | None = None
+    settings: Settings,
+    photo: tuple[str, bytes] | None = None,
+    browser: bool | None = None,
+    lan: bool = False,
 ) -> None:
     from freefill.server.running import serve as run
 
-    def ready(url: str) -> None:
-        if browser is None:
-            typer.echo(f"freefill: {url} (Ctrl-C stops it)")
-            return
-        url += f"#token={settings.token}" + ("&photo" if photo else "")
-        typer.echo(f"freefill: {url} (Ctrl-C stops it)")
+    def ready(listening: str) -> None:
+        url = listening.replace(ALL, "127.0.0.1") if lan else listening
+        if settings.token and (lan or browser is not None):
+            url += fragment(settings.token, photo is not None)
+        about = "API: /docs, " if browser is None else ""
+        typer.echo(f"freefill: {url} ({about}Ctrl-C stops it)")
+        if lan and settings.token:
+            print_addresses(listening, settings.token, photo is not None)
         if browser:
             # A browser in a terminal ends when it is closed: the server must not wait for that.
             threading.Thread(target=_open, args=(url,), daemon=True).start()
@@ -180,8 +206,10 @@ def _check_extra() -> None:
 
     try:
         import fastapi  # noqa: F401
+        import ifaddr  # noqa: F401
         import prometheus_client  # noqa: F401
         import python_multipart  # noqa: F401
+        import segno  # noqa: F401
         import uvicorn  # noqa: F401
     except ImportError as error:
         raise ExtraMissingError(f"{error.name} is missing: pip install 'freefill[serve]'") from None

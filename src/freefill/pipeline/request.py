@@ -9,12 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar, cast, get_args
 
-from PIL import Image
-
 from freefill.arguments import check_choice, check_flag, check_whole
 from freefill.errors import GuidanceError, ImageError, MaskError
 from freefill.imaging.box import Box
 from freefill.imaging.formats import MAX_PIXELS
+from freefill.imaging.formats.writer import has_writer
 from freefill.imaging.io import Source, encode, loaded, restore
 from freefill.imaging.picture import Picture
 from freefill.masks.convert import Fit, to_mask
@@ -235,8 +234,7 @@ def own_format(picture: Picture) -> str:
         ImageError: If such files can only be read.
     """
     found = picture.format or "PNG"
-    # MPO is a JPEG with more pictures behind it, of which only the first is filled.
-    if found != "MPO" and found not in Image.SAVE:
+    if not has_writer(found):
         raise ImageError(
             f'results cannot be written as {found}: choose a format, `file_format="png"`'
         )

@@ -15,7 +15,7 @@ from starlette.routing import Match
 from starlette.types import ASGIApp
 
 from freefill import __version__
-from freefill.server import iopaint, openapi, pages, routes
+from freefill.server import iopaint, openapi, pages, reference, routes
 from freefill.server.core import Server
 from freefill.server.guard import Guard
 from freefill.server.problems import ProblemError
@@ -68,8 +68,9 @@ def build(
     routes.add(app, server)
     iopaint.add(app, server)
     routing.add(app, server)
-    app.router.routes.extend(pages.routes())
     openapi.install(app)
+    docs = reference.page(lambda: app.openapi(), settings.token is not None)
+    app.router.routes.extend(pages.routes(docs))
     if settings.allow_origins:
         app.add_middleware(
             CORSMiddleware,

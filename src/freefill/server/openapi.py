@@ -49,7 +49,10 @@ def _problems(*codes: int) -> dict[int | str, dict[str, Any]]:
 def _form(options: type[BaseModel], *files: str) -> dict[str, Any]:
     """Describe a form: the options, and files beside them."""
     schema = options.model_json_schema()
-    parts = {name: {"type": "string", "format": "binary"} for name in files}
+    parts: dict[str, Any] = {name: {"type": "string", "format": "binary"} for name in files}
+    if options is schemas.FillOptions:
+        for name in EXTRA_FILES:
+            parts[name]["description"] = schemas.FillBody.model_fields[name].description
     schema["properties"] = {**parts, **schema["properties"]}
     schema["required"] = [files[0]]
     return {"schema": schema}

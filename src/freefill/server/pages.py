@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import mimetypes
+from collections.abc import Callable
 from importlib import resources
 
 from starlette.exceptions import HTTPException
@@ -14,8 +15,12 @@ from starlette.routing import Route
 TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
 
-def routes() -> list[Route]:
-    """Give the routes of all files of the page."""
+def routes(reference: Callable[[str], bytes]) -> list[Route]:
+    """Give the routes of all files of the page, and of ``/docs``.
+
+    Args:
+        reference: Gives the page of the API for the name by which the server is called.
+    """
     files = {}
     for entry in resources.files("freefill.server").joinpath("page").iterdir():
         name = "" if entry.name == "index.html" else entry.name
@@ -25,12 +30,17 @@ def routes() -> list[Route]:
         name = request.path_params.get("name", "")
         if name not in files:
             raise HTTPException(404, f"there is no {request.url.path!r} here")
-        content, headers = files[name]
+        return answer(request, *files[name])
+
+    async def docs(request: Request) -> Response:
+        return answer(request, *_file("docs.html", reference(request.url.netloc)))
+
+    def answer(request: Request, content: bytes, headers: dict[str, str]) -> Response:
         if request.headers.get("if-none-match") == headers["ETag"]:
             return Response(status_code=304, headers=headers)
         return Response(content, headers=headers)
 
-    return [Route("/", give), Route("/{name}", give)]
+    return [Route("/", give), Route("/docs", docs), Route("/{name}", give)]
 
 
 def _file(name: str, content: bytes) -> tuple[bytes, dict[str, str]]:

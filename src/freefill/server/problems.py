@@ -11,6 +11,49 @@ from fastapi.responses import JSONResponse
 MEDIA_TYPE = "application/problem+json"
 
 
+KINDS = {
+    "form": ((400,), "The body is no form."),
+    "http": ((400,), "The request is broken in another way."),
+    "json": ((400,), "The body is no JSON."),
+    "token": ((401,), "The token is missing or wrong."),
+    "origin": ((403,), "A page of another site asks that `--allow-origin` does not name."),
+    "path": ((404,), "There is no such path."),
+    "photo": ((404,), "The server was started without a photo."),
+    "method": ((405,), "The path has other methods; `Allow` names them."),
+    "slow": ((408,), "The body did not come in time."),
+    "fill-id": ((409,), "A fill with this `Fill-Id` is being worked on."),
+    "body": ((413,), "The body is larger than `--max-body`."),
+    "media-type": ((415,), "The body is of a type that the path does not take."),
+    "host": ((421,), "The server is not called by this name."),
+    "field": (
+        (422,),
+        "A field is missing, unknown or out of bounds; `errors` has one entry each.",
+    ),
+    "image": (
+        (422,),
+        "It cannot be read, is beyond `--max-pixels`, or lacks what is asked for.",
+    ),
+    "mask": ((422,), "The mask cannot be read, is ambiguous, or does not fit the image."),
+    "doubt": (
+        (422,),
+        "What was found is doubtful; `figures` say how much.",
+    ),
+    "guidance": ((422,), "The sketch or the colours cannot be used."),
+    "model": ((422,), "No model of that name is served."),
+    "config": ((422,), "Values that do not go together."),
+    "weights": ((422, 500), "The weights cannot be used."),
+    "referencemissing": (
+        (422,),
+        "A network has to be fetched on the server first.",
+    ),
+    "extramissing": ((422,), "A package is missing on the server."),
+    "busy": ((429, 503), "There is no place; `Retry-After` says when to ask again."),
+    "memory": ((503,), "There is not enough memory at this moment."),
+    "time-limit": ((503,), "`--timeout` has passed."),
+    "leaving": ((503,), "The server is about to stop."),
+    "bug": ((500,), "A fault of freefill; the server's log has more."),
+}
+"""Last parts of problem types: with which codes each comes, and what it means."""
 FIELDS = {"file_format": "format"}
 """Arguments whose field has another name."""
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from freefill.errors import FreefillError, ImageError, OutOfMemoryError
 from freefill.imaging.codecs import Samples
-from freefill.imaging.formats import jpeg, jpeg_dct, png, tiff
+from freefill.imaging.formats import heif, jpeg, jpeg_dct, png, tiff
 from freefill.imaging.formats.ifd import Directory
 from freefill.imaging.formats.metadata import NAME, is_exif, resized_exif, resized_xmp
 from freefill.imaging.picture import Picture
@@ -372,7 +372,28 @@ def _saved_with(
     return content
 
 
+def has_writer(file_format: str) -> bool:
+    """Tell whether files of a format can be written here.
+
+    Pillow loads its writers when it first needs one, and HEIF's has to be given to it; a photo that
+    another process has read has loaded neither in this one.
+
+    Args:
+        file_format: Pillow's name.
+
+    Raises:
+        ImageError: If it is HEIF and pillow-heif is not installed.
+    """
+    if file_format == "HEIF":
+        heif.register("the photo")
+    elif file_format not in Image.SAVE:
+        Image.init()
+    # MPO is a JPEG with more pictures behind it, of which only the first is filled.
+    return file_format == "MPO" or file_format in Image.SAVE
+
+
 def _saved(image: Image.Image, file_format: str, mode: str, options: dict[str, Any]) -> bytes:
+    has_writer(file_format)
     buffer = BytesIO()
     try:
         if file_format in ("JPEG", "MPO"):

@@ -143,7 +143,12 @@ const act = {
   whole: () => view.zoom(1),
   nearer: () => view.zoom(view.scale * 1.25),
   farther: () => view.zoom(view.scale / 1.25),
-  help: () => el('help', HTMLDialogElement).showModal(),
+  help: () => {
+    const help = el('help', HTMLDialogElement);
+    help.showModal();
+    // The button at its end has the focus, and on a small screen would take the view there.
+    help.scrollTop = 0;
+  },
   theme: () => document.dispatchEvent(new Event('theme')),
   split: () => {
     if (!studio.state?.patch) return;
@@ -280,6 +285,9 @@ async function start() {
   }
   // Neither a bookmark nor a screenshot is to carry the token.
   if (token) history.replaceState(null, '', asked.has('photo') ? '#photo' : location.pathname);
+  if (!/^(localhost|127\..*|\[::1\])$/.test(location.hostname)) {
+    el('where', HTMLElement).textContent = `Photos go to ${location.hostname}, where freefill runs, and nowhere else.`;
+  }
   choose('brush');
   changed();
   try {

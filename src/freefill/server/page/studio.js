@@ -10,6 +10,7 @@ import { History } from './history.js';
 import { Mask, SKETCH_PIXELS, grown, isBlank, isSoft } from './mask.js';
 import { decode } from './pictures.js';
 import { decodeMask, encodeColours, encodeMask } from './png.js';
+import { save } from './saving.js';
 import { Refused, Unreachable, answers, fill, marked, segment } from './server.js';
 
 /** @typedef {import('./types.js').Op} Op */
@@ -212,7 +213,7 @@ export class Studio {
   async exportMask() {
     const { state, view } = this;
     if (!state || !view.mask) return;
-    download(await encodeMask(view.mask, isSoft(state.ops)), `${stem(this.name)}_mask.png`);
+    await save(await encodeMask(view.mask, isSoft(state.ops)), `${stem(this.name)}_mask.png`);
   }
 
   /**
@@ -288,7 +289,7 @@ export class Studio {
         for (const line of answer.details.notices) if (patch || !/empty/.test(line)) this.hooks.show(line);
       }
       const ending = format ? `.${ENDINGS[format] ?? format}` : suffix(this.name);
-      download(blob, `${stem(this.name)}_filled${ending}`);
+      if (!(await save(blob, `${stem(this.name)}_filled${ending}`))) return;
       this.saved = state;
       this.hooks.changed();
     });
@@ -447,17 +448,4 @@ function stem(name) {
 /** @param {string} name */
 function suffix(name) {
   return /\.[^.]*$/.exec(name)?.[0] ?? '';
-}
-
-/**
- * @param {Blob} blob
- * @param {string} name
- */
-function download(blob, name) {
-  const link = document.createElement('a');
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
-  link.click();
-  // The browser reads the address when it begins, which it does soon but not at once.
-  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
