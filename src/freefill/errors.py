@@ -39,6 +39,21 @@ def spell(message: str, option: Callable[[str, str | None], str]) -> str:
     return _ARGUMENT.sub(replaced, message)
 
 
+def plural(count: int, one: str, more: str | None = None) -> str:
+    """Count things in words that go with the number.
+
+    Args:
+        count: How many.
+        one: What one of them is called.
+        more: What several are called; ``one`` with an s by default.
+
+    Examples:
+        >>> plural(1, "photo"), plural(2, "photo"), plural(0, "entry", "entries")
+        ('1 photo', '2 photos', '0 entries')
+    """
+    return f"{count} {one if count == 1 else more or one + 's'}"
+
+
 class FreefillWarning(UserWarning):
     """Something worth knowing about the input that did not stop the work."""
 

@@ -283,7 +283,7 @@ def test_errors_and_notices_name_the_image(inpainter: Inpainter, photo: Photo, h
         inpainter([photo] * 3, [hole, hole[:, :40], hole])
     with pytest.raises(ImageError, match=r"image 1 of 1: .* not list"):
         inpainter([[photo]], hole)
-    with pytest.raises(MaskError, match="2 images and 1 masks"):
+    with pytest.raises(MaskError, match="2 images and 1 mask:"):
         inpainter([photo, photo], [hole])
     with pytest.raises(MaskError, match="2 masks are given for one image"):
         inpainter(photo, [hole, hole])

@@ -9,6 +9,7 @@ import typer
 
 from freefill.cli.console import print_notice, print_result
 from freefill.cli.options import FitChoice
+from freefill.errors import plural
 from freefill.imaging.formats import MAX_PIXELS
 
 
@@ -168,5 +169,6 @@ def gates(
     page = report.write(view, out)
     maps = sum(len(gate.maps) for gate in found)
     print_result(
-        f"{page}: {maps} maps of {len(found)} layers; {out / 'sheet.png'}, {out / 'gates.csv'}"
+        f"{page}: {plural(maps, 'map')} of {plural(len(found), 'layer')}; {out / 'sheet.png'}, "
+        f"{out / 'gates.csv'}"
     )

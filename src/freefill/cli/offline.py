@@ -10,7 +10,7 @@ import typer
 from freefill.cli.console import print_notice, print_result
 from freefill.cli.lab import need_lab
 from freefill.cli.options import Settings, SettingsFile
-from freefill.errors import ReferenceMissingError
+from freefill.errors import ReferenceMissingError, plural
 
 
 def offline(
@@ -65,5 +65,6 @@ def offline(
         part_size=part_size, on_message=print_notice,
     )  # fmt: skip
     print_result(
-        f"{out}: {len(packed.files)} files. There: python3 start.py --seconds 600 --out run"
+        f"{out}: {plural(len(packed.files), 'file')}. There: python3 start.py --seconds 600 --out "
+        "run"
     )

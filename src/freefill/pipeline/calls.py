@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast
 from numpy.typing import NDArray
 from PIL import Image
 
-from freefill.errors import FreefillError, ImageError, MaskError
+from freefill.errors import FreefillError, ImageError, MaskError, plural
 from freefill.imaging import tensors
 from freefill.imaging.io import BinaryFile, Source, restored
 from freefill.imaging.tensors import Tensor
@@ -80,7 +80,8 @@ def answer(
     masks = _several(mask, stacked)
     if masks is not None and len(masks) != len(images):
         raise MaskError(
-            f"{len(images)} images and {len(masks)} masks: give a mask for each, or one for all"
+            f"{plural(len(images), 'image')} and {plural(len(masks), 'mask')}: give a mask for "
+            "each, or one for all"
         )
     # What is the same for all: an open file can be read only once.
     shared = None if masks is not None else cast("Source | None", mask)

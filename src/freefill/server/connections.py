@@ -17,7 +17,7 @@ from typing import Any, TypeGuard
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from freefill.errors import ConfigError
+from freefill.errors import ConfigError, plural
 
 ACCEPTED = 4
 """Connections that are accepted before those that are there get a turn."""
@@ -204,7 +204,7 @@ def most_connections(workers: int) -> int:
     most = limit - used - RESERVE - 2 * workers
     if most < FEWEST:
         raise ConfigError(
-            f"this process may open {limit} files: with {workers} workers it needs "
+            f"this process may open {limit} files: with {plural(workers, 'worker')} it needs "
             f"{limit + FEWEST - most} (ulimit -n)"
         )
     return min(most, MOST)

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from freefill.errors import ConfigError
+from freefill.errors import ConfigError, plural
 from freefill.imaging.box import Box
 from freefill.imaging.formats import MAX_PIXELS
 from freefill.imaging.io import Source, read_picture
@@ -104,7 +104,7 @@ def harmonise(
         # A rim pixel is half a pixel inside: a band of 1 is the rim and what it touches.
         hole = grow(rim(part), band - 1) | (grow(part, band) & ~part)
     if hole.all():
-        raise ConfigError(f"a band of {band} pixels is the whole image: make it narrower")
+        raise ConfigError(f"a band of {plural(band, 'pixel')} is the whole image: make it narrower")
     height, width = picture.size
     margin = 2 * NEAR
     near = Box(

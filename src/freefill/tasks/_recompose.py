@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import numpy as np
 from PIL import Image
 
-from freefill.errors import ConfigError, MaskError
+from freefill.errors import ConfigError, MaskError, plural
 from freefill.imaging.box import Box
 from freefill.imaging.codecs import Samples
 from freefill.imaging.formats import MAX_PIXELS
@@ -121,8 +121,8 @@ def recompose(
     vacated = grow_hole(moved, grow)
     if vacated.all():
         raise ConfigError(
-            f"the part and {grow} pixels around it are the whole image: nothing is left to fill "
-            "from; move a smaller part"
+            f"the part and {plural(grow, 'pixel')} around it are the whole image: nothing is "
+            "left to fill from; move a smaller part"
         )
     ground = chosen(inpainter).run(FillRequest(picture, vacated), progress=progress).picture
     if ground.has_alpha:

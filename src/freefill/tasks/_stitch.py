@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from freefill.errors import ImageError
+from freefill.errors import ImageError, plural
 from freefill.imaging.box import Box
 from freefill.imaging.codecs import Samples
 from freefill.imaging.formats import MAX_PIXELS
@@ -103,7 +103,7 @@ class _Canvas:
 
 def _check_alike(pictures: Sequence[Picture]) -> None:
     if not 2 <= len(pictures) <= MAX_PHOTOS:
-        raise ImageError(f"{len(pictures)} photos: 2 to {MAX_PHOTOS} can be stitched")
+        raise ImageError(f"{plural(len(pictures), 'photo')}: 2 to {MAX_PHOTOS} can be stitched")
     first = pictures[0]
     for number, other in enumerate(pictures[1:], 2):
         kinds = [f"{p.mode} of {p.samples.dtype}" for p in (first, other)]

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 
-from freefill.errors import ImageError
+from freefill.errors import ImageError, plural
 from freefill.imaging.codecs import Samples
 from freefill.imaging.formats import MAX_PIXELS
 from freefill.imaging.formats.limits import check_size
@@ -164,7 +164,7 @@ def _border(
         _, axis, own = _measured(name, size)
         if added > FARTHEST * own:
             raise ImageError(
-                f"{added} pixels are to be added (`{name}`) to a photo {own} {axis}; at most "
+                f"{plural(added, 'pixel')} to be added (`{name}`) to a photo {own} {axis}; at most "
                 f"{int(FARTHEST * own)} can be: beyond, nothing of the photo is near"
             )
     return border

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from freefill.errors import ImageError, MaskError
+from freefill.errors import ImageError, MaskError, plural
 from freefill.imaging.box import Box, bounds
 from freefill.imaging.codecs import LUMA
 from freefill.imaging.formats import MAX_PIXELS
@@ -95,7 +95,7 @@ def unmark_stack(
 def _check(pictures: Sequence[Picture]) -> None:
     if len(pictures) < stack.FEWEST:
         raise ImageError(
-            f"a stack of {len(pictures)} photos is too small to tell what they share: "
+            f"a stack of {plural(len(pictures), 'photo')} is too small to tell what they share: "
             f"{stack.FEWEST} at least, better {FEW} or more; for single photos give a mask to "
             "'freefill fill'"
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from freefill.errors import MaskError
+from freefill.errors import MaskError, plural
 from freefill.types import Mask
 from freefill.video import load_cv2
 from freefill.video.flow import dis, places, widened
@@ -99,14 +99,16 @@ def survey(clip: Clip, holes: Holes, seen: Callable[[int], None]) -> tuple[Surve
             now.add(grey, known)
     if masks < count:
         raise MaskError(
-            f"there are {masks} masks but {clip.path.name} has {count} frames: give one for each "
-            "frame, or one picture for all"
+            f"{plural(masks, 'mask')} but {clip.path.name} has {plural(count, 'frame')}: "
+            "give one for each frame, or one picture for all"
         )
     assert now is not None  # a clip without frames is refused when it is opened
     shots.append(Shot(now.start, count, now.still))
     notices = []
     if not holes.endless and next(coming, None) is not None:
-        notices.append(f"there are more masks than the {count} frames: the rest is not used")
+        notices.append(
+            f"there are more masks than the {plural(count, 'frame')}: the rest is not used"
+        )
     if not marked and not holes.endless:  # of a single picture that has been said
         notices.append("the masks are empty: nothing is filled")
     return Survey(tuple(shots), marked / count), notices

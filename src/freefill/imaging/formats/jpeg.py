@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from freefill.errors import ImageError
+from freefill.errors import ImageError, plural
 from freefill.imaging.formats.metadata import (
     clean_exif,
     clean_photoshop,
@@ -93,7 +93,9 @@ def segments(content: bytes) -> tuple[list[Segment], int]:
         (size,) = struct.unpack_from(">H", content, place + 2)
         found.append(Segment(marker, content[place + 4 : place + 2 + size]))
         place += 2 + size
-    raise ImageError(f"it ends after {len(content)} bytes, before its pixels: it is truncated")
+    raise ImageError(
+        f"it ends after {plural(len(content), 'byte')}, before its pixels: it is truncated"
+    )
 
 
 def checked(content: bytes) -> bytes:

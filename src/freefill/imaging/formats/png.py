@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from freefill.errors import ImageError
+from freefill.errors import ImageError, plural
 from freefill.imaging.formats.metadata import (
     clean_exif,
     clean_xmp,
@@ -114,7 +114,8 @@ def read_chunks(file: BinaryIO) -> tuple[Head, list[Chunk]]:
         size, name = struct.unpack(">I4s", start)
         if file.tell() + size > length:
             raise ImageError(
-                f"it ends after {length} bytes, inside a piece of {size} bytes: it is truncated"
+                f"it ends after {plural(length, 'byte')}, inside a piece of "
+                f"{plural(size, 'byte')}: it is truncated"
             )
         if name == b"IHDR":
             head = Head(*struct.unpack(">IIBBxxB", file.read(13)[:13]))

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO, Literal
 
 from PIL import ImageFile, JpegImagePlugin, UnidentifiedImageError
 
-from freefill.errors import FreefillError, ImageError, OutOfMemoryError
+from freefill.errors import FreefillError, ImageError, OutOfMemoryError, plural
 from freefill.imaging.codecs import Samples
 from freefill.imaging.formats import (
     heif,
@@ -285,8 +285,8 @@ def _tell_more(
     # Pictures that Pillow counts have been told of.
     if more and getattr(image, "n_frames", 1) < 2:
         notices.append(
-            f"{source.name} has {more} bytes after its picture (a video, a gain map, ...): they "
-            "are left out"
+            f"{source.name} has {plural(more, 'byte')} after its picture (a video, a gain "
+            "map, ...): left out"
         )
 
 
