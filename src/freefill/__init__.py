@@ -6,6 +6,7 @@ heavy; names are loaded when they are first used.
 
 from __future__ import annotations
 
+import logging
 import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,9 @@ __version__ = "0.1.0"
 # From 1.29 on ONNX Runtime tells its makers of the models that it loads, keeps an identifier of the
 # machine in the user's cache, and reads this when it is imported. "0" lets it.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+# What is logged goes nowhere until whoever uses the library says where.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 _PLACES = {
     "FreefillError": "freefill.errors",

@@ -16,6 +16,8 @@ from freefill.errors import ConfigError, FreefillError
 
 CACHE_VARIABLE = "FREEFILL_CACHE"
 OFFLINE_VARIABLE = "FREEFILL_OFFLINE"
+STREAM = Path("-")
+"""What stands for standard input or output where the command line takes a path."""
 
 
 def cache_folder(name: str) -> Path:

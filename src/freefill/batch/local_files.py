@@ -17,9 +17,10 @@ from freefill.batch.mask_pairing import SUFFIXES
 from freefill.batch.worker_pool import IN_WORK, WorkerSlots, in_order
 from freefill.errors import FreefillError, GuidanceError, ImageError, MaskError
 from freefill.imaging.atomic import remove_partials, target_of
+from freefill.imaging.io import NamedBytes, format_of
 from freefill.masks.convert import ALPHA
-from freefill.paths import files_below
-from freefill.pipeline.files import fill_to_file
+from freefill.paths import STREAM, files_below
+from freefill.pipeline.files import fill_to_bytes, fill_to_file
 from freefill.pipeline.inpainter import Inpainter
 from freefill.pipeline.request import FillRequest
 from freefill.pipeline.tiling import explain
@@ -37,12 +38,20 @@ class Job:
     """Lines that the fill is to follow."""
     colour: Path | None = None
     """Strokes of colour that it is to take up."""
+    stream: NamedBytes | None = None
+    """What whichever of these is :data:`freefill.paths.STREAM` holds."""
+    file_format: str | None = None
+    """Pillow's name, of a result that has no name with an ending; ``None``: the photo's own."""
 
     @property
     def inputs(self) -> list[Path]:
         """The files that it reads, where they are named by paths."""
         named = (self.photo, self.mask, self.sketch, self.colour)
-        return [path for path in named if path is not None]
+        return [path for path in named if path not in (None, STREAM)]
+
+    def is_done(self, options: Options) -> bool:
+        """Tell whether there is a result that is not to be replaced."""
+        return self.out != STREAM and self.out.is_file() and not options.overwrite
 
     def request(self, options: Options) -> FillRequest:
         """Give what the pipeline is asked for.
@@ -50,15 +59,22 @@ class Job:
         Raises:
             MaskError: If the photo has no mask.
         """
+        if self.mask is None and self.photo == STREAM:
+            raise MaskError(
+                "a photo from standard input has no mask beside it: pass `mask`, a file or alpha"
+            )
         if self.mask is None:
             raise MaskError(
                 f"{self.photo} has no mask: {self.photo.stem}_mask.png is looked for beside it, or "
                 "in the folder that `mask` names"
             )
-        mask = ALPHA if str(self.mask) == ALPHA else self.mask
-        return FillRequest(
-            self.photo, mask, sketch=self.sketch, colour=self.colour, options=options
+        photo, mask, sketch, colour = (
+            self.stream if path == STREAM else path
+            for path in (self.photo, self.mask, self.sketch, self.colour)
         )
+        assert photo is not None
+        source = ALPHA if str(self.mask) == ALPHA else mask
+        return FillRequest(photo, source, sketch=sketch, colour=colour, options=options)
 
 
 @dataclass(frozen=True)
@@ -77,6 +93,10 @@ class Outcome:
     """From opening the photo to the finished file."""
     plan: tuple[str, ...] = ()
     """How each hole was filled, if that was asked for."""
+    content: bytes = b""
+    """The result's file, where that is not written but given back."""
+    again: bool = False
+    """Whether another try may help where it failed: the system was to blame, not the photo."""
 
 
 def collect(
@@ -91,13 +111,15 @@ def collect(
     """Decide what to fill, with which mask and guidance, and where to.
 
     Args:
-        photos: Files and folders; folders are searched with their subfolders, ``NAME_mask`` left
-            out where there is a photo ``NAME``, and ``NAME_sketch`` or ``NAME_colour`` where these
-            are given. What is hidden in them is left out (:func:`freefill.paths.is_hidden`).
+        photos: Files and folders (or ``-`` alone: :attr:`Job.stream`); folders are searched with
+            their subfolders, ``NAME_mask`` left out where there is a photo ``NAME``, and
+            ``NAME_sketch`` or ``NAME_colour`` where these are given. What is hidden in them is left
+            out (:func:`freefill.paths.is_hidden`).
         mask: A file (for all photos), a folder (``NAME_mask.*`` or ``NAME.*`` in it), the word
             ``alpha``, or ``None`` (``NAME_mask.*`` beside each photo).
-        out: The result's file for one photo; else a folder, in which subfolders are kept.
-        ending: Of the results in a folder, e.g. ``.png``; by default each photo's own.
+        out: The result's file for one photo, or ``-``; else a folder, in which subfolders are kept.
+        ending: Of the results in a folder, or of one that goes to standard output (``-``), e.g.
+            ``.png``; by default each photo's own.
         sketch: A file (for all photos) or a folder (``NAME_sketch.*`` or ``NAME.*`` in it; photos
             without one are filled without).
         colour: The same with ``NAME_colour.*``.
@@ -116,7 +138,9 @@ def collect(
         raise ImageError(
             f"`out={out}` names a file, but several photos are filled: name a folder for them"
         )
-    if ending is not None and not to_folder:
+    if to_folder and STREAM in (*photos, out):
+        raise ImageError("- is one photo, or one result, and has no name: name files, or one `out`")
+    if ending is not None and not to_folder and out != STREAM:
         raise ImageError(f"`file_format` is for folders: the ending of `out={out}` sets the format")
     _check_exist(mask, sketch, colour)
     guides = (("_sketch", sketch), ("_colour", colour))
@@ -124,7 +148,7 @@ def collect(
     no_photos = [out, *(Path(named) for named in (mask, sketch, colour) if named is not None)]
     jobs = []
     for named in photos:
-        if not named.exists():
+        if named != STREAM and not named.exists():
             raise ImageError(f"{named} does not exist")
         for photo, relative in _photos(named, no_photos, endings):
             job = Job(
@@ -133,6 +157,7 @@ def collect(
                 out / relative.with_suffix(ending or relative.suffix) if to_folder else out,
                 _guide_of(photo, relative, sketch, "sketch"),
                 _guide_of(photo, relative, colour, "colour"),
+                file_format=format_of(Path(f"-{ending}")) if ending and out == STREAM else None,
             )
             jobs.append(job)
     _check_results(jobs)
@@ -140,10 +165,10 @@ def collect(
 
 
 def _check_exist(mask: str | None, sketch: Path | None, colour: Path | None) -> None:
-    if mask is not None and mask != ALPHA and not Path(mask).exists():
+    if mask not in (None, ALPHA, str(STREAM)) and not Path(mask).exists():
         raise MaskError(f"{mask} does not exist")
     for path in (sketch, colour):
-        if path is not None and not path.exists():
+        if path not in (None, STREAM) and not path.exists():
             raise GuidanceError(f"{path} does not exist")
 
 
@@ -159,7 +184,7 @@ def _check_results(jobs: Sequence[Job]) -> None:
         targets[job.out] = job.photo
     inputs = {path.resolve() for job in jobs for path in job.inputs}
     for job in jobs:
-        if job.out.resolve() in inputs:
+        if job.out != STREAM and job.out.resolve() in inputs:
             raise ImageError(
                 f"{job.out} is a photo, mask or sketch of this call: give `out` another name"
             )
@@ -184,11 +209,16 @@ def run(
         FreefillError: If it cannot be filled, or its result exists; nothing is written then.
     """
     start = time.perf_counter()
-    if job.out.is_file() and not options.overwrite:
-        raise ImageError(_exists(job.out))
-    if left is None:
-        left = _left_in(job.out)
-    made = fill_to_file(inpainter, job.request(options), job.out, strip=options.strip)
+    content = b""
+    if job.out == STREAM:
+        left = ()
+        made = fill_to_bytes(inpainter, job.request(options), job.file_format, strip=options.strip)
+        content = made.content
+    else:
+        if job.is_done(options):
+            raise ImageError(_exists(job.out))
+        left = _left_in(job.out) if left is None else left
+        made = fill_to_file(inpainter, job.request(options), job.out, strip=options.strip)
     height, width = made.result.picture.size
     return Outcome(
         job,
@@ -199,6 +229,7 @@ def run(
         made.result.share,
         time.perf_counter() - start,
         tuple(explain(made.result.crops, made.result.even)) if options.explain else (),
+        content,
     )
 
 
@@ -233,8 +264,9 @@ def run_all(
 
 
 def _outcome(inpainter: Inpainter, job: Job, options: Options, first: bool) -> Outcome:
-    if job.out.is_file() and not options.overwrite:
+    if job.is_done(options):
         return Outcome(job, "skipped", (_exists(job.out),))
+    again = True
     try:
         job.out.parent.mkdir(parents=True, exist_ok=True)
         return run(inpainter, job, options, left=_left_in(job.out) if first else ())
@@ -243,10 +275,10 @@ def _outcome(inpainter: Inpainter, job: Job, options: Options, first: bool) -> O
         reason = f"{job.photo}: there was not enough memory"
     except FreefillError as error:
         # With many photos each line has to name its own.
-        reason = reason_of(error, str(job.photo))
+        reason, again = reason_of(error, str(job.photo)), False
     except OSError as error:
         reason = f"{job.out.parent}: {error.strerror or error}"
-    return Outcome(job, "failed", (reason,))
+    return Outcome(job, "failed", (reason,), again=again)
 
 
 def _exists(out: Path) -> str:

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from freefill.cli import options
-from freefill.cli.console import print_error, print_notice, print_result
+from freefill.cli import options, records
+from freefill.cli.console import (
+    MODE,
+    print_answer,
+    print_error,
+    print_notice,
+    print_result,
+    quiet_libraries,
+    shows_bar,
+)
+from freefill.errors import plural
 
 if TYPE_CHECKING:
-    from freefill.batch.distributed.blocks import Done
+    from freefill.batch.distributed.blocks import Done, Row
     from freefill.batch.distributed.prepare import Work
 
 SHOWN = 20
@@ -183,7 +192,7 @@ def batch(
         made, found, commits.block, retry=commits.retry_failed, dry=commits.dry_run
     ) as work:
         if commits.dry_run:
-            print_result(_planned(work))
+            print_answer(_planned(work))
             return
         failed = _run(work, running)
     if failed:
@@ -191,12 +200,13 @@ def batch(
 
 
 def _planned(work: Work) -> str:
-    photos = f"{len(work.blocks)} shards" if work.photos is None else f"{work.photos} photos"
-    line = f"{photos} to fill in {len(work.blocks)} blocks, {work.before} done before"
+    blocks = len(work.blocks)
+    photos = plural(blocks, "shard") if work.photos is None else plural(work.photos, "photo")
+    line = f"{photos} to fill in {plural(blocks, 'block')}, {work.before} done before"
     without = sum(item.mask is None for block in work.blocks for item in block.items)
     if work.failed_before:
         line += f", {work.failed_before} failed before (--retry-failed tries them again)"
-    return line + (f"; {without} have no mask" if without else "")
+    return line + (f"; {without} {'has' if without == 1 else 'have'} no mask" if without else "")
 
 
 def _run(work: Work, running: Running) -> int:
@@ -209,7 +219,7 @@ def _run(work: Work, running: Running) -> int:
     filled = failed = 0
     start = time.perf_counter()
     try:
-        with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        with Progress(*columns, console=console, disable=not shows_bar(console)) as bar:
             # Of shards, only reading them tells how many photos they hold.
             whole = work.photos is None
             task = bar.add_task(
@@ -228,7 +238,9 @@ def _run(work: Work, running: Running) -> int:
                     if whole:
                         bar.advance(task)
     except KeyboardInterrupt:
-        print_notice(f"stopped: {filled + failed} photos done; the same command goes on from there")
+        print_notice(
+            f"stopped: {plural(filled + failed, 'photo')} done; the same command goes on from there"
+        )
         raise typer.Exit(130) from None
     elapsed = time.perf_counter() - start
     line = f"{filled} filled in {elapsed:.1f} s ({filled / elapsed:.1f} photos/s)"
@@ -244,7 +256,7 @@ def _blocks(work: Work, running: Running, advance: Callable[[int], None]) -> Gen
     if not work.blocks:
         return
     if running.runner is Runner.ray:
-        from freefill.batch.distributed import on_ray
+        from freefill.batch.distributed import manifest, on_ray
 
         for done in on_ray.run(
             work.batch,
@@ -255,13 +267,40 @@ def _blocks(work: Work, running: Running, advance: Callable[[int], None]) -> Gen
             on_message=print_notice,
         ):
             advance(done.filled + done.failed)
+            if MODE.json:
+                for row in manifest.rows_of(work.batch.to, done.part):
+                    _record(row)
             yield done
         return
     from freefill.batch.distributed.worker import BatchWorker
     from freefill.pipeline.engines.cpu_count import available_cores
 
     worker = BatchWorker(work.batch, running.workers or available_cores())
-    yield from worker.run(work.blocks, lambda row: advance(1))
+
+    def show(row: Row) -> None:
+        _record(asdict(row))
+        advance(1)
+
+    with quiet_libraries():
+        yield from worker.run(work.blocks, show)
+
+
+def _record(row: Mapping[str, Any]) -> None:
+    """Tell of a photo what the manifest does."""
+    from freefill.batch.distributed.blocks import AGAIN
+
+    error, ms = row["error"], row["ms"]
+    failed = "failed" if error and error.endswith(AGAIN) else "refused"
+    records.tell(
+        row["input"],
+        row["output"],
+        failed if error else "filled",
+        size=None if error else (row["height"], row["width"]),
+        hole=row["hole"],
+        seconds=None if ms is None else ms / 1e3,
+        notices=row["notices"].split("; ") if row["notices"] else (),
+        error=error,
+    )
 
 
 def _check_extra(runner: Runner) -> None:

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import typer
 
-from freefill.cli.console import print_result
+from freefill.cli.console import print_answer
 
 LARGEST_ERROR = 0.9
 """As a share of the error that the best even colour would make: what is learnt must beat it."""
@@ -45,18 +45,18 @@ def doctor() -> None:
     from freefill.pipeline.inpainter import Inpainter
     from freefill.weights.registry import list_weights
 
-    print_result(f"freefill {__version__}, Python {sys.version.split()[0]}, {platform.platform()}")
+    print_answer(f"freefill {__version__}, Python {sys.version.split()[0]}, {platform.platform()}")
     for package, extra in PACKAGES.items():
         try:
             found = version(package)
         except PackageNotFoundError:
             found = f"not installed (part of freefill[{extra}])"
-        print_result(f"  {package} {found}")
+        print_answer(f"  {package} {found}")
     for weights in list_weights():
         weights.check()
-        print_result(f"weights {weights.name}: {weights.size / 1e6:.1f} MB, sha256 as on its card")
+        print_answer(f"weights {weights.name}: {weights.size / 1e6:.1f} MB, sha256 as on its card")
     inpainter = Inpainter()
-    print_result(f"engine: {inpainter.engine.name}")
+    print_answer(f"engine: {inpainter.engine.name}")
 
     # A gradient is what any inpainting must be able to continue.
     rows, columns = np.mgrid[0:256, 0:256]
@@ -72,7 +72,7 @@ def doctor() -> None:
     error = float(np.abs(filled[mask].astype(float) - image[mask]).mean())
     even = float(np.abs(image[mask] - image[mask].mean(0)).mean())
     good = kept and error < LARGEST_ERROR * even
-    print_result(
+    print_answer(
         f"self-test: {'passed' if good else 'FAILED'}: 256x256 in {elapsed * 1000:.0f} ms, pixels "
         f"outside the hole {'unchanged' if kept else 'CHANGED'}, error {error:.1f} of 255 "
         f"(one even colour: {even:.1f})"

@@ -6,13 +6,24 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from freefill.cli import options
-from freefill.cli.console import print_error, print_notice, print_result, quiet_libraries
+from freefill.cli import options, records, streams
+from freefill.cli.console import (
+    print_answer,
+    print_error,
+    print_notice,
+    print_result,
+    quiet_libraries,
+    shows_bar,
+    write_out,
+)
+from freefill.errors import plural
+from freefill.paths import STREAM
 
 if TYPE_CHECKING:
     from freefill.batch.fill_photo import Options
@@ -25,7 +36,9 @@ def fill(
     photos: Annotated[
         list[Path],
         typer.Argument(
-            help="Photos and folders of photos.", show_default=False, metavar="PHOTO..."
+            help="Photos and folders of photos; - is standard input.",
+            show_default=False,
+            metavar="PHOTO...",
         ),
     ],
     out: Annotated[
@@ -34,7 +47,7 @@ def fill(
             "--out",
             "-o",
             help="The result: a file for one photo (its ending sets the format; .png is lossless), "
-            "a folder for several.",
+            "a folder for several, - for standard output.",
             show_default=False,
         ),
     ],
@@ -70,7 +83,10 @@ def fill(
     suffix: Annotated[
         str | None,
         typer.Option(
-            "--format", help="Format of the results in a folder, e.g. png.", show_default=False
+            "--format",
+            help="Format of the results in a folder or on standard output, e.g. png; by default "
+            "each photo's own.",
+            show_default=False,
         ),
     ] = None,
     overwrite: Annotated[
@@ -113,18 +129,26 @@ def fill(
       freefill fill photo.jpg --mask mask.png --sketch lines.png --out filled.png
 
       freefill fill photo.jpg --mask mask.png --out filled.png --model migan    (see 'weights list')
+      curl https://example.org/photo.jpg | freefill fill - --mask mask.png --out - > filled.jpg
     """
     from freefill.batch import local_files
     from freefill.pipeline.engines.cpu_count import available_cores
     from freefill.pipeline.inpainter import Inpainter
 
     chosen = how.options(overwrite=overwrite, explain=explain)
+    streams.check([*photos, mask, sketch, colour], out)
     work = local_files.collect(
         photos, mask, out, options.ending_of(suffix), sketch=sketch, colour=colour
     )
     if sheet is not None:
         _check_sheet(sheet, work)
+    if STREAM in (*photos, sketch, colour) or mask == str(STREAM):
+        stream = streams.read(how.max_pixels)
+        work = [replace(job, stream=stream) for job in work]
     if len(photos) == 1 and not photos[0].is_dir():
+        records.about(work[0].photo, work[0].out)
+        if work[0].is_done(chosen):
+            records.exists()
         inpainter = Inpainter(how.model, threads=threads, device=device.value)
         with quiet_libraries():
             outcomes = [local_files.run(inpainter, work[0], chosen)]
@@ -146,6 +170,8 @@ def _check_sheet(sheet: Path, work: Sequence[Job]) -> None:
     from freefill.imaging.io import format_of
 
     format_of(sheet)
+    if any(STREAM in (job.photo, job.out) for job in work):
+        raise ImageError(f"{sheet} cannot be drawn: --sheet reads photo and result from files")
     used = {path.resolve() for job in work for path in (*job.inputs, job.out)}
     if sheet.resolve() in used:
         raise ImageError(
@@ -157,15 +183,37 @@ def _check_sheet(sheet: Path, work: Sequence[Job]) -> None:
 
 
 def _tell(outcome: Outcome) -> None:
+    if outcome.content:
+        write_out(outcome.content)
     for line in outcome.plan:
-        print_result(line)
+        print_answer(line)
     for line in outcome.notices:
         print_notice(line)
+    print_result(
+        f"{outcome.job.out}: {outcome.width}x{outcome.height}, {outcome.hole:.1%} filled, "
+        f"{outcome.seconds:.2f} s"
+    )
+    _record(outcome)
+
+
+def _record(outcome: Outcome) -> None:
+    job = outcome.job
+    plan: dict[str, Any] = {"plan": outcome.plan} if outcome.plan else {}
     if outcome.state == "filled":
-        print_result(
-            f"{outcome.job.out}: {outcome.width}x{outcome.height}, {outcome.hole:.1%} filled, "
-            f"{outcome.seconds:.2f} s"
+        records.tell(
+            job.photo,
+            job.out,
+            "filled",
+            size=(outcome.height, outcome.width),
+            hole=outcome.hole,
+            seconds=outcome.seconds,
+            notices=outcome.notices,
+            **plan,
         )
+        return
+    failed = "failed" if outcome.again else "refused"
+    status = "exists" if outcome.state == "skipped" else failed
+    records.tell(job.photo, job.out, status, error=outcome.notices[0])
 
 
 def _fill_many(
@@ -183,7 +231,8 @@ def _fill_many(
     columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
     try:
         with (
-            Progress(*columns, console=console, disable=not console.is_terminal) as bar,
+            quiet_libraries(),
+            Progress(*columns, console=console, disable=not shows_bar(console)) as bar,
             closing(local_files.run_all(inpainter, work, options, workers)) as coming,
         ):
             task = bar.add_task("filling", total=len(work))
@@ -196,6 +245,7 @@ def _fill_many(
                         print_notice(f"{outcome.job.photo}: {line}")
                     for line in outcome.plan:
                         print_notice(f"{outcome.job.photo}: {line}")
+                _record(outcome)
                 bar.advance(task)
     except KeyboardInterrupt:
         print_notice(
@@ -233,4 +283,4 @@ def _draw(path: Path, outcomes: Sequence[Outcome], options: Options) -> None:
         return
     page = read_picture(sheet(panels, columns=1 if len(panels) < 3 else 2))
     write_atomically(path, encode(page, file_format)[0])
-    print_result(f"{path}: {len(panels)} photos side by side")
+    print_result(f"{path}: {plural(len(panels), 'photo')} side by side")

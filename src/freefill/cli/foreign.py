@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from freefill.cli.console import cleaned, print_notice, print_result
+from freefill.cli.console import cleaned, print_answer, print_notice
 from freefill.cli.lab import need_lab
 from freefill.weights.file_kinds import explain_torchscript
 
@@ -106,7 +106,7 @@ def import_weights(
         licence=licence,
         on_message=print_notice,
     )
-    print_result(
+    print_answer(
         cleaned(
             f"{out}: {card['bytes'] / 1e6:.2f} MB, licence {card['licence']}. Next: freefill fill "
             f"PHOTO --mask MASK --out RESULT --model {shlex.quote(str(out))}"
@@ -161,7 +161,7 @@ def verify(
     from freefill.lab.export.verifying import verify_outputs
 
     def say(line: str) -> None:
-        print_result(line)
+        print_answer(line)
 
     _, verdict = verify_outputs(Path(model), examples, say, print_notice)
     if verdict != "found":
@@ -192,7 +192,7 @@ def _verify_card(model: str, photo: Path | None) -> None:
         engine = open_engine(weights.path)
     if not isinstance(engine, ForeignEngine):
         weights.check()
-        print_result(f"{weights.path}: {weights.size / 1e6:.1f} MB, sha256 as on its card")
+        print_answer(f"{weights.path}: {weights.size / 1e6:.1f} MB, sha256 as on its card")
         engine = open_engine(weights.path)
     if isinstance(engine, ForeignEngine):
         _verify_foreign(engine, photo)
@@ -215,7 +215,7 @@ def _verify_own(weights: Weights, engine: Engine) -> None:
             f"{weights.path} fills a {image.shape} gradient with {filled.shape}, not with finite "
             "colours of the same size: it is no generator that freefill can use"
         )
-    print_result(
+    print_answer(
         f"128x128 gradient filled: {float(filled.min()):.2f} to {float(filled.max()):.2f} in [-1, "
         "1], all finite"
     )
@@ -224,9 +224,9 @@ def _verify_own(weights: Weights, engine: Engine) -> None:
 def _verify_foreign(engine: ForeignEngine, photo: Path | None) -> None:
     from freefill.pipeline.engines import trial
 
-    print_result(f"{engine.network.path}: {engine.contract.expected}")
+    print_answer(f"{engine.network.path}: {engine.contract.expected}")
     found = trial.two_colours(engine)
-    print_result(
+    print_answer(
         f"a red and blue picture: the fill of the red half has {found.red}, of the blue half "
         f"{found.blue} (red, green, blue of 255); known pixels come back within {found.known:.1f}"
     )
@@ -237,7 +237,7 @@ def _verify_foreign(engine: ForeignEngine, photo: Path | None) -> None:
         failures += _verify_order(engine, photo)
     if failures:
         raise typer.Exit(1)
-    print_result("hues are kept" + (", known pixels too" if engine.contract.composites else ""))
+    print_answer("hues are kept" + (", known pixels too" if engine.contract.composites else ""))
 
 
 def _verify_order(engine: ForeignEngine, photo: Path) -> list[str]:
@@ -247,7 +247,7 @@ def _verify_order(engine: ForeignEngine, photo: Path) -> list[str]:
     errors = trial.errors_by_order(engine, photo)
     better = min(errors, key=lambda order: errors[order])
     told = ", ".join(f"{order} {error:.2f}" for order, error in errors.items())
-    print_result(f"{photo}: mean error of known parts that were filled, of 255: {told}")
+    print_answer(f"{photo}: mean error of known parts that were filled, of 255: {told}")
     other = errors[better] < trial.CLEARLY * errors[stated]
     if not other:
         return []

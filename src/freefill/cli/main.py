@@ -20,16 +20,25 @@ from freefill.cli import (
     lab,
     offline,
     pack,
+    records,
     references,
     serve,
+    shared,
     weights,
 )
-from freefill.cli.console import close_streams, open_streams, print_error, print_result
+from freefill.cli.console import (
+    BROKEN_PIPE,
+    close_streams,
+    open_streams,
+    print_answer,
+    print_error,
+)
 from freefill.cli.tasks import deriving
 from freefill.errors import FreefillError
 
 app = typer.Typer(
     name="freefill",
+    cls=shared.Group,
     help="Free-form image inpainting: a photo and a mask in, a filled photo out.\n\n"
     "Start with:  freefill fill PHOTO --mask MASK --out RESULT",
     no_args_is_help=True,
@@ -41,7 +50,7 @@ app = typer.Typer(
 
 def _version(asked: bool) -> None:
     if asked:
-        print_result(f"freefill {__version__}")
+        print_answer(f"freefill {__version__}")
         raise typer.Exit
 
 
@@ -83,14 +92,34 @@ def main() -> None:
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     open_streams()
+    with shared.fresh():
+        try:
+            _run()
+        except FreefillError as error:
+            print_error(str(error))
+            records.refused(str(error), again=isinstance(error, MemoryError))
+            sys.exit(2)
+        except OSError as error:
+            # A name that is too long, a disk that is full: the system's own words are the best.
+            line = f"{error.filename or 'input or output'}: {error.strerror or error}"
+            print_error(line)
+            records.refused(line, again=True)
+            sys.exit(2)
+        finally:
+            close_streams()
+
+
+def _run() -> None:
     try:
-        app()
-    except FreefillError as error:
-        print_error(str(error))
-        sys.exit(2)
-    except OSError as error:
-        # A name that is too long, a disk that is full: the system's own words are the best.
-        print_error(f"{error.filename or 'input or output'}: {error.strerror or error}")
-        sys.exit(2)
-    finally:
-        close_streams()
+        app(prog_name="freefill")
+    except SystemExit as stop:
+        # What Typer and Rich write themselves, such as help, for a reader that has ended.
+        if stop.code == 1 and isinstance(_cause(stop), BrokenPipeError):
+            stop.code = BROKEN_PIPE
+        raise
+
+
+def _cause(error: BaseException) -> BaseException:
+    while error.__context__ is not None:
+        error = error.__context__
+    return error

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from freefill.cli.console import print_result
+from freefill.cli.console import print_answer, print_result
 
 
 def references(
@@ -33,7 +33,7 @@ def references(
     if not names:
         for reference in known.MODELS.values():
             there = "there" if known.find(reference.name) else "not fetched"
-            print_result(
+            print_answer(
                 f"{reference.name}: {reference.about}; {reference.licence}; {reference.package}; "
                 f"{'comes with freefill' if reference.bundled else there}"
             )

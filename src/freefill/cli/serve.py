@@ -152,6 +152,7 @@ def studio(
 
     The photo stays on this machine, and only the page that is opened here can ask the server.
 
+    Example:
       freefill studio photo.jpg
 
     On a phone in the same network, with its camera and its photos (scan the code that is printed):

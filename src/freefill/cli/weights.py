@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from freefill.cli import foreign
-from freefill.cli.console import print_notice, print_result
+from freefill.cli.console import print_answer, print_notice, print_result, shows_bar
 
 if TYPE_CHECKING:
     from freefill.weights.registry import Entry, Weights
@@ -35,11 +35,11 @@ def list_() -> None:
 
     here, entries = list_weights(), {entry.name: entry for entry in list_entries()}
     for weights in here:
-        print_result(_described(weights, entries.get(weights.name)))
+        print_answer(_described(weights, entries.get(weights.name)))
     names = {weights.name for weights in here}
     for entry in entries.values():
         if entry.name not in names:
-            print_result(_offered(entry))
+            print_answer(_offered(entry))
 
 
 def _described(weights: Weights, entry: Entry | None) -> str:
@@ -116,7 +116,7 @@ def pull(
     )
     start, first, here = time.perf_counter(), -1, 0
     try:
-        with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        with Progress(*columns, console=console, disable=not shows_bar(console)) as bar:
             task = bar.add_task(name, total=entry.bytes)
 
             def tell(done: int, size: int) -> None:
@@ -162,7 +162,7 @@ def card(
     """Print the card of one weights file: data, licences, steps, hardware, metrics, sha256."""
     from freefill.weights.registry import find
 
-    print_result(json.dumps(find(name).card, indent=2))
+    print_answer(json.dumps(find(name).card, indent=2))
 
 
 app.command("import")(foreign.import_weights)

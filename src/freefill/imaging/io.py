@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from freefill.arguments import shown
-from freefill.errors import FreefillWarning, ImageError, OutOfMemoryError
+from freefill.errors import FreefillWarning, ImageError, OutOfMemoryError, plural
 from freefill.imaging import tensors
 from freefill.imaging.codecs import Samples
 from freefill.imaging.formats import MAX_PIXELS, heif, limits
@@ -33,6 +33,7 @@ __all__ = [
     "encode",
     "format_of",
     "loaded",
+    "name_of",
     "path_of",
     "read_picture",
     "restore",
@@ -96,7 +97,7 @@ def read_picture(source: Source | Picture, *, max_pixels: int = MAX_PIXELS) -> P
         return _from_path(path_of(source, "image"), max_pixels)
     source = loaded(source)
     if isinstance(source, bytes):
-        unnamed = f"the image of {len(source)} bytes"
+        unnamed = f"the image of {plural(len(source), 'byte')}"
         name = source.name if isinstance(source, NamedBytes) else unnamed
         return read_file(BytesIO(source), "bytes", name, max_pixels)
     array = as_array(source)
@@ -151,6 +152,13 @@ def loaded(source: T) -> T | NamedBytes:
     if not isinstance(content, bytes):
         raise ImageError(f'{name} gives {type(content).__name__}, not bytes: open it as "rb"')
     return NamedBytes(content, name)
+
+
+def name_of(source: object) -> str:
+    """Say what a source is called in a log: a file by its name."""
+    if isinstance(source, NamedBytes):
+        return source.name
+    return str(source) if isinstance(source, str | os.PathLike) else "the image"
 
 
 def path_of(value: object, name: str) -> Path:

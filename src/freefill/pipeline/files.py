@@ -38,12 +38,31 @@ def fill_to_file(
         FreefillError: If it cannot be filled or written; nothing is written then.
     """
     check_writable(out)
-    file_format = format_of(out)
-    result = inpainter.run(request)
-    check_not_empty(request.mask, result)
-    made = result.encode(file_format, strip=strip)
+    made = fill_to_bytes(inpainter, request, format_of(out), strip=strip)
     write_atomically(out, made.content)
     return made
+
+
+def fill_to_bytes(
+    inpainter: Inpainter, request: FillRequest, file_format: str | None, *, strip: bool = False
+) -> Encoded:
+    """Fill one photo and encode the result.
+
+    Args:
+        inpainter: The pipeline.
+        request: The photo, its mask, and how.
+        file_format: Pillow's name; ``None``: the photo's own.
+        strip: As for :meth:`freefill.pipeline.request.Result.encode`.
+
+    Returns:
+        The file, as :func:`fill_to_file` writes it.
+
+    Raises:
+        FreefillError: If it cannot be filled.
+    """
+    result = inpainter.run(request)
+    check_not_empty(request.mask, result)
+    return result.encode(file_format, strip=strip)
 
 
 def check_not_empty(mask: Source | Picture | None, result: Result[Any]) -> None:

@@ -5,6 +5,7 @@ Never imports torch.
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -14,11 +15,11 @@ import numpy as np
 from PIL import Image
 
 from freefill.arguments import shown
-from freefill.errors import FreefillWarning, GuidanceError, MaskError
+from freefill.errors import FreefillWarning, GuidanceError, MaskError, plural
 from freefill.imaging.box import Box
 from freefill.imaging.codecs import as_grey
 from freefill.imaging.formats import MAX_PIXELS
-from freefill.imaging.io import Source, read_picture
+from freefill.imaging.io import Source, name_of, read_picture
 from freefill.imaging.picture import Picture
 from freefill.masks.convert import Fit, is_alpha, is_hard, softness
 from freefill.masks.morphology import grow
@@ -40,10 +41,12 @@ from freefill.pipeline.engines.devices import Device
 from freefill.pipeline.guidance import Guidance
 from freefill.pipeline.request import LARGEST_GROWTH as LARGEST_GROWTH
 from freefill.pipeline.request import FillOptions, FillRequest, Result
-from freefill.pipeline.tiling import Crop, batches, plan
+from freefill.pipeline.tiling import Crop, batches, explain, plan
 from freefill.types import Mask, Progress, Rgb
 from freefill.weights import registry
 from freefill.weights.registry import Model
+
+log = logging.getLogger(__name__)
 
 PIPELINE_VERSION = 6
 """Counted up when the same weights fill otherwise: an evaluation's pictures depend on it."""
@@ -90,6 +93,7 @@ class Inpainter:
         self.weights.check_loaded()
         self.engine: Engine = open_engine(self.weights.path, threads, device)
         self._made_of = (model, threads, device)
+        log.debug("weights %s on %s", self.weights.path, self.engine.name)
 
     @property
     def side(self) -> int | None:
@@ -228,6 +232,10 @@ class Inpainter:
                 mask, picture, invert=options.invert, fit=options.fit, max_pixels=options.max_pixels
             )
             filled = filled.mixed(picture, share)
+        if log.isEnabledFor(logging.DEBUG):
+            name = name_of(request.image)
+            for line in explain(crops, even):
+                log.debug("%s: %s", name, line)
         return Result(filled, hole, (*picture.notices, *notices), crops=crops, even=even)
 
     def _engine_notices(self) -> list[str]:
@@ -340,8 +348,9 @@ def _half_erased(picture: Picture, hole: Mask) -> tuple[Mask, list[str]]:
         return np.zeros_like(thin), []
     # Where little is opaque, the photo itself is seen through, and no eraser made it so.
     rim = thin & grow(hole, RIM) if thin.sum() < (~hole).sum() / 2 else np.zeros_like(thin)
-    left = np.count_nonzero(thin & ~rim)
-    lines = [f"{left} half transparent pixels outside the hole stay half transparent"]
+    left = int(np.count_nonzero(thin & ~rim))
+    verb = "stays" if left == 1 else "stay"
+    lines = [f"{plural(left, 'half transparent pixel')} outside the hole {verb} half transparent"]
     return rim, lines if left else []
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from freefill.batch.distributed import files
 from freefill.batch.distributed.blocks import AGAIN, Batch, Block, Outcome, Row
 from freefill.batch.distributed.files import PRIVATE
-from freefill.errors import ConfigError, StorageError
+from freefill.errors import ConfigError, StorageError, plural
 
 # Readers of Parquet leave out what begins with an underscore: the folder is one table to them.
 JOB = f"{PRIVATE}/_job.json"
@@ -47,7 +47,7 @@ def check(batch: Batch) -> bool:
         if others:
             raise ConfigError(
                 f"{batch.to} is not empty and is not the destination of a batch ({JOB} is missing; "
-                f"{len(others)} files, such as {others[0]}): name another"
+                f"{plural(len(others), 'file')}, such as {others[0]}): name another"
             ) from None
         return False
     except OSError as error:
@@ -152,6 +152,15 @@ def rows(to: str) -> list[dict[str, Any]]:
         One entry a photo, in the order of the parts' names.
     """
     return [row for name in parts(to) for row in _read(to, name, None)]
+
+
+def rows_of(to: str, part: str) -> list[dict[str, Any]]:
+    """Read one part; arguments and rows as for :func:`rows`.
+
+    Raises:
+        StorageError: If it cannot be read.
+    """
+    return _read(to, f"{part}.parquet", None)
 
 
 def commit(to: str, block: Block, found: Sequence[Row]) -> None:

@@ -9,22 +9,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from freefill.cli import options
-from freefill.cli.console import print_notice, print_result
+from freefill.cli import options, records, streams
+from freefill.cli.console import print_notice, print_result, quiet_libraries, write_out
 from freefill.imaging.formats import MAX_PIXELS
+from freefill.paths import STREAM
 
 if TYPE_CHECKING:
     from freefill.imaging.picture import Picture
     from freefill.pipeline.request import Result
     from freefill.types import Mask
 
-Photo = Annotated[Path, typer.Argument(help="The photo.", show_default=False)]
+Photo = Annotated[Path, typer.Argument(help="The photo; - is standard input.", show_default=False)]
 Out = Annotated[
     Path,
     typer.Option(
         "--out",
         "-o",
-        help="The result; its ending sets the format, .png is lossless.",
+        help="The result; its ending sets the format, .png is lossless. - is standard output, in "
+        "the photo's format.",
         show_default=False,
     ),
 ]
@@ -55,9 +57,11 @@ def fill_photo(
 
     beside = [value for value in given.values() if isinstance(value, Path)]
     check_outs([photo, *beside], [out, mask_out], overwrite)
+    given |= {name: streams.read(max_pixels) for name, value in given.items() if value == STREAM}
     start = time.perf_counter()
-    picture = read(photo, max_pixels)
-    result = task(picture, **given, inpainter=Inpainter(model), max_pixels=max_pixels)
+    with quiet_libraries():
+        picture = read(photo, max_pixels)
+        result = task(picture, **given, inpainter=Inpainter(model), max_pixels=max_pixels)
     seconds = time.perf_counter() - start
     write(result, out, mask_out=mask_out, strip=strip, seconds=seconds)
 
@@ -67,17 +71,23 @@ def check_outs(inputs: list[Path], outs: list[Path | None], overwrite: bool) -> 
 
     Args:
         inputs: Files that are read.
-        outs: Files that are to be written; ``None`` stands for one that is not wanted.
+        outs: Files that are to be written, the result first; ``None`` stands for one that is not
+            wanted.
         overwrite: Whether they may exist.
 
     Raises:
+        ConfigError: If standard input or output is asked for and cannot be had.
         ImageError: If one cannot be written, exists, or is among the inputs.
     """
     from freefill.errors import ImageError
     from freefill.imaging.io import format_of
     from freefill.pipeline.files import check_writable
 
-    wanted = [out for out in outs if out is not None]
+    records.about(inputs[0], next((out for out in outs if out is not None), None))
+    streams.check(inputs, outs[0])
+    wanted = [
+        out for number, out in enumerate(outs) if out is not None and (number or out != STREAM)
+    ]
     read = {path.resolve() for path in inputs}
     for number, out in enumerate(wanted):
         format_of(out)
@@ -87,6 +97,7 @@ def check_outs(inputs: list[Path], outs: list[Path | None], overwrite: bool) -> 
             raise ImageError(f"{out} is to be written twice: give two names")
         check_writable(out)
         if out.exists() and not overwrite:
+            records.exists()
             raise ImageError(f"{out} exists: `overwrite=True` replaces it")
 
 
@@ -94,7 +105,8 @@ def read(path: Path, max_pixels: int) -> Picture:
     """Read a photo, with what is to be known about it as notices."""
     from freefill.imaging.io import read_picture
 
-    picture = read_picture(path, max_pixels=max_pixels)
+    source = streams.read(max_pixels) if path == STREAM else path
+    picture = read_picture(source, max_pixels=max_pixels)
     for line in picture.notices:
         print_notice(line)
     return picture
@@ -108,7 +120,7 @@ def write(
     strip: bool = False,
     seconds: float,
 ) -> None:
-    """Write a result and say in a line what became of it.
+    """Write a result, to a file or to standard output, and say in a line what became of it.
 
     Args:
         result: Of a task.
@@ -123,15 +135,21 @@ def write(
     from freefill.imaging.atomic import remove_partials, target_of, write_atomically
     from freefill.imaging.io import format_of
 
-    made = result.encode(format_of(out), strip=strip)
-    for line in (*remove_partials(target_of(out).parent), *made.notices):
+    to_stdout = out == STREAM
+    made = result.encode(None if to_stdout else format_of(out), strip=strip)
+    left = [] if to_stdout else remove_partials(target_of(out).parent)
+    for line in (*left, *made.notices):
         print_notice(line)
     if mask_out is not None:
         write_mask(result.mask, mask_out)
-    write_atomically(out, made.content)
+    if to_stdout:
+        write_out(made.content)
+    else:
+        write_atomically(out, made.content)
     height, width = result.picture.size
     info = "".join(f", {name} {_number(value)}" for name, value in result.info.items())
     print_result(f"{out}: {width}x{height}, {result.share:.1%} filled{info}, {seconds:.2f} s")
+    records.filled((height, width), result.share, seconds, info=result.info)
 
 
 def write_mask(mask: Mask, path: Path) -> None:

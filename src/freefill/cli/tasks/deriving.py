@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from freefill.cli import shared
 from freefill.cli.console import option as spelled
 from freefill.cli.tasks.common import fill_photo
 from freefill.cli.tasks.remove import remove
@@ -90,7 +91,9 @@ def _command(task: Task) -> Any:
     app = typer.Typer(add_completion=False, rich_markup_mode="rich")
     function = derived(task, RUNS.get(task.name, fill_photo))
     app.command(task.name, help=_help(task))(function)
-    return typer.main.get_command(app)
+    command = typer.main.get_command(app)
+    shared.add_to(command, records=True)
+    return command
 
 
 def _help(task: Task) -> str:

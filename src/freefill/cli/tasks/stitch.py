@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from freefill.cli import options
+from freefill.cli.console import quiet_libraries
 from freefill.cli.tasks import common
 from freefill.imaging.formats import MAX_PIXELS
 
@@ -39,7 +40,8 @@ def stitch(
         raise ImageError(f"{photos[0]} alone: stitch takes two photos or more")
     common.check_outs(photos, [out, mask_out], overwrite)
     start = time.perf_counter()
-    first, *others = (common.read(photo, max_pixels) for photo in photos)
-    result = task(first, others, max_pixels=max_pixels, inpainter=Inpainter(model), **given)
+    with quiet_libraries():
+        first, *others = (common.read(photo, max_pixels) for photo in photos)
+        result = task(first, others, max_pixels=max_pixels, inpainter=Inpainter(model), **given)
     seconds = time.perf_counter() - start
     common.write(result, out, mask_out=mask_out, strip=strip, seconds=seconds)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 TEXTS = {
     "remove": """\
+Examples:
+
   freefill remove street.jpg --at 68,185 --out empty.png
 
   freefill remove street.jpg --box 20,145,105,215 --out empty.png --mask-out mask.png
@@ -48,13 +50,17 @@ The angle is read from its straight lines, or given:
 
   freefill straighten photo.jpg --angle -2.5 --expand --out level.png
 """,
-    "stitch": r"""
+    "stitch": r"""\
+Example:
+
   freefill stitch middle.jpg left.jpg right.jpg --out wide.png
 
 Photos are to be taken from one place, or of something flat: what is near shifts against what
 is far, and no seam mends that. Needs freefill\[stitch].
 """,
     "retarget": """\
+Examples:
+
   freefill retarget photo.jpg --aspect 1:1 --out square.png
 
   freefill retarget photo.jpg --width 1600 --keep faces.png --out wider.png
@@ -62,6 +68,8 @@ is far, and no seam mends that. Needs freefill\[stitch].
 Seams of little content go or come. Lines may bend; --keep holds what must not.
 """,
     "recompose": """\
+Examples:
+
   freefill recompose photo.jpg --mask bee.png --by -50,60 --out moved.png
 
   freefill recompose photo.jpg --box 120,80,210,140 --to 10,20 --scale 1.5 --out moved.png
@@ -69,6 +77,8 @@ Seams of little content go or come. Lines may bend; --keep holds what must not.
 Shadows and reflections stay where they were, unless the mask takes them along.
 """,
     "harmonise": """\
+Example:
+
   freefill harmonise pasted.png --mask part.png --out matched.png
 
 It is told by what goes on across the edge: where nothing does, little is changed.

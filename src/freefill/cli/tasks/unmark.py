@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from freefill.cli import options
+from freefill.cli import options, records
 from freefill.cli.console import print_notice, print_result, quiet_libraries
 from freefill.cli.tasks import common
 from freefill.cli.tasks.doubts import write_doubt
@@ -23,15 +23,18 @@ def unmark(
     task: Callable[..., Any],
     photo: Annotated[
         Path,
-        typer.Argument(help="The photo; with --stack, a folder of photos.", show_default=False),
+        typer.Argument(
+            help="The photo (- is standard input); with --stack, a folder of photos.",
+            show_default=False,
+        ),
     ],
     out: Annotated[
         Path | None,
         typer.Option(
             "--out",
             "-o",
-            help="The result; its ending sets the format, .png is lossless. With --stack, a folder "
-            "for results of the photos' names.",
+            help="The result; its ending sets the format, .png is lossless. - is standard output, "
+            "in the photo's format. With --stack, a folder for results of the photos' names.",
             show_default=False,
         ),
     ] = None,
@@ -133,7 +136,8 @@ def _unmark_stack(
         _write_mask(results[0], mask_out, seconds * len(photos))
     if out is not None:
         out.mkdir(exist_ok=True)
-    for target, result in zip(outs, results, strict=False):
+    for photo, target, result in zip(photos, outs, results, strict=False):
+        records.about(photo, target)
         common.write(result, target, strip=strip, seconds=seconds)
 
 
@@ -146,3 +150,4 @@ def _write_mask(result: Result[Any], path: Path, seconds: float) -> None:
     print_result(
         f"{path}: {width}x{height}, {result.mask.mean():.1%} white, {what}, {seconds:.2f} s"
     )
+    records.filled((height, width), result.share, seconds, out=path, info=result.info)

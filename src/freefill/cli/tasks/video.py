@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from freefill.cli.console import print_notice, print_result, quiet_libraries
+from freefill.cli import records
+from freefill.cli.console import print_notice, print_result, quiet_libraries, shows_bar
 from freefill.cli.options import MaxPixels, Model
 from freefill.cli.tasks.common import Overwrite
+from freefill.errors import plural
 from freefill.imaging.formats import MAX_PIXELS
 
 if TYPE_CHECKING:
@@ -35,6 +37,9 @@ def video(
     from freefill.video import load_av, load_cv2
     from freefill.video.patches import followed, partial_of
 
+    records.about(clip, out)
+    if followed(out).exists() and not overwrite:
+        records.exists()
     load_av()
     load_cv2()
     start = time.perf_counter()
@@ -52,18 +57,22 @@ def video(
             )
     except KeyboardInterrupt:
         print_notice(
-            f"stopped while {bar.stage}, {bar.done} frames done: {partial_of(followed(out))} keeps "
-            "them, and the same command goes on from there (remove the folder to give up)"
+            f"stopped while {bar.stage}, {plural(bar.done, 'frame')} done: "
+            f"{partial_of(followed(out))} keeps them, and the same command goes on from "
+            "there (remove the folder to give up)"
         )
         raise typer.Exit(130) from None
+    seconds = time.perf_counter() - start
     for line in filled.notices:
         print_notice(line)
     height, width = filled.size
     still = f", camera still in {filled.still}" if filled.still else ""
     print_result(
-        f"{out}: {filled.frames} frames of {width}x{height}{still}, {filled.share:.1%} filled "
-        f"({1 - filled.made:.0%} of it from other frames), {time.perf_counter() - start:.1f} s"
+        f"{out}: {plural(filled.frames, 'frame')} of {width}x{height}{still}, "
+        f"{filled.share:.1%} filled "
+        f"({1 - filled.made:.0%} of it from other frames), {seconds:.1f} s"
     )
+    records.filled((height, width), filled.share, seconds, frames=filled.frames)
 
 
 class _Bar:
@@ -79,7 +88,7 @@ class _Bar:
         self.stream = os.fdopen(os.dup(2), "w")
         console = Console(file=self.stream)
         columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
-        self.bar = Progress(*columns, console=console, disable=not console.is_terminal)
+        self.bar = Progress(*columns, console=console, disable=not shows_bar(console))
         self.stage, self.done = "starting", 0
         self.task: TaskID | None = None
 
