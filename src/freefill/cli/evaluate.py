@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from freefill.cli.console import print_notice, print_result
+from freefill.cli.console import print_notice, print_result, shows_bar
 from freefill.cli.lab import need_lab, report_training
 from freefill.cli.options import Plugins
-from freefill.errors import ConfigError, DataError
+from freefill.errors import ConfigError, DataError, ReferenceMissingError, plural
 
 if TYPE_CHECKING:
     from freefill.lab.evaluation.baselines import Baseline
@@ -65,7 +66,7 @@ def evaluate(
         ),
     ] = None,
     kid: Annotated[
-        bool, typer.Option("--kid/--no-kid", help="Measure KID, too (an 87 MB network).")
+        bool, typer.Option("--kid/--no-kid", help="Measure KID, too, with an 87 MB network.")
     ] = True,
     plugin: Plugins = None,
 ) -> None:
@@ -81,8 +82,9 @@ def evaluate(
 
       freefill evaluate --data photos/ --baseline 'lama=lama.py {image} {mask} {out}' --out report
 
-    The libraries of the baselines are an extra (baselines); MI-GAN and the networks of the
-    metrics are fetched.
+    The libraries of the baselines are an extra (baselines). Nothing is fetched: MI-GAN and the
+    networks of the metrics are brought once, by 'freefill references lpips_alex inception migan'.
+    KID is left out without its network, or with fewer than 3 photos of a size.
     """
     need_lab()
     from freefill import plugins
@@ -92,10 +94,10 @@ def evaluate(
     plugins.load(plugin or [])
 
     names = protocols.expand(_listed(protocol))
-    for reference in ("lpips_alex", *(("inception",) if kid else ())):
-        _fetch(reference)
+    _need("lpips_alex", *(["migan"] if "migan" in _listed(fill) else []))
     baselines = _baselines([*_listed(fill), *(baseline or [])])
     plan = _manifest(manifest, data, out, names)
+    kid = kid and _can_measure_kid(plan)
     try:
         with _progress("measuring") as advance:
             made = runner.evaluate(data, plan, names, baselines, out, kid=kid, report=advance)
@@ -109,7 +111,7 @@ def evaluate(
     for table in found.tables:
         values = ", ".join(f"{r.baseline} {r.estimates['lpips'].value:.4f}" for r in table.rows)
         print_result(f"{table.protocol}, {table.size}: LPIPS {values}")
-    print_result(f"{out}/report.html: {made} pictures made, the rest were there")
+    print_result(f"{out}/report.html: {plural(made, 'picture')} made, the rest were there")
 
 
 def manifest(
@@ -128,7 +130,9 @@ def manifest(
 ) -> None:
     """Fix what is measured on: photos by hash, holes by seed, for 'freefill evaluate --manifest'.
 
-    freefill manifest --data photos/ --out test.toml
+    The same photos and holes then come again. Example:
+
+      freefill manifest --data photos/ --out test.toml
     """
     need_lab()
     from freefill.imaging.atomic import write_atomically
@@ -149,7 +153,9 @@ def manifest(
             lambda done, total: advance(done, total, ""),
         )
     write_atomically(out, made.to_toml().encode())
-    print_result(f"{out}: {len(made.photos)} photos, {len(made.protocols)} protocols")
+    print_result(
+        f"{out}: {plural(len(made.photos), 'photo')}, {plural(len(made.protocols), 'protocol')}"
+    )
 
 
 def ablate(
@@ -188,8 +194,7 @@ def ablate(
     from freefill.lab.evaluation import protocol as protocols
 
     names = protocols.expand(_listed(protocol))
-    for reference in ("lpips_alex", "lpips_vgg"):
-        _fetch(reference)
+    _need("lpips_alex", "lpips_vgg")
     # The test photos first: a missing one is not to be found out after hours of training.
     held = _manifest(manifest, test, out / "evaluation", names)
     try:
@@ -245,8 +250,6 @@ def _baselines(specs: Sequence[str]) -> list[Baseline]:
     from freefill.lab.evaluation import baselines
     from freefill.lab.evaluation.runner import TRUTH
 
-    if "migan" in specs:
-        _fetch("migan")
     found = [baselines.find(spec) for spec in specs]
     # What the report calls its own pictures, and what would be another folder.
     seen = {TRUTH, "hole", ".", ".."}
@@ -262,12 +265,44 @@ def _baselines(specs: Sequence[str]) -> list[Baseline]:
     return found
 
 
-def _fetch(name: str) -> None:
-    """Bring a reference that is not there yet; what is there is used without a word."""
+def _need(*names: str) -> None:
+    """Refuse to begin without networks of others, and say how to get all of them at once.
+
+    Raises:
+        ReferenceMissingError: If some are not there.
+    """
     from freefill.weights import third_party
 
-    if not (third_party.folder() / third_party.MODELS[name].file).exists():
-        third_party.fetch(name, print_notice)
+    missing = [name for name in names if not _is_here(name)]
+    if missing:
+        raise ReferenceMissingError(
+            f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} needed and not in "
+            f"{third_party.folder()}: 'freefill references {' '.join(missing)}' fetches "
+            f"{'it' if len(missing) == 1 else 'them'}, once"
+        )
+
+
+def _is_here(name: str) -> bool:
+    from freefill.weights import third_party
+
+    return third_party.find(name) is not None
+
+
+def _can_measure_kid(plan: Manifest) -> bool:
+    """Tell whether there are the photos and the network for KID; a line says what is missing."""
+    from freefill.lab.evaluation.metrics.kid import FEWEST
+
+    most = max(Counter(photo.size for photo in plan.photos).values(), default=0)
+    if most < FEWEST:
+        print_notice(f"KID is left out: {plural(most, 'photo')} of a size, {FEWEST} are the least")
+        return False
+    if not _is_here("inception"):
+        print_notice(
+            "KID is left out: its network is not here; 'freefill references inception' fetches it "
+            "(87 MB), --no-kid leaves this line out"
+        )
+        return False
+    return True
 
 
 def _listed(text: str) -> list[str]:
@@ -286,7 +321,7 @@ class _progress:  # noqa: N801
 
         console = Console(stderr=True)
         columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
-        self.bar = Progress(*columns, console=console, disable=not console.is_terminal)
+        self.bar = Progress(*columns, console=console, disable=not shows_bar(console))
         self.bar.start()
         task = self.bar.add_task(self.verb, total=None)
         shown = ""

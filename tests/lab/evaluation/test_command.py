@@ -103,23 +103,43 @@ def test_evaluate(command: Run, photos: Path, copy: str, tmp_path: Path) -> None
     assert (out / "table.csv").read_bytes() == before
 
 
-def test_missing_networks_are_fetched(
+def test_nothing_is_fetched_unasked(
     command: Run, photos: Path, networks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fetched: list[str] = []
-
-    def fetch(name: str, on_message: object) -> None:
-        fetched.append(name)
-        file = third_party.MODELS[name].file
-        shutil.copy(networks / file, tmp_path / file)
+    def fetch(*_: object) -> None:
+        raise AssertionError("nobody asked for it")
 
     monkeypatch.setenv(third_party.FOLDER_VARIABLE, str(tmp_path))
     monkeypatch.setattr(third_party, "fetch", fetch)
-    for kid, expected in (("--no-kid", ["lpips_alex"]), ("--kid", ["inception"]), ("--kid", [])):
-        fetched.clear()
-        ran = command("evaluate", "--data", photos, "--out", tmp_path / "report", *QUICK[1:], kid)
-        assert ran.returncode == 0, ran.stderr
-        assert fetched == expected
+    work = ("evaluate", "--data", photos, "--out", tmp_path / "report", *QUICK[1:])
+    refused(command(*work), "lpips_alex is needed", "'freefill references lpips_alex' fetches it")
+    # What is missing is said at once.
+    ran = command(*work, "--fill", "migan,light")
+    refused(ran, "lpips_alex and migan are needed", "'freefill references lpips_alex migan'")
+    assert not (tmp_path / "report").exists()
+
+    shutil.copy(networks / "lpips_alex.safetensors", tmp_path)
+    ran = command(*work)
+    assert ran.returncode == 0, ran.stderr
+    assert "KID is left out: its network is not here; 'freefill references inception'" in ran.stderr
+    assert not {"kid", "hole_kid"} & metrics(tmp_path / "report")
+    ran = command(*work, "--no-kid")
+    assert "KID" not in ran.stderr
+
+
+def test_kid_is_left_out_where_there_are_too_few_photos(
+    command: Run, photos: Path, networks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Two of 96 pixels, and its network, which would be loaded for nothing, is not there.
+    (networks / "fid_inception.pt").rename(tmp_path / "away.pt")
+    out = tmp_path / "report"
+    try:
+        ran = command("evaluate", "--data", photos / "96", "--out", out, *QUICK[1:])
+    finally:
+        (tmp_path / "away.pt").rename(networks / "fid_inception.pt")
+    assert ran.returncode == 0, ran.stderr
+    assert "KID is left out: 2 photos of a size, 3 are the least" in ran.stderr
+    assert not {"kid", "hole_kid"} & metrics(out)
 
 
 def test_help_names_the_protocols(command: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from freefill.lab.evaluation import runner
 from freefill.lab.evaluation.baselines import Baseline
 from freefill.lab.evaluation.measures import columns
 from freefill.lab.evaluation.metrics import fid
-from freefill.lab.evaluation.metrics.kid import kid
+from freefill.lab.evaluation.metrics.kid import FEWEST, kid
 from freefill.lab.evaluation.metrics.statistics import Paired, bootstrap_interval, paired
 from freefill.lab.evaluation.protocol import Manifest, Photo
 from freefill.lab.evaluation.runner import Measurement
@@ -139,7 +139,7 @@ def _table(
 def _feature_distances(
     out: Path, protocol: str, baseline: str, photos: Sequence[Photo]
 ) -> dict[str, Estimate]:
-    if len(photos) < 3:
+    if len(photos) < FEWEST:
         return {}
     filled = np.stack([np.load(runner.feature_path(out, protocol, baseline, p)) for p in photos])
     true = np.stack([np.load(runner.feature_path(out, protocol, runner.TRUTH, p)) for p in photos])

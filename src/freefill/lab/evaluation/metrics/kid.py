@@ -20,6 +20,8 @@ from freefill.lab.evaluation.metrics.checks import check_features
 
 Z95 = 1.959963984540054
 BLOCK = 1024
+FEWEST = 3
+"""Pairs without which there is no estimate."""
 
 
 class Kid(NamedTuple):
@@ -56,8 +58,8 @@ def kid(a: NDArray[np.floating], b: NDArray[np.floating]) -> Kid:
     """
     check_features("kid", a, b)
     n = len(a)
-    if len(b) != n or n < 3:
-        raise ValueError(f"kid takes pairs, 3 at least, not {n} rows and {len(b)}")
+    if len(b) != n or n < FEWEST:
+        raise ValueError(f"kid takes pairs, {FEWEST} at least, not {n} rows and {len(b)}")
     x, y = a.astype(np.float64), b.astype(np.float64)
     sums = np.empty(n)
     for start in range(0, n, BLOCK):
