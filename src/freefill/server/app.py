@@ -16,15 +16,13 @@ from starlette.types import ASGIApp
 
 from freefill import __version__
 from freefill.server import iopaint, openapi, pages, reference, routes
+from freefill.server.access_log import GONE
 from freefill.server.core import Server
 from freefill.server.guard import Guard
 from freefill.server.problems import ProblemError
 from freefill.server.settings import Settings
 from freefill.server.tasks import routing
 from freefill.server.work import StoppedError
-
-GONE = 499
-"""What nginx calls a client that went away; nobody is there to read it."""
 
 
 def build(

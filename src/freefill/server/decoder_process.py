@@ -8,12 +8,14 @@ input does, so that none outlives its server.
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 import signal
 import struct
 import sys
 import threading
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -79,9 +81,8 @@ def main() -> None:
     # finish its work, and ends it then.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    # What a library prints must not get between the answers.
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
+    _silence_libraries()
     requests: SimpleQueue[Any] = SimpleQueue()
     threading.Thread(target=_listen, args=(requests,), daemon=True).start()
     Image.preinit()
@@ -92,6 +93,21 @@ def main() -> None:
         if requests.get():
             _decoded(answers, files, counts, max_pixels)
         del files
+
+
+def _silence_libraries() -> None:
+    """Let nothing that libraries print reach the answers, or the server's log.
+
+    They have a line or more for each file that is damaged, and any client can send those for ever.
+    What is wrong with a file is the answer's to say; a traceback of this program still comes out.
+    """
+    sys.stderr = os.fdopen(os.dup(2), "w", errors="backslashreplace", buffering=1)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    warnings.simplefilter("ignore")
+    logging.disable(logging.CRITICAL)
 
 
 def _listen(requests: SimpleQueue[Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import signal
 import socket
 import sys
@@ -15,6 +16,7 @@ import uvicorn
 
 from freefill.errors import ConfigError
 from freefill.server import connections
+from freefill.server.access_log import AccessLog
 from freefill.server.app import build
 from freefill.server.core import workers_of
 from freefill.server.settings import Settings
@@ -42,8 +44,10 @@ def serve(
     """
     # The first process of a container has no action of its own for SIGTERM, not even to end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    # It has a line for each form that is none, which any client can send for ever.
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
     leaving = threading.Event()
-    app = build(settings, photo, leaving)
+    app = AccessLog(build(settings, photo, leaving))
     listener = _listen(settings)
     port = listener.getsockname()[1]
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
@@ -51,7 +55,8 @@ def serve(
     config = connections.configured(
         app,
         limits,
-        log_level="warning",
+        # What it warns of is a client's doing ("Invalid HTTP request received."), once a request.
+        log_level="error",
         # A body that is on its way may take its time, too.
         timeout_graceful_shutdown=int(settings.timeout + settings.body_seconds) + 5,
     )
