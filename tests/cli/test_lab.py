@@ -111,7 +111,7 @@ def test_references_are_listed(
         "migan": "there",
         "sam2_decoder": "not fetched",
         "sam2_encoder": "not fetched",
-        "u2netp": "not fetched",
+        "u2netp": "comes with freefill",
     }
 
 
