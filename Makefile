@@ -14,7 +14,7 @@ demo: .venv/base
 	@echo "Look at out/demo/sheet.png: input, hole and result of each photo, side by side."
 	@$(ACTIVATE)
 
-test: .venv/lab .venv/browser
+test: .venv/lab .venv/browser .venv/node_modules
 	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --cov --cov-report=
 	$(BIN)/coverage report
 	@echo
@@ -27,7 +27,7 @@ check: .venv/lab .venv/node_modules
 	$(BIN)/lint-imports
 	$(BIN)/node .venv/node_modules/typescript/bin/tsc -p jsconfig.json
 
-slow: .venv/lab .venv/browser
+slow: .venv/lab .venv/browser .venv/node_modules
 	$(BIN)/freefill references lpips_alex
 	$(BIN)/pytest -m slow
 
@@ -58,9 +58,10 @@ docs: .venv/docs
 	$(BIN)/python tests/e2e/browser.py
 	touch $@
 
-# The modules of the page are plain JavaScript; their types are in comments, which tsc reads.
+# The modules of the page are plain JavaScript; their types are in comments, which tsc reads. The site
+# runs its network in onnxruntime-web, whose files are checked by what src/freefill/site/runtime.py says.
 .venv/node_modules: .venv/lab
-	$(BIN)/npm install --silent --no-audit --no-fund --prefix .venv typescript@5.9.3
+	$(BIN)/npm install --silent --no-audit --no-fund --prefix .venv typescript@5.9.3 onnxruntime-web@1.30.0
 	touch $@
 
 # Wheel and source, built twice, must be the same bytes; they are left in dist/.
