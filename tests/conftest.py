@@ -21,6 +21,7 @@ from PIL import Image
 
 from freefill.cli import main
 from freefill.pipeline.inpainter import Inpainter
+from freefill.site.build import write_site
 
 Ran = subprocess.CompletedProcess[str]
 Run = Callable[..., Ran]
@@ -50,6 +51,23 @@ def hole() -> NDArray[np.bool_]:
     found[60:75, 90:100] = True
     found.setflags(write=False)
     return found
+
+
+@pytest.fixture(scope="session")
+def runtime() -> Path:
+    """The folder of onnxruntime-web's files: `make .venv/node_modules` brings the package."""
+    named = os.environ.get("FREEFILL_RUNTIME")
+    found = Path(named or Path(sys.prefix) / "node_modules" / "onnxruntime-web") / "dist"
+    assert found.is_dir(), f"no {found}: make .venv/node_modules, or set FREEFILL_RUNTIME"
+    return found
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory, runtime: Path) -> Path:
+    """The studio as a folder of files, below another folder."""
+    folder = tmp_path_factory.mktemp("static") / "some" / "where"
+    write_site(folder, runtime=runtime, log=lambda _: None)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,8 @@ from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
 from freefill.weights import third_party
 
+# What a service worker asks for is seen, too.
+os.environ["PW_EXPERIMENTAL_SERVICE_WORKER_NETWORK_EVENTS"] = "1"
 DESKTOP = {"width": 1280, "height": 800}
 # How long anything is waited for, in milliseconds. What is true is seen at once; where it never
 # becomes true, the test fails this much later. Playwright's own 5 s are short on busy cores.

@@ -20,6 +20,7 @@ from freefill.cli import (
     lab,
     offline,
     pack,
+    page,
     records,
     references,
     serve,
@@ -71,6 +72,7 @@ deriving.add(app)
 app.add_typer(weights.app, name="weights")
 app.command(rich_help_panel="In the browser (needs freefill\\[serve])")(serve.studio)
 app.command(rich_help_panel="In the browser (needs freefill\\[serve])")(serve.serve)
+app.command()(page.page)
 app.command()(doctor.doctor)
 app.command()(pack.pack)
 app.command()(offline.offline)

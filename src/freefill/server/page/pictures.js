@@ -1,7 +1,7 @@
 // @ts-check
 /** Files to pictures for the screen, turned upright as their EXIF says. */
 
-import { view } from './server.js';
+import { shows, view } from './server.js';
 
 /** @typedef {import('./types.js').Shown} Shown */
 
@@ -21,11 +21,11 @@ export async function decode(file) {
   let whole;
   let size;
   try {
-    if (await isInk(file)) throw new Error('browsers and the server see ink in different colours');
+    if ((await isInk(file)) || !(await shows(file))) throw new Error('browsers and fills see it in different colours');
     whole = await createImageBitmap(file);
     size = { width: whole.width, height: whole.height };
   } catch {
-    // TIFF, HEIC, CMYK and the like: the server reads what a browser cannot.
+    // TIFF, HEIC, CMYK and the like: the server reads what a browser cannot, or says why nobody does.
     const seen = await view(file);
     whole = await createImageBitmap(seen.blob);
     size = { width: seen.width, height: seen.height };

@@ -121,7 +121,7 @@ const FILTERS = [
  * @param {string} name
  * @param {Uint8Array} content
  */
-function chunk(name, content) {
+export function chunk(name, content) {
   const bytes = new Uint8Array(12 + content.length);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, content.length);

@@ -52,14 +52,20 @@ async function ask(path, init = {}) {
 }
 
 /**
- * The networks that fill, the default first, and what a request may have.
+ * The networks that fill, the default first, what a request may have, whether things can be picked, and
+ * in which formats pictures can be saved (null: all).
  *
  * @returns {Promise<{models: {name: string, sketch: boolean, terms: string}[],
- *   limit: {body: number, pixels: number}}>}
+ *   limit: {body: number, pixels: number}, pick: boolean, formats: string[] | null}>}
  */
 export async function about() {
   const { models, limits } = await (await ask('v1/models')).json();
-  return { models, limit: limits };
+  return { models, limit: limits, pick: true, formats: null };
+}
+
+/** The machine that photos go to; null: this one. */
+export function photosGoTo() {
+  return /^(localhost|127\..*|\[::1\])$/.test(location.hostname) ? null : location.hostname;
 }
 
 /** @returns {Promise<boolean>} */
@@ -78,6 +84,15 @@ export async function givenPhoto() {
   const coded = /filename\*=UTF-8''([^;]+)/i.exec(disposition)?.[1];
   const name = coded ? decodeURIComponent(coded) : /filename="([^"]+)"/.exec(disposition)?.[1];
   return new File([await answer.blob()], name ?? 'photo', { type: answer.headers.get('Content-Type') ?? '' });
+}
+
+/**
+ * Whether what a browser shows of a file is all that will be filled: the server reads the file itself.
+ *
+ * @param {Blob} _file
+ */
+export async function shows(_file) {
+  return true;
 }
 
 /**
@@ -138,6 +153,7 @@ export async function segment(image, x, y, signal) {
  * @property {number} seconds
  * @property {number} hole share of the photo
  * @property {string[]} notices
+ * @property {string} [ending] of the file, where it cannot be the photo's own
  */
 
 /**

@@ -100,7 +100,7 @@ export class Studio {
       if (image.width * image.height > this.limit.pixels) {
         const mega = (/** @type {number} */ pixels) => (pixels / 1e6).toFixed(1);
         const size = `${image.width}×${image.height}, ${mega(image.width * image.height)} megapixels`;
-        throw new Refused(413, `${file.name} is ${size}; the server takes ${mega(this.limit.pixels)}.`);
+        throw new Refused(413, `${file.name} is ${size}; at most ${mega(this.limit.pixels)} are taken.`);
       }
       /** @type {State} */
       const state = { base: { blob: file, image }, ...NOTHING, patch: null };
@@ -124,7 +124,7 @@ export class Studio {
   fits(file) {
     if (file.size <= this.limit.body) return true;
     const mega = (/** @type {number} */ bytes) => (bytes / 1e6).toFixed(1);
-    this.hooks.show(`${file.name} is ${mega(file.size)} MB; the server takes ${mega(this.limit.body)} MB.`, 'error');
+    this.hooks.show(`${file.name} is ${mega(file.size)} MB; at most ${mega(this.limit.body)} MB are taken.`, 'error');
     return false;
   }
 
@@ -269,9 +269,9 @@ export class Studio {
     await this.run('Keeping the fill', async (state, signal) => {
       if (!state.patch) return;
       const { model, drawing } = state.patch;
-      const { blob } = await this.ask({ ...state, ...drawing }, model, false, '', signal);
+      const { blob, details } = await this.ask({ ...state, ...drawing }, model, false, '', signal);
       const image = await decode(blob);
-      this.push({ base: { blob, image }, ...NOTHING, patch: null }, 'Keep fill');
+      this.push({ base: { blob, image, ending: details.ending }, ...NOTHING, patch: null }, 'Keep fill');
     });
   }
 
@@ -282,13 +282,14 @@ export class Studio {
       const { patch } = state;
       // A kept fill in the photo's own format is a whole file already.
       let blob = state.base.blob;
+      let ending = format ? `.${ENDINGS[format] ?? format}` : state.base.ending ?? suffix(this.name);
       if (patch || format) {
         const drawing = patch ? patch.drawing : NOTHING;
         const answer = await this.ask({ ...state, ...drawing }, patch?.model ?? '', false, format, signal);
         blob = answer.blob;
+        ending = answer.details.ending ?? ending;
         for (const line of answer.details.notices) if (patch || !/empty/.test(line)) this.hooks.show(line);
       }
-      const ending = format ? `.${ENDINGS[format] ?? format}` : suffix(this.name);
       if (!(await save(blob, `${stem(this.name)}_filled${ending}`))) return;
       this.saved = state;
       this.hooks.changed();

@@ -23,6 +23,7 @@
  * @typedef {object} Base  What fills start from.
  * @property {Blob} blob The encoded file.
  * @property {Shown} image What of it is drawn.
+ * @property {string} [ending] Of the file, where it is not that of the photo's name.
  *
  * @typedef {object} Shown  A picture for the screen.
  * @property {number} width Of the photo.
