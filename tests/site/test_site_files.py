@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 import pytest
+from in_node import run_node
 
 from freefill.errors import ConfigError, ReferenceMissingError
 from freefill.site import runtime as web
@@ -144,3 +145,19 @@ def test_no_connection_is_opened_where_none_is_allowed(
     monkeypatch.setenv("FREEFILL_OFFLINE", "1")
     with pytest.raises(ReferenceMissingError, match="FREEFILL_OFFLINE"):
         web.files()
+
+
+def test_large_files_are_checked_wherever_they_come_from(site: Path) -> None:
+    (line,) = run_node(Path(__file__).parent / "large_files.mjs", site)
+    found = json.loads(line)
+    right = {"right": True, "steady": True, "last": True}
+    assert found["first"] == {**right, "asked": 1}
+    assert found["kept"] == {**right, "asked": 0}
+    assert found["damagedOnDisk"] == {**right, "asked": 1}
+    assert "is not the file that this site was made with" in found["damagedOnTheWay"]["error"]
+    assert found["notKept"] == 0
+    assert "a.gz cannot be fetched: 404" in found["missing"]["error"]
+    # Some servers declare .gz to be a coding, which browsers take off.
+    assert found["unpackedByTheServer"] == {**right, "asked": 1}
+    assert found["unpackedAndKept"] == {**right, "asked": 0}
+    assert found["noRoom"] == {**right, "asked": 1}

@@ -38,7 +38,7 @@ WORDS = (
     ('<link rel="stylesheet" href="style.css">\n', "{style}"),
     ("Everything runs on the machine that freefill was started on.", "{where}"),
     ("freefill's page needs JavaScript, which this same server sends.", "{script}"),
-    ('<div class="status">', '<p id="loading" role="status" hidden></p>\n  <div class="status">'),
+    ('<div class="status">', '<p id="loading" hidden></p>\n  <div class="status">'),
 )
 """What of the page differs: each stands in it exactly once."""
 TEXTS = {

@@ -6,6 +6,7 @@
 
 import { el } from './elements.js';
 import { site } from './files.js';
+import { show } from './messages.js';
 
 /** @typedef {import('../../server/page/server.js').Details} Details */
 
@@ -64,8 +65,9 @@ function started() {
 /** @param {{message: string | null, share: number | null, error?: string}} state */
 function loading({ message, error }) {
   const shown = el('loading', HTMLElement);
-  shown.hidden = !message && !error;
-  shown.textContent = error ? `The network cannot be loaded: ${error}. The next fill tries again.` : message ?? '';
+  shown.hidden = !message;
+  shown.textContent = message ?? '';
+  if (error) show(`What fills cannot be loaded: ${error}. The next fill tries again.`, 'error');
   document.body.classList.toggle('loaded', !message && !error);
 }
 

@@ -60,21 +60,21 @@ function tell(message, share) {
 }
 
 async function load() {
-  tell('Fetching the network', null);
+  tell('Getting ready', null);
   const { runtime, wasm, weights } = await site();
   const have = { wasm: 0, weights: 0 };
   const progress = (/** @type {'wasm' | 'weights'} */ name) => (/** @type {number} */ bytes) => {
     have[name] = bytes;
     const all = wasm.bytes + weights.bytes;
     const mega = (/** @type {number} */ count) => (count / 1e6).toFixed(1);
-    tell(`Fetching the network: ${mega(have.wasm + have.weights)} of ${mega(all)} MB`, (have.wasm + have.weights) / all);
+    tell(`Getting ready: ${mega(have.wasm + have.weights)} of ${mega(all)} MB`, (have.wasm + have.weights) / all);
   };
   const [ort, binary, model] = await Promise.all([
     import(new URL(runtime, import.meta.url).href),
     large(wasm, progress('wasm')),
     large(weights, progress('weights')),
   ]);
-  tell('Preparing the network', null);
+  tell('Almost ready', null);
   // Threads share memory, which browsers allow where a server isolates the page (COOP and COEP).
   ort.env.wasm.numThreads = scope.crossOriginIsolated ? Math.min(MOST_THREADS, navigator.hardwareConcurrency) : 1;
   ort.env.wasm.wasmBinary = binary;
