@@ -43,7 +43,7 @@ def test_every_file_is_pinned(site: Path) -> None:
     for name, digest in kept["files"].items():
         assert _sha256((site / name).read_bytes()) == digest
     names = {path.relative_to(site).as_posix() for path in site.rglob("*") if path.is_file()}
-    assert names == {*kept["files"], *kept["large"], "sw.js", "LICENCES.txt"}
+    assert names == {*kept["files"], *kept["large"], "sw.js"}
 
 
 def test_nothing_is_named_that_is_not_there(site: Path) -> None:

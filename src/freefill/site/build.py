@@ -38,6 +38,7 @@ WORDS = (
     ('<link rel="stylesheet" href="style.css">\n', "{style}"),
     ("Everything runs on the machine that freefill was started on.", "{where}"),
     ("freefill's page needs JavaScript, which this same server sends.", "{script}"),
+    ('<a href="docs" target="_blank">API for programs</a>', '<a href="LICENCES.txt">Licences</a>'),
     ('<div class="status">', '<p id="loading" hidden></p>\n  <div class="status">'),
 )
 """What of the page differs: each stands in it exactly once."""
@@ -216,7 +217,7 @@ def _worker(files: dict[str, bytes], large: list[str]) -> bytes:
     kept = {
         name: _sha256(content)
         for name, content in sorted(files.items())
-        if name not in (*large, "sw.js", "LICENCES.txt")
+        if name not in (*large, "sw.js")
     }
     listed = {"version": _sha256(_json(kept))[:12], "files": kept, "large": large}
     (at,) = [i for i, line in enumerate(lines) if line.startswith("const SITE = ")]
