@@ -7,11 +7,13 @@ import hashlib
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from in_node import run_node
 
-from freefill.errors import ConfigError, ReferenceMissingError
+from freefill.errors import ConfigError, ReferenceMissingError, WeightsError
+from freefill.site import build
 from freefill.site import runtime as web
 from freefill.site.build import write_site
 from freefill.weights import registry
@@ -161,3 +163,14 @@ def test_large_files_are_checked_wherever_they_come_from(site: Path) -> None:
     assert found["unpackedByTheServer"] == {**right, "asked": 1}
     assert found["unpackedAndKept"] == {**right, "asked": 0}
     assert found["noRoom"] == {**right, "asked": 1}
+
+
+def test_networks_of_others_are_refused(
+    runtime: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They would be fed with crops of any size, and fill nonsense in silence."""
+    squares = SimpleNamespace(side=512, guided=False)
+    monkeypatch.setattr(build, "open_engine", lambda *_: squares)
+    with pytest.raises(WeightsError, match="light is a network of others"):
+        write_site(tmp_path / "site", runtime=runtime, log=lambda _: None)
+    assert not (tmp_path / "site").exists()

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from freefill import __version__
-from freefill.errors import ConfigError, StorageError
+from freefill.errors import ConfigError, StorageError, WeightsError
 from freefill.pipeline.engines import open_engine
 from freefill.site import browser_folder
 from freefill.site import runtime as web
@@ -131,7 +131,8 @@ def write_site(
         What was written.
 
     Raises:
-        WeightsError: If there are no such weights, or they cannot be loaded.
+        WeightsError: If there are no such weights, they cannot be loaded, or are those of another
+            network than freefill's own.
         ReferenceMissingError: If the runtime cannot be had.
         ConfigError: If there is something else in the folder.
         StorageError: If it cannot be written.
@@ -139,13 +140,18 @@ def write_site(
     _check_free(out, overwrite)
     weights = registry.find(model)
     weights.check_loaded()
-    guided = open_engine(weights.path, 1, "cpu").guided
+    engine = open_engine(weights.path, 1, "cpu")
+    if weights.path.suffix != ".onnx" or getattr(engine, "side", None) is not None:
+        raise WeightsError(
+            f"{weights.name} is a network of others, which fill squares of one size; a page fills "
+            f"with freefill's own, such as {registry.DEFAULT}"
+        )
     parts = web.files(runtime, log)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as scratch:
             made = Path(scratch) / "site"
-            files = _contents(weights, guided, parts)
+            files = _contents(weights, engine.guided, parts)
             for name, content in files.items():
                 path = made / name
                 path.parent.mkdir(parents=True, exist_ok=True)
