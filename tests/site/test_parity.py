@@ -71,7 +71,7 @@ def _in_other_order() -> Inpainter:
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     assert isinstance(made.engine, OnnxEngine)
-    made.engine.session = onnxruntime.InferenceSession(str(made.weights.path), options)
+    made.engine.network.session = onnxruntime.InferenceSession(str(made.weights.path), options)
     return made
 
 
