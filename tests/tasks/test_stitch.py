@@ -96,7 +96,7 @@ def test_what_cannot_be_joined_is_told(whole: Photo, examples: Path, inpainter: 
         stitch(first, [_view(whole, (350, 205), 2), cat], inpainter=inpainter)
     with pytest.raises(ImageError, match="photo 1 is RGB of uint8 but photo 2 is L of uint8"):
         stitch(first, [first[..., 0]], inpainter=inpainter)
-    with pytest.raises(ImageError, match="1 photos: 2 to 6"):
+    with pytest.raises(ImageError, match="1 photo: 2 to 6"):
         stitch(first, [], inpainter=inpainter)
     flat = np.full((240, 260, 3), 128, np.uint8)
     with pytest.raises(ImageError, match="0 of 0 matches"):

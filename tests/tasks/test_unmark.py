@@ -229,7 +229,7 @@ def test_the_command_for_a_stack(
         (("plain.png", "-o", "out.png", "--box", "0,0,200,50"), ("not within", "100x100")),
         (("folder", "-o", "out.png"), ("folder", "--stack")),
         (("plain.png", "--stack", "-o", "out"), ("plain.png is not a folder",)),
-        (("folder", "--stack", "-o", "out"), ("stack of 1 photos",)),
+        (("folder", "--stack", "-o", "out"), ("stack of 1 photo",)),
         (("folder", "--stack", "--kind", "dust", "-o", "out"), ("--kind dust",)),
         (("folder", "--stack", "-o", "plain.png"), ("plain.png is a file",)),
     ],

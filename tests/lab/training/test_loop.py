@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -351,7 +352,8 @@ def test_who_steps_first_and_on_what(
         "train.preview_every=1",
         "train.save_every=1",
     )
-    monkeypatch.setattr(loop.previews.Preview, "write", lambda *a: 0.0)
+    written = (0.0, np.zeros((4, 4, 3), np.uint8))
+    monkeypatch.setattr(loop.previews.Preview, "write", lambda *a: written)
     train(examples, tmp_path / "run", config, on_message=silent)
 
     batches = loop.Batches(loop.open_source(str(examples), config.data, 0, silent), config)

@@ -153,9 +153,11 @@ def test_time_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 def test_ctrl_c_ends_a_run(tmp_path: Path) -> None:
     path = networks.write(tmp_path / "endless.onnx", networks.endless())
     code = (
-        "import sys, numpy as np\n"
+        "import signal, sys, numpy as np\n"
         "from pathlib import Path\n"
         "from freefill.pipeline.engines import open_engine\n"
+        # A job in the background ignores Ctrl-C, and with it what it starts.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "engine = open_engine(Path(sys.argv[1]), 1)\n"
         "print('running', flush=True)\n"
         "try:\n"
