@@ -15,8 +15,8 @@ demo: .venv/base
 	@$(ACTIVATE)
 
 test: .venv/lab .venv/browser .venv/node_modules
-	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --ignore tests/fuzz --cov --cov-report=
-	$(BIN)/pytest tests/fuzz --cov --cov-append --cov-report=
+	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --ignore tests/fuzz --cov --cov-report= --cov-fail-under=0
+	$(BIN)/pytest tests/fuzz --cov --cov-append --cov-report= --cov-fail-under=0
 	$(BIN)/coverage report
 	@echo
 	@$(ACTIVATE)
