@@ -271,7 +271,6 @@ def test_notices_are_in_the_record(command: Run, place: Path, photo: NDArray[np.
 
 
 def test_a_batch_tells_what_its_manifest_does(command: Run, place: Path) -> None:
-    pytest.importorskip("pyarrow")
     (place / "in").mkdir()
     shutil.copy("photo.png", place / "in" / "a.png")
     (place / "in" / "b.png").write_bytes(b"no photo")

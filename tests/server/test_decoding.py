@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+import pillow_heif
 import pytest
 import tifffile
 from live import Gate, Live, form, live, run, until, warm
@@ -255,7 +256,7 @@ def encoded(pixels: NDArray[Any], file_format: str) -> bytes:
         tifffile.imwrite(out, pixels.astype(np.float32) / 255, photometric="rgb")
     else:
         if file_format == "HEIF":
-            pytest.importorskip("pillow_heif").register_heif_opener()
+            pillow_heif.register_heif_opener()
         Image.fromarray(pixels).save(out, file_format)
     return out.getvalue()
 
