@@ -175,30 +175,21 @@ class Picture:
         Returns:
             A new picture; its samples outside the holes are this one's.
         """
-        samples = self.samples.copy()
-        changed = (
-            np.zeros(self.size, bool) if self.changed_mask is None else self.changed_mask.copy()
+        return self.painted(
+            ((box, hole, self._samples_of(rgb[hole])) for box, hole, rgb in patches), opaque
         )
-        for box, hole, rgb in patches:
-            target = samples[box.window]
-            changed[box.window] |= hole
-            values = self.layout.from_rgb(rgb[hole])
-            if self.has_alpha:
-                target[hole, : values.shape[-1]] = values
-                if opaque:
-                    target[hole, -1] = self.layout.peak
-            elif target.ndim == 3 and values.ndim == 1:
-                target[hole, 0] = values
-            else:
-                target[hole] = values
-        return replace(self, samples=samples, changed_mask=changed if changed.any() else None)
+
+    def _samples_of(self, colours: NDArray[Any]) -> Samples:
+        """Give ``(N, 3)`` colours in [0, 1] as ``(N, C)`` samples without alpha."""
+        values = self.layout.from_rgb(colours)
+        return values[:, None] if values.ndim == 1 else values
 
     def painted(self, parts: Iterable[tuple[Box, Mask, Samples]], opaque: bool) -> Picture:
-        """Write one colour into each of some holes, as samples: nothing is rounded on the way.
+        """Write samples into holes: nothing is rounded on the way.
 
         Args:
-            parts: Box, hole ``(h, w)`` and colour ``(C,)`` of each, in this picture's samples
-                without alpha.
+            parts: Box, hole ``(h, w)`` and what is written, of each, without alpha: one colour,
+                ``(C,)``, or one for each of the hole's pixels, ``(N, C)``.
             opaque: Whether filled pixels become opaque, where there is alpha.
 
         Returns:
@@ -208,13 +199,13 @@ class Picture:
         changed = (
             np.zeros(self.size, bool) if self.changed_mask is None else self.changed_mask.copy()
         )
-        for box, hole, colour in parts:
+        for box, hole, values in parts:
             changed[box.window] |= hole
             target = samples[box.window]
             if target.ndim == 2:
-                target[hole] = colour[0]
+                target[hole] = values[..., 0]
                 continue
-            target[hole, : len(colour)] = colour
+            target[hole, : values.shape[-1]] = values
             if self.has_alpha and opaque:
                 target[hole, -1] = self.layout.peak
         return replace(self, samples=samples, changed_mask=changed if changed.any() else None)
