@@ -586,7 +586,7 @@ def test_command_stops_by_ctrl_c(
     def stopped(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("freefill.weights.third_party.path", lambda name: tmp_path)
+    monkeypatch.setattr("freefill.weights.third_party.find", lambda name: tmp_path)
     monkeypatch.setattr(ablation, "prepare", stopped)
     done = command("ablate", "--data", photos, "--test", photos, "--out", tmp_path / "out")
     assert done.returncode == 130
@@ -600,7 +600,7 @@ def test_command_looks_at_the_test_photos_before_it_trains(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("freefill.weights.third_party.path", lambda name: tmp_path)
+    monkeypatch.setattr("freefill.weights.third_party.find", lambda name: tmp_path)
     (tmp_path / "empty").mkdir()
     done = command(
         "ablate", "--data", photos, "--test", tmp_path / "empty", "--out", tmp_path / "o"
@@ -617,7 +617,7 @@ def test_command_refuses_a_wrong_setting_and_another_plan(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("freefill.weights.third_party.path", lambda name: tmp_path)
+    monkeypatch.setattr("freefill.weights.third_party.find", lambda name: tmp_path)
     words = ["ablate", "--data", photos, "--test", photos, "--out", tmp_path / "out"]
     done = command(*words, "--set", "model.chanels=[8,8,8]")
     assert done.returncode == 2
