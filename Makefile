@@ -60,7 +60,7 @@ docs: .venv/docs
 	touch $@
 
 # The modules of the page are plain JavaScript; their types are in comments, which tsc reads. The site
-# runs its network in onnxruntime-web, whose files are checked by what src/freefill/site/runtime.py says.
+# runs its network in onnxruntime-web, whose files are checked by what src/freefill/server/site/runtime.py says.
 .venv/node_modules: .venv/lab
 	$(BIN)/npm install --silent --no-audit --no-fund --prefix .venv typescript@5.9.3 onnxruntime-web@1.30.0
 	touch $@

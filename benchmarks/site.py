@@ -26,7 +26,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from freefill.pipeline.inpainter import Inpainter
 from freefill.pipeline.request import FillRequest
-from freefill.site.build import write_site
+from freefill.server.site.build import write_site
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "pagoda.jpg"
 TIMES = 5

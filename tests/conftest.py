@@ -21,7 +21,7 @@ from PIL import Image
 
 from freefill.cli import main
 from freefill.pipeline.inpainter import Inpainter
-from freefill.site.build import write_site
+from freefill.server.site.build import write_site
 
 Ran = subprocess.CompletedProcess[str]
 Run = Callable[..., Ran]

@@ -27,7 +27,7 @@ LAYERS = (
     ("masks",),
     ("imaging",),
     ("weights",),
-    ("paths",),
+    ("files",),
     ("types", "errors", "registry"),
 )
 """Rooms from the top to the bottom, as the contract of import-linter has them."""

@@ -1,4 +1,4 @@
-"""``freefill page``: what it writes is tested in tests/site; here, what a person is told."""
+"""``freefill page``: what it writes is tested in tests/server/site; here, what a person is told."""
 
 from __future__ import annotations
 

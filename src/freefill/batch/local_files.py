@@ -16,10 +16,10 @@ from freefill.batch.fill_photo import Options, pixels_of, reason_of
 from freefill.batch.mask_pairing import SUFFIXES
 from freefill.batch.worker_pool import IN_WORK, WorkerSlots, in_order
 from freefill.errors import FreefillError, GuidanceError, ImageError, MaskError
+from freefill.files.paths import STREAM, files_below
 from freefill.imaging.atomic import remove_partials, target_of
 from freefill.imaging.io import NamedBytes, format_of
 from freefill.masks.convert import ALPHA
-from freefill.paths import STREAM, files_below
 from freefill.pipeline.files import fill_to_bytes, fill_to_file
 from freefill.pipeline.inpainter import Inpainter
 from freefill.pipeline.request import FillRequest
@@ -39,7 +39,7 @@ class Job:
     colour: Path | None = None
     """Strokes of colour that it is to take up."""
     stream: NamedBytes | None = None
-    """What whichever of these is :data:`freefill.paths.STREAM` holds."""
+    """What whichever of these is :data:`freefill.files.paths.STREAM` holds."""
     file_format: str | None = None
     """Pillow's name, of a result that has no name with an ending; ``None``: the photo's own."""
 
@@ -114,7 +114,7 @@ def collect(
         photos: Files and folders (or ``-`` alone: :attr:`Job.stream`); folders are searched with
             their subfolders, ``NAME_mask`` left out where there is a photo ``NAME``, and
             ``NAME_sketch`` or ``NAME_colour`` where these are given. What is hidden in them is left
-            out (:func:`freefill.paths.is_hidden`).
+            out (:func:`freefill.files.paths.is_hidden`).
         mask: A file (for all photos), a folder (``NAME_mask.*`` or ``NAME.*`` in it), the word
             ``alpha``, or ``None`` (``NAME_mask.*`` beside each photo).
         out: The result's file for one photo, or ``-``; else a folder, in which subfolders are kept.

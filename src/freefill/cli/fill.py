@@ -23,7 +23,7 @@ from freefill.cli.console import (
     write_out,
 )
 from freefill.errors import plural
-from freefill.paths import STREAM
+from freefill.files.paths import STREAM
 
 if TYPE_CHECKING:
     from freefill.batch.fill_photo import Options

@@ -14,7 +14,7 @@ import typer
 from freefill.cli.console import print_notice, print_result
 from freefill.cli.options import Plugins, Settings, SettingsFile
 from freefill.errors import ConfigError, ExtraMissingError
-from freefill.json_files import read_json
+from freefill.files.json_files import read_json
 
 if TYPE_CHECKING:
     from freefill.lab.config import ModelConfig

@@ -39,7 +39,7 @@ def page(
     being kept for later. A server that sends 'Cross-Origin-Opener-Policy: same-origin' and
     'Cross-Origin-Embedder-Policy: require-corp' lets it use several threads.
     """
-    from freefill.site.build import write_site
+    from freefill.server.site.build import write_site
 
     site = write_site(out, model=model, runtime=runtime, overwrite=overwrite, log=print_notice)
     packed = sum(size for name, size in site.files.items() if name.endswith(".gz"))

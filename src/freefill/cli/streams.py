@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from freefill.cli.console import MODE
 from freefill.errors import ConfigError, ImageError
-from freefill.paths import STREAM
+from freefill.files.paths import STREAM
 
 if TYPE_CHECKING:
     from freefill.imaging.io import NamedBytes

@@ -20,12 +20,12 @@ from typing import Annotated, Any
 
 from freefill import __version__
 from freefill.errors import FreefillError, MaskError, VideoError
+from freefill.files.paths import is_hidden
 from freefill.imaging.box import Box
 from freefill.imaging.formats import MAX_PIXELS
 from freefill.imaging.io import Source
 from freefill.masks.convert import Fit
 from freefill.masks.region import Corners, to_box
-from freefill.paths import is_hidden
 from freefill.pipeline.inpainter import LARGEST_GROWTH, PIPELINE_VERSION, Inpainter
 from freefill.tasks.calls import checked, chosen
 from freefill.tasks.options import Option

@@ -12,13 +12,13 @@ from typing import Any, TypeVar
 import numpy as np
 
 from freefill.errors import ImageError, MaskError, VideoError
+from freefill.files.paths import is_hidden
 from freefill.imaging.box import Box
 from freefill.imaging.formats import MAX_PIXELS
 from freefill.imaging.io import Source, read_picture
 from freefill.imaging.rgb import is_picture
 from freefill.masks.convert import Fit, to_mask
 from freefill.masks.morphology import grow as grow_hole
-from freefill.paths import is_hidden
 from freefill.types import Mask
 from freefill.video.damage import Tally, decoded
 from freefill.video.frames import to_cells

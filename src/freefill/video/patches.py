@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from freefill.errors import VideoError
+from freefill.files.json_files import read_value
 from freefill.imaging.box import Box, bounds
-from freefill.json_files import read_value
 from freefill.types import Mask
 from freefill.video.frames import Coding, Plane
 from freefill.weights.lock import file_lock

@@ -4,7 +4,7 @@
 ``NAME.onnx.partial``, and is gone on with when the same weights are asked for again.
 
 Environment:
-    FREEFILL_CACHE: The folder of all caches; see :mod:`freefill.paths`.
+    FREEFILL_CACHE: The folder of all caches; see :mod:`freefill.files.paths`.
     FREEFILL_OFFLINE: If 1, no connection is ever opened.
     FREEFILL_MIRROR: An address that stands for the folder of every address in the registry.
 """
@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from freefill.errors import WeightsError
-from freefill.json_files import parse_json
-from freefill.paths import (
+from freefill.files.json_files import parse_json
+from freefill.files.paths import (
     CACHE_VARIABLE,
     OFFLINE_VARIABLE,
     cache_folder,

@@ -23,7 +23,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from freefill import __version__
 from freefill.errors import WeightsError
-from freefill.json_files import read_json
+from freefill.files.json_files import read_json
 from freefill.weights.addresses import check_address
 
 T = TypeVar("T")

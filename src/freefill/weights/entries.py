@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from freefill.errors import WeightsError
-from freefill.paths import path_from
+from freefill.files.paths import path_from
 from freefill.weights.addresses import check_address
 from freefill.weights.contracts import Contract, parse
 

@@ -14,7 +14,7 @@ import zipfile
 from pathlib import Path
 
 from freefill.errors import WeightsError
-from freefill.json_files import open_at_once
+from freefill.files.json_files import open_at_once
 
 MOST = 2**31 - 1
 """Bytes that an ONNX file may have: what Protocol Buffers allow."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from freefill.arguments import shown
 from freefill.errors import WeightsError
-from freefill.json_files import read_json
+from freefill.files.json_files import read_json
 from freefill.weights import cache
 from freefill.weights.entries import Entry, is_name, list_entries
 

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freefill.errors import ReferenceMissingError
-from freefill.paths import (
+from freefill.files.paths import (
     CACHE_VARIABLE,
     OFFLINE_VARIABLE,
     cache_folder,

@@ -17,9 +17,9 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any, Literal
 
-from freefill import json_files
 from freefill.errors import ConfigError, FreefillError, StorageError
-from freefill.paths import is_hidden, is_within_hidden
+from freefill.files import json_files
+from freefill.files.paths import is_hidden, is_within_hidden
 
 REMOTE = "s3://"
 PRIVATE = "_manifest"
@@ -84,7 +84,7 @@ def kind(location: str) -> Literal["file", "folder"] | None:
 
 
 def listing(location: str, *, deep: bool = True) -> list[str]:
-    """List the files below a folder, but for hidden ones (:func:`freefill.paths.is_hidden`).
+    """List the files below a folder, but for hidden ones (:func:`freefill.files.paths.is_hidden`).
 
     Args:
         location: The folder; one that does not exist holds nothing.
@@ -183,7 +183,7 @@ def read(location: str) -> bytes:
 
 
 def read_json(location: str, error: type[FreefillError], what: str) -> dict[str, Any]:
-    """Read JSON that holds an object; see :func:`freefill.json_files.read_json`.
+    """Read JSON that holds an object; see :func:`freefill.files.json_files.read_json`.
 
     Args:
         location: Of the file.

@@ -11,8 +11,8 @@ from typing import Any, Self
 from freefill.batch.distributed import files
 from freefill.batch.distributed.blocks import Batch, Block, Item
 from freefill.batch.mask_pairing import SUFFIXES
+from freefill.files.paths import is_within_hidden
 from freefill.masks.convert import ALPHA
-from freefill.paths import is_within_hidden
 
 DAMAGED = (tarfile.TarError, EOFError, zlib.error)
 PIECE = 2**20

@@ -11,8 +11,8 @@ import typer
 
 from freefill.cli import options, records, streams
 from freefill.cli.console import print_notice, print_result, quiet_libraries, write_out
+from freefill.files.paths import STREAM
 from freefill.imaging.formats import MAX_PIXELS
-from freefill.paths import STREAM
 
 if TYPE_CHECKING:
     from freefill.imaging.picture import Picture

@@ -106,7 +106,7 @@ def _unmark_stack(
 ) -> None:
     from freefill.batch.mask_pairing import SUFFIXES
     from freefill.errors import ImageError
-    from freefill.paths import is_hidden
+    from freefill.files.paths import is_hidden
     from freefill.pipeline.inpainter import Inpainter
     from freefill.tasks import unmark_stack
 

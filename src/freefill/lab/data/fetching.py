@@ -15,8 +15,8 @@ from pathlib import Path
 from filelock import FileLock
 
 from freefill.errors import DataError, WeightsError
+from freefill.files.paths import cache_folder, explain_unwritable
 from freefill.lab.data.shards import Shard, ShardFile
-from freefill.paths import cache_folder, explain_unwritable
 from freefill.weights import download
 
 LARGEST_INDEX = 1 << 28

@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 
 from freefill.batch import mask_pairing
 from freefill.errors import DataError, ImageError
+from freefill.files.json_files import read_value
+from freefill.files.paths import cache_folder, explain_unwritable, files_below
 from freefill.imaging.formats.limits import PILLOWS
 from freefill.imaging.rgb import read_rgb
-from freefill.json_files import read_value
-from freefill.paths import cache_folder, explain_unwritable, files_below
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif"}
 MOST_INDEX = 2**30
@@ -43,7 +43,7 @@ def list_photos(folder: Path | str) -> list[Path]:
 
     Args:
         folder: Searched with all its subfolders; ``NAME_mask.*`` is left out where there is a
-            photo ``NAME``, and so is what is hidden (:func:`freefill.paths.is_hidden`).
+            photo ``NAME``, and so is what is hidden (:func:`freefill.files.paths.is_hidden`).
 
     Returns:
         The paths.

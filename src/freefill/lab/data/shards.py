@@ -19,9 +19,9 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urljoin
 
 from freefill.errors import DataError
-from freefill.json_files import parse_json, read_regular
+from freefill.files.json_files import parse_json, read_regular
+from freefill.files.paths import is_hidden, is_within_hidden
 from freefill.lab.data.photos import SUFFIXES
-from freefill.paths import is_hidden, is_within_hidden
 
 INDEX = "index.json"
 MOST_INDEX = 2**28

@@ -21,8 +21,8 @@ from pathlib import Path
 import torch
 
 from freefill.errors import CheckpointError, ConfigError
+from freefill.files.json_files import read_json
 from freefill.imaging.atomic import write_atomically
-from freefill.json_files import read_json
 from freefill.lab import config as settings
 from freefill.lab.config import Config
 from freefill.lab.export.export import export

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from freefill.errors import DataError
+from freefill.files.json_files import read_json
 from freefill.imaging.atomic import write_atomically
 from freefill.imaging.rgb import is_whole
-from freefill.json_files import read_json
 from freefill.lab.evaluation import protocol as protocols
 from freefill.lab.evaluation.baselines import Baseline
 from freefill.lab.evaluation.measures import METRICS, columns

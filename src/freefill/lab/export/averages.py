@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from freefill.errors import CheckpointError, WeightsError
-from freefill.json_files import read_json
+from freefill.files.json_files import read_json
 from freefill.lab.export.headers import check_header
 from freefill.lab.training import checkpoint
 

@@ -15,7 +15,7 @@ import onnx
 from safetensors import safe_open
 
 from freefill.errors import WeightsError
-from freefill.json_files import parse_json, read_json
+from freefill.files.json_files import parse_json, read_json
 from freefill.lab.export.headers import check_header
 from freefill.lab.export.onnx import model_metadata, read_model
 from freefill.weights import registry

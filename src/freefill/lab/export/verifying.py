@@ -18,12 +18,12 @@ import torch
 from numpy.typing import NDArray
 
 from freefill.errors import DataError
+from freefill.files.paths import is_hidden
 from freefill.imaging.io import read_picture
 from freefill.lab.export.foreign import ChannelOrder, Foreign, read
 from freefill.lab.export.importing import build
 from freefill.lab.layers.gated import Padding
 from freefill.lab.models.deepfill import STRIDE, Attention, DeepFill, MaskResize, Variant
-from freefill.paths import is_hidden
 from freefill.types import Pixels
 
 GOOD = 35.0

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from freefill.errors import DataError
-from freefill.json_files import parse_json, read_json
+from freefill.files.json_files import parse_json, read_json
 from freefill.lab.data.packing.disk import append, tar_of, write
 from freefill.lab.data.packing.workers import Ready
 from freefill.lab.data.shards import FORMAT, INDEX, MOST_INDEX

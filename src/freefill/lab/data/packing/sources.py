@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from freefill.batch import mask_pairing
 from freefill.errors import DataError
+from freefill.files.paths import is_hidden
 from freefill.lab.data.photos import SUFFIXES
-from freefill.paths import is_hidden
 
 LISTED = 10_000
 """Photos between two calls of progress while a folder is listed."""

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from freefill.errors import ConfigError, FreefillError
+from freefill.files.json_files import parse_json, parse_value, read_json, read_value
 from freefill.imaging.box import Box
-from freefill.json_files import parse_json, parse_value, read_json, read_value
 from freefill.lab.data.photos import open_store
 from freefill.lab.evaluation import ablation
 from freefill.tasks import _video

@@ -13,9 +13,9 @@ import pytest
 from in_node import run_node
 
 from freefill.errors import ConfigError, ReferenceMissingError, WeightsError
-from freefill.site import build
-from freefill.site import runtime as web
-from freefill.site.build import write_site
+from freefill.server.site import build
+from freefill.server.site import runtime as web
+from freefill.server.site.build import write_site
 from freefill.weights import registry
 
 

@@ -15,7 +15,7 @@ from freefill.masks.strokes import objects, rectangle, scratches, strokes
 from freefill.masks.thinning import thin
 from freefill.pipeline import flat
 from freefill.pipeline.tiling import plan
-from freefill.site import browser_folder
+from freefill.server.site import browser_folder
 
 Hole = NDArray[np.bool_]
 

@@ -8,7 +8,7 @@ import { el } from './elements.js';
 import { site } from './files.js';
 import { show } from './messages.js';
 
-/** @typedef {import('../../server/page/server.js').Details} Details */
+/** @typedef {import('../../page/server.js').Details} Details */
 
 /** It is not possible here. */
 export class Refused extends Error {

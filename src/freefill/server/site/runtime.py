@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from freefill.errors import ReferenceMissingError
-from freefill.paths import CACHE_VARIABLE, cache_folder, explain_unwritable
+from freefill.files.paths import CACHE_VARIABLE, cache_folder, explain_unwritable
 from freefill.weights import third_party
 
 PACKAGE = "onnxruntime-web"

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from freefill.site import browser_folder
+from freefill.server.site import browser_folder
 from freefill.weights import registry
 
 Samples = NDArray[np.uint8]

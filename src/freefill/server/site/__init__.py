@@ -12,4 +12,4 @@ from pathlib import Path
 
 def browser_folder() -> Path:
     """Give the folder of the modules that only the site has."""
-    return Path(str(resources.files("freefill.site").joinpath("browser")))
+    return Path(str(resources.files("freefill.server.site").joinpath("browser")))

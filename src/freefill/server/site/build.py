@@ -20,8 +20,8 @@ from typing import Any
 from freefill import __version__
 from freefill.errors import ConfigError, StorageError, WeightsError
 from freefill.pipeline.engines import open_engine
-from freefill.site import browser_folder
-from freefill.site import runtime as web
+from freefill.server.site import browser_folder
+from freefill.server.site import runtime as web
 from freefill.weights import registry
 from freefill.weights.registry import Model, Weights
 
@@ -123,7 +123,7 @@ def write_site(
     Args:
         out: The folder; it is made, and may be there if it is empty.
         model: Name of weights, or the path of an ONNX file.
-        runtime: Where onnxruntime-web's files are, see :func:`freefill.site.runtime.files`.
+        runtime: Where onnxruntime-web's files are, see :func:`freefill.server.site.runtime.files`.
         overwrite: Replace a site that is there.
         log: Called with lines of progress.
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from freefill import paths
 from freefill.errors import ConfigError, DataError, ReferenceMissingError
+from freefill.files import paths
 from freefill.lab.data import fetching, photos
 from freefill.weights import cache, third_party
 from freefill.weights.entries import list_entries
