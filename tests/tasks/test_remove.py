@@ -349,6 +349,20 @@ def test_the_command_writes_what_is_doubtful_for_a_look_and_forces_it(
     assert same.all(-1)[~found].all()
 
 
+def test_beside_standard_output_nothing_is_written_unasked(
+    command: Any, examples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ("remove", examples / "sunset.jpg", "--at", "128,20", "--out", "-")
+    ran = command(*words)
+    assert ran.returncode == 2
+    assert "--mask-out FILE keeps what was found" in ran.stderr
+    assert list(tmp_path.iterdir()) == []
+    ran = command(*words, "--mask-out", "found.png")
+    assert ran.returncode == 2
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["found.png", "found_look.jpg"]
+
+
 def test_segmenters_are_listed_and_need_no_lab(command: Any) -> None:
     ran = command("references")
     assert ran.returncode == 0

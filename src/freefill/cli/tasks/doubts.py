@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from freefill.cli.console import print_notice
 from freefill.cli.tasks.common import write_mask
+from freefill.files.paths import STREAM
 
 if TYPE_CHECKING:
     from freefill.errors import DoubtError
@@ -25,7 +26,8 @@ def write_doubt(picture: Picture, doubt: DoubtError, out: Path, mask_out: Path |
     Args:
         picture: The photo.
         doubt: Why it was not filled.
-        out: Where the result would have gone.
+        out: Where the result would have gone. Standard output has nothing beside it: files are
+            written only if ``mask_out`` says where.
         mask_out: Where the mask goes; by default beside ``out``, under a name that is free.
 
     Raises:
@@ -35,12 +37,17 @@ def write_doubt(picture: Picture, doubt: DoubtError, out: Path, mask_out: Path |
 
     if doubt.mask is None:
         return
+    result = "standard output" if out == STREAM else str(out)
+    near = mask_out if out == STREAM else out
+    if near is None:
+        print_notice(f"nothing goes to {result}; --mask-out FILE keeps what was found, for a look")
+        return
     mask_path = mask_out or free_name(out.with_name(f"{out.stem}_mask.png"))
     write_mask(doubt.mask, mask_path)
-    look_path = free_name(out.with_name(f"{out.stem}_look.jpg"))
+    look_path = free_name(near.with_name(f"{near.stem}_look.jpg"))
     write_atomically(look_path, overlay(picture, doubt.mask))
     print_notice(
-        f"{out} is not written; {mask_path} is what was found, {look_path} shows it in red"
+        f"{result} is not written; {mask_path} is what was found, {look_path} shows it in red"
     )
 
 
