@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -420,6 +421,29 @@ def test_what_is_refused_there_is_one_line(
         asked = {**given, **wrong}
         assert run(tmp_path / "run", work / start.SETTINGS, str(work / "photos"), **asked) == 2
         assert line in capsys.readouterr().err
+
+
+def test_between_two_rows_of_the_log_it_says_where_it_is(
+    copied: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("freefill.lab.training.reporting.TELL_EVERY", 0.0)
+    start.unpack(copied, tmp_path / "work")
+    code = run(
+        tmp_path / "run", tmp_path / "work" / start.SETTINGS, str(tmp_path / "work/photos"),
+        overrides=["train.log_every=50", "loss.perceptual=0"], init=None, resume=False,
+        seconds=None, average_every=60, command="",
+    )  # fmt: skip
+    lines = capsys.readouterr().err
+    assert code == 0, lines
+    told = re.findall(r"^start.py: step (\d)/3  [\d.]+ img/s(  .*)?$", lines, re.M)
+    # Losses and time are those of a row; where it is stands between rows, too.
+    assert [number for number, _ in told] == ["1", "2", "3"]
+    assert [("min" in values, "l1" in values) for _, values in told] == [
+        (False, False), (False, False), (True, True),
+    ]  # fmt: skip
 
 
 def test_ctrl_c_ends_with_130(

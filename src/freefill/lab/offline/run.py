@@ -81,8 +81,9 @@ def _option(name: str, value: str | None) -> str:
 
 
 def _report(progress: Progress) -> None:
-    values = "  ".join(f"{k} {progress.values[k]:.3f}" for k in SHOWN if k in progress.values)
-    _say(
-        f"step {progress.step}/{progress.steps}  {progress.images_per_second:.1f} img/s  "
-        f"{progress.values['minutes']:.1f} min  {values}"
-    )
+    # Between two rows of the log there are no values, only where the run is.
+    row = progress.values
+    minutes = [f"{row['minutes']:.1f} min"] if "minutes" in row else []
+    values = [f"{name} {row[name]:.3f}" for name in SHOWN if name in row]
+    speed = f"{progress.images_per_second:.1f} img/s"
+    _say("  ".join([f"step {progress.step}/{progress.steps}", speed, *minutes, *values]))
