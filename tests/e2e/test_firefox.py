@@ -14,6 +14,9 @@ from PIL import Image
 from test_site import StaticServer
 from test_studio import _distance
 
+from freefill.imaging.io import read_picture
+from freefill.tasks import segment
+
 pytestmark = pytest.mark.slow
 
 Start = Callable[..., Firefox]
@@ -120,6 +123,24 @@ def test_a_site_fills_a_jpeg(start: Start, static: StaticServer, examples: Path)
     assert saved.name == "pagoda_filled.jpg"
     away = np.abs(_pixels(saved).astype(int) - _pixels(examples / "pagoda.jpg"))[~mask]
     assert away.mean() < 2
+
+
+def test_a_site_picks_a_thing(
+    start: Start, static: StaticServer, examples: Path, tmp_path: Path
+) -> None:
+    with Image.open(examples / "street.jpg") as image:
+        image.save(tmp_path / "street.png")
+    hand = start(static.url).goto()
+    hand.open(tmp_path / "street.png")
+    hand.tool("pick")
+    hand("clickAt", *hand.at(216, 55))
+    hand.wait("freefill.studio.history.undoes === 'Pick'")
+    hand("press", "Enter")
+    hand.wait("freefill.studio.history.undoes === 'Fill' && !freefill.studio.work")
+    mask = hand.exported()
+    found = segment(read_picture(tmp_path / "street.png"), at=[(216, 55)], segmenter="u2netp")
+    assert (mask == found.mask).mean() > 0.999
+    _check_saved(hand.saved(), tmp_path / "street.png", mask)
 
 
 def test_a_site_in_a_browser_that_guards_its_canvases(
