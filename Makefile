@@ -28,7 +28,7 @@ check: .venv/lab .venv/node_modules
 	$(BIN)/lint-imports
 	$(BIN)/node .venv/node_modules/typescript/bin/tsc -p jsconfig.json
 
-slow: .venv/lab .venv/browser .venv/node_modules
+slow: .venv/lab .venv/browser .venv/firefox .venv/node_modules
 	$(BIN)/freefill references lpips_alex
 	$(BIN)/pytest -m slow
 
@@ -59,10 +59,16 @@ docs: .venv/docs
 	$(BIN)/python tests/e2e/browser.py
 	touch $@
 
+# Debian's, for the slow tests alone.
+.venv/firefox: .venv/lab
+	$(BIN)/python tests/e2e/browser.py firefox
+	touch $@
+
 # The modules of the page are plain JavaScript; their types are in comments, which tsc reads. The site
 # runs its network in onnxruntime-web, whose files are checked by what src/freefill/server/site/runtime.py says.
-.venv/node_modules: .venv/lab
-	$(BIN)/npm install --silent --no-audit --no-fund --prefix .venv typescript@5.9.3 onnxruntime-web@1.30.0
+# puppeteer-core drives Firefox in the slow tests.
+.venv/node_modules: .venv/lab Makefile
+	$(BIN)/npm install --silent --no-audit --no-fund --prefix .venv typescript@5.9.3 onnxruntime-web@1.30.0 puppeteer-core@25.16.0
 	touch $@
 
 # Wheel and source, built twice, must be the same bytes; they are left in dist/.

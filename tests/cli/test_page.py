@@ -12,7 +12,7 @@ def test_a_site_is_written_and_told_of(command: Any, runtime: Path, tmp_path: Pa
     ran = command("page", "--out", tmp_path / "site", "--runtime", runtime)
     assert ran.returncode == 0, ran.stderr
     assert f"{tmp_path / 'site'}: " in ran.stdout
-    assert "network and runtime 6.9 MB as they travel" in ran.stdout
+    assert "network and runtime 6.9 MB as they travel, what sees objects 4.2 MB" in ran.stdout
     assert (tmp_path / "site" / "index.html").is_file()
     again = command("page", "--out", tmp_path / "site", "--runtime", runtime)
     assert again.returncode == 2

@@ -16,6 +16,9 @@ from PIL import Image, ImageCms, ImageOps
 from playwright.sync_api import Browser, BrowserContext, Route, expect
 from test_readback import NOISE
 
+from freefill.imaging.io import read_picture
+from freefill.tasks import segment
+
 
 class Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
@@ -112,7 +115,6 @@ def test_a_stroke_is_filled_and_saved_twice_the_second_time_offline(
 
 def test_what_it_cannot_do_is_hidden_or_said(hand: Studio, examples: Path, tmp_path: Path) -> None:
     page = hand.page
-    expect(page.locator("[data-tool=pick]")).to_be_hidden()
     offered = page.locator("#formats button").evaluate_all(
         "(all) => all.filter((one) => !one.hidden).map((one) => one.dataset.format)"
     )
@@ -126,9 +128,39 @@ def test_what_it_cannot_do_is_hidden_or_said(hand: Studio, examples: Path, tmp_p
         expect(page.locator("#errors")).to_contain_text(f"{name} cannot be opened")
         expect(page.locator("#errors")).to_contain_text(word)
         page.locator("#errors").get_by_role("button", name="Dismiss").click()
-    hand.open(examples / "coffee.jpg")
-    page.keyboard.press("w")
-    expect(hand.button("Brush")).to_have_attribute("aria-pressed", "true")
+
+
+def test_a_thing_is_picked_and_filled_by_what_is_fetched_then(
+    fresh: Studio, static: StaticServer, examples: Path, tmp_path: Path
+) -> None:
+    """U^2-Net comes with the first click; the second one needs no network."""
+    hand = fresh
+    page = hand.page
+    asked: list[str] = []
+    page.context.on("request", lambda request: asked.append(request.url))
+    with Image.open(examples / "street.jpg") as image:
+        image.save(tmp_path / "street.png")
+    hand.goto().open(tmp_path / "street.png")
+    expect(page.locator("body.loaded")).to_be_visible()
+    assert not any("u2netp" in url for url in asked)
+    hand.tool("Pick")
+    page.mouse.click(*hand.at(216, 55))
+    expect(hand.button("Undo")).to_have_attribute("title", "Undo: Pick")
+    assert sum("u2netp" in url for url in asked) == 1
+    page.keyboard.press("Enter")
+    hand.filled()
+    found = segment(read_picture(tmp_path / "street.png"), at=[(216, 55)], segmenter="u2netp")
+    assert (hand.exported() == found.mask).mean() > 0.999
+    page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+    page.context.set_offline(True)
+    static.stop()
+    page.reload()
+    page.locator("body.ready").wait_for()
+    hand.open(tmp_path / "street.png")
+    hand.tool("Pick")
+    # Nothing but the road.
+    page.mouse.click(*hand.at(20, 200))
+    expect(page.locator("#errors")).to_contain_text("no object is seen there")
 
 
 def test_a_jpeg_keeps_its_metadata_and_is_kept_without_loss(

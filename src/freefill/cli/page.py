@@ -39,12 +39,14 @@ def page(
     being kept for later. A server that sends 'Cross-Origin-Opener-Policy: same-origin' and
     'Cross-Origin-Embedder-Policy: require-corp' lets it use several threads.
     """
-    from freefill.server.site.build import write_site
+    from freefill.server.site.build import SEGMENTER, write_site
 
     site = write_site(out, model=model, runtime=runtime, overwrite=overwrite, log=print_notice)
     packed = sum(size for name, size in site.files.items() if name.endswith(".gz"))
     rest = sum(site.files.values()) - packed
+    sees = sum(size for name, size in site.files.items() if name.startswith(f"{SEGMENTER}-"))
     print_result(
-        f"{out}: {len(site.files)} files; network and runtime {packed / 1e6:.1f} MB as they "
-        f"travel, all else {rest / 1e6:.1f} MB (LICENCES.txt tells what is not freefill's)"
+        f"{out}: {len(site.files)} files; network and runtime {(packed - sees) / 1e6:.1f} MB "
+        f"as they travel, what sees objects {sees / 1e6:.1f} MB, all else {rest / 1e6:.1f} MB "
+        "(LICENCES.txt tells what is not freefill's)"
     )

@@ -22,7 +22,7 @@ from freefill.errors import ConfigError, StorageError, WeightsError
 from freefill.pipeline.engines import open_engine
 from freefill.server.site import browser_folder
 from freefill.server.site import runtime as web
-from freefill.weights import registry
+from freefill.weights import registry, third_party
 from freefill.weights.registry import Model, Weights
 
 CSP = (
@@ -31,6 +31,8 @@ CSP = (
     "base-uri 'none'; form-action 'none'"
 )
 """The served page's own, without what only a header can say, and with WASM."""
+SEGMENTER = "u2netp"
+"""What finds the thing at a click."""
 MARK = "site.json"
 """The file that a folder is known by as one of these."""
 WORDS = (
@@ -55,8 +57,7 @@ TEXTS = {
     ),
     "where": (
         "Everything runs in this browser: no photo is sent anywhere, and after the first visit it "
-        "works without a network. Picking things by a click, 16 bits, TIFF and HEIC need freefill "
-        "on a computer."
+        "works without a network. 16 bits, TIFF and HEIC need freefill on a computer."
     ),
     "script": "freefill fills photos in the browser, which needs JavaScript.",
 }
@@ -196,6 +197,7 @@ def _contents(weights: Weights, guided: bool, parts: dict[str, Path]) -> dict[st
     for kind, stem, path in (
         ("wasm", f"{web.PACKAGE}-{web.VERSION}", parts[web.WASM]),
         ("weights", Path(weights.name).stem, weights.path),
+        ("segmenter", SEGMENTER, third_party.BUNDLED / f"{SEGMENTER}.onnx"),
     ):
         plain = path.read_bytes()
         packed = gzip.compress(plain, 9, mtime=0)
@@ -257,6 +259,9 @@ def _licences(weights: Weights, large: dict[str, dict[str, Any]]) -> str:
         "Apache-2.0, https://www.apache.org/licenses/LICENSE-2.0\n\n"
         f"{large['weights']['name']}: the network\n"
         f"licence {licence}; sha256, unpacked, {large['weights']['unpacked']['sha256']}\n\n"
+        f"{large['segmenter']['name']}: U^2-Net's small network, which finds things at a click\n"
+        "Apache-2.0, https://github.com/xuebinqin/U-2-Net; sha256, unpacked, "
+        f"{large['segmenter']['unpacked']['sha256']}\n\n"
         f"{web.PACKAGE}-{web.VERSION}.mjs, {large['wasm']['name']}: ONNX Runtime Web\n"
         f"npm:{web.PACKAGE}@{web.VERSION}, {web.INTEGRITY}\n"
         f"dist/{web.MODULE}, sha256 {web.SHA256[web.MODULE]} (the site's copy is "

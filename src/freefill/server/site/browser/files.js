@@ -3,7 +3,7 @@
 
 /** @typedef {{bytes: number, sha256: string}} Content */
 /** @typedef {Content & {name: string, unpacked: Content}} Entry A file as it travels, and what is in it. */
-/** @typedef {{sketch: boolean, runtime: string, wasm: Entry, weights: Entry}} Site What `site.json` says. */
+/** @typedef {{sketch: boolean, runtime: string, wasm: Entry, weights: Entry, segmenter: Entry}} Site What `site.json` says. */
 
 /** The name of the cache; other pages of the same host have others. */
 const KEPT = `freefill-large ${new URL('./', import.meta.url).pathname}`;

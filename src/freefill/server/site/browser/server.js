@@ -115,7 +115,7 @@ export async function about() {
   // Where a page is not secure there is none: it works, but not offline.
   navigator.serviceWorker?.register('sw.js').catch(() => {});
   const models = [{ name: 'light', sketch, terms: '' }];
-  return { models, limit: { body: Infinity, pixels: MOST_PIXELS }, pick: false, formats: ['png', 'jpeg'] };
+  return { models, limit: { body: Infinity, pixels: MOST_PIXELS }, pick: true, formats: ['png', 'jpeg'] };
 }
 
 /** The machine that photos go to: this one. */
@@ -164,9 +164,17 @@ export function marked(_image, mask, signal) {
   return ask({ mask }, signal, () => {});
 }
 
-/** @returns {Promise<Blob>} */
-export async function segment() {
-  throw new Refused(501, `things are not picked here; ${PROGRAM}`);
+/**
+ * The mask of whatever lies at a place of a photo, and why it may be no thing: '' if nothing speaks against it.
+ *
+ * @param {Blob} image
+ * @param {number} x in pixels of the photo
+ * @param {number} y
+ * @param {AbortSignal} signal
+ * @returns {Promise<{blob: Blob, doubt: string}>}
+ */
+export function segment(image, x, y, signal) {
+  return ask({ click: { image, photo: numberOf(image), x: Math.floor(x), y: Math.floor(y) } }, signal, () => {});
 }
 
 /**

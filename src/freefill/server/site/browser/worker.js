@@ -3,6 +3,7 @@
 
 import { fill, predictor } from './fill/fill.js';
 import { large, site } from './files.js';
+import { pick, saliency } from './pick/pick.js';
 import { brightness, patchOf, read, write } from './photo_file.js';
 import { writePng } from './png_file.js';
 
@@ -20,6 +21,12 @@ import { writePng } from './png_file.js';
  * @property {boolean} soft
  * @property {boolean} patch
  * @property {string} format
+ *
+ * @typedef {object} Click
+ * @property {Blob} image
+ * @property {number} photo
+ * @property {number} x
+ * @property {number} y
  */
 
 /** Photos that are kept decoded: what is being filled, and what it was before it was kept. */
@@ -40,6 +47,10 @@ const photos = new Map();
 const cancelled = new Set();
 /** @type {Promise<Predict> | null} */
 let network = null;
+/** @type {Promise<import('./pick/pick.js').Salient> | null} The network that sees objects. */
+let segmenter = null;
+/** @type {any} ONNX Runtime, once it is there. */
+let runtime = null;
 /** @type {(message: string, share: number | null) => void} */
 let loading = () => {};
 
@@ -64,7 +75,7 @@ function tell(message, share) {
 
 async function load() {
   tell('Getting ready', null);
-  const { runtime, wasm, weights } = await site();
+  const { runtime: module, wasm, weights } = await site();
   const have = { wasm: 0, weights: 0 };
   const progress = (/** @type {'wasm' | 'weights'} */ name) => (/** @type {number} */ bytes) => {
     have[name] = bytes;
@@ -73,7 +84,7 @@ async function load() {
     tell(`Getting ready: ${mega(have.wasm + have.weights)} of ${mega(all)} MB`, (have.wasm + have.weights) / all);
   };
   const [ort, binary, model] = await Promise.all([
-    import(new URL(runtime, import.meta.url).href),
+    import(new URL(module, import.meta.url).href),
     large(wasm, progress('wasm')),
     large(weights, progress('weights')),
   ]);
@@ -82,8 +93,65 @@ async function load() {
   ort.env.wasm.numThreads = scope.crossOriginIsolated ? Math.min(MOST_THREADS, navigator.hardwareConcurrency) : 1;
   ort.env.wasm.wasmBinary = binary;
   const session = await ort.InferenceSession.create(model, { executionProviders: ['wasm'] });
+  runtime = ort;
   tell(null, null);
   return predictor(ort, session);
+}
+
+/**
+ * What sees objects, fetched when something is first picked.
+ *
+ * @param {(message: string, share: number | null) => void} say
+ */
+function sees(say) {
+  segmenter ??= (async () => {
+    await ready();
+    const entry = (await site()).segmenter;
+    const model = await large(entry, (bytes) => say('Fetching what sees objects', bytes / entry.bytes));
+    return saliency(runtime, await runtime.InferenceSession.create(model, { executionProviders: ['wasm'] }));
+  })().catch((error) => {
+    segmenter = null;
+    throw new Error(`what sees objects cannot be loaded (${error.message})`);
+  });
+  return segmenter;
+}
+
+/**
+ * @param {number} call
+ * @param {Click} click
+ */
+async function picked(call, { image, photo, x, y }) {
+  const say = (/** @type {string} */ message, /** @type {number | null} */ share) => scope.postMessage({ call, message, share });
+  loading = say;
+  const opened = await open(photo, image);
+  const salient = await sees(say);
+  say('Looking for what is there', null);
+  const { mask, doubt } = await pick(opened.photo, { x, y }, {
+    salient: (planes, side) => salient(planes, side).catch(failed),
+    progress: () => goesOn(call),
+  });
+  const { width, height, data } = mask;
+  return { blob: await writePng({ width, height, channels: 1, samples: data.map((value) => 255 * value) }, NOTHING), doubt };
+}
+
+/**
+ * After that the runtime is of no more use: mostly there was no room.
+ *
+ * @param {Error} error
+ * @returns {never}
+ */
+function failed(error) {
+  throw new Fatal(`the network failed (${error.message}); close other pages, or mark less at once`);
+}
+
+/**
+ * Let what was sent meanwhile come in, and stop if that is what was asked for.
+ *
+ * @param {number} call
+ */
+async function goesOn(call) {
+  await new Promise((resolve) => setTimeout(resolve));
+  if (cancelled.has(call)) throw new Error('cancelled');
 }
 
 /**
@@ -128,18 +196,14 @@ async function filled(call, work) {
   const { photo, hole } = await fill(opened.photo, cover, {
     predict: (inputs) => {
       if (!predict) throw new Error('there is nothing to fill');
-      return predict(inputs).catch((error) => {
-        // After that the runtime is of no more use: mostly there was no room.
-        throw new Fatal(`the network failed (${error.message}); close other pages, or mark less at once`);
-      });
+      return predict(inputs).catch(failed);
     },
     guidance,
     soft: work.soft,
     progress: async (done, total) => {
       if (total > 1) say(`Filling ${done} of ${total}`, done / total);
       else say('Filling', null);
-      await heard();
-      if (cancelled.has(call)) throw new Error('cancelled');
+      await goesOn(call);
     },
   });
   const seconds = (performance.now() - start) / 1000;
@@ -157,11 +221,6 @@ async function filled(call, work) {
   const ending = work.format || opened.metadata.kind ? undefined : '.png';
   const details = { left: 0, top: 0, seconds, hole: 0, notices: [...notices, ...written.notices], ending };
   return { blob: written.blob, details };
-}
-
-/** Let what was sent meanwhile come in. */
-function heard() {
-  return new Promise((resolve) => setTimeout(resolve));
 }
 
 /**
@@ -245,7 +304,7 @@ scope.addEventListener('message', (/** @type {MessageEvent} */ { data }) => {
   line = line.then(async () => {
     try {
       if (cancelled.has(call)) return;
-      const value = data.work ? await filled(call, data.work) : await marked(data.mask);
+      const value = data.work ? await filled(call, data.work) : data.click ? await picked(call, data.click) : await marked(data.mask);
       scope.postMessage({ call, value });
     } catch (error) {
       scope.postMessage({ call, error: error instanceof Error ? error.message : String(error), fatal: error instanceof Fatal });
