@@ -164,8 +164,8 @@ def _border(
         _, axis, own = _measured(name, size)
         if added > FARTHEST * own:
             raise ImageError(
-                f"`{name}` adds {plural(added, 'pixel')} to a photo that is {own} pixels {axis}; at "
-                f"most {int(FARTHEST * own)} can be added"
+                f"`{name}` adds {plural(added, 'pixel')} to a photo that is {own} pixels {axis}; "
+                f"at most {int(FARTHEST * own)} can be added"
             )
     return border
 
