@@ -43,6 +43,7 @@ docs: .venv/docs
 	@echo "Open build/site/index.html"
 
 .venv/base: pyproject.toml
+	@echo "Installing freefill into .venv: about 230 MB, a minute or two."
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
 	touch $@

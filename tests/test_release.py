@@ -36,6 +36,13 @@ def test_the_version_is_said_once() -> None:
     assert citation["repository-code"] == PROJECT["urls"]["Homepage"]
 
 
+def test_the_change_log_dates_the_version_below_what_is_unreleased() -> None:
+    # release.yml looks for the same heading before it publishes a tag.
+    headings = re.findall(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
+    assert headings[0] == "Unreleased"
+    assert re.fullmatch(rf"{re.escape(freefill.__version__)} - \d{{4}}-\d\d-\d\d", headings[1])
+
+
 def test_every_extra_that_is_advised_exists() -> None:
     told = {
         extra

@@ -137,8 +137,8 @@ def test_beside_transparent_pixels_nothing_is_made_up(photo: Pixels, inpainter: 
     [
         ({}, "nothing is to be added"),
         ({"left": "0%"}, "nothing is to be added"),
-        ({"left": 121}, r"121 pixels .* photo 120 wide; at most 120"),
-        ({"bottom": "101%"}, r"97 pixels .* photo 96 high; at most 96"),
+        ({"left": 121}, r"121 pixels .* photo that is 120 pixels wide; at most 120"),
+        ({"bottom": "101%"}, r"97 pixels .* photo that is 96 pixels high; at most 96"),
         ({"top": "9" * 400}, "at most 96"),
         ({"right": -3}, "`right` is -3"),
         ({"right": "1e3"}, "`right` is '1e3'"),

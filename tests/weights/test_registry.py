@@ -311,7 +311,7 @@ def test_weights_that_are_not_here_name_the_command_and_are_not_fetched(own: Pat
     written(own, GOOD)
     with pytest.raises(WeightsError, match=r"`freefill weights pull big` \(204\.1 MB\)"):
         find("big")
-    there = f"there are {DEFAULT}, to be pulled migan, lama, lama-small, big, or"
+    there = f"there is {DEFAULT}; 'freefill weights pull' fetches migan, lama, lama-small, big;"
     with pytest.raises(WeightsError, match=there):
         find("huge")
 

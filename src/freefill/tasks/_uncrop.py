@@ -164,8 +164,8 @@ def _border(
         _, axis, own = _measured(name, size)
         if added > FARTHEST * own:
             raise ImageError(
-                f"{plural(added, 'pixel')} to be added (`{name}`) to a photo {own} {axis}; at most "
-                f"{int(FARTHEST * own)} can be: beyond, nothing of the photo is near"
+                f"`{name}` adds {plural(added, 'pixel')} to a photo that is {own} pixels {axis}; "
+                f"at most {int(FARTHEST * own)} can be added"
             )
     return border
 

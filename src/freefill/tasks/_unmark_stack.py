@@ -95,9 +95,8 @@ def unmark_stack(
 def _check(pictures: Sequence[Picture]) -> None:
     if len(pictures) < stack.FEWEST:
         raise ImageError(
-            f"a stack of {plural(len(pictures), 'photo')} is too small to tell what they share: "
-            f"{stack.FEWEST} at least, better {FEW} or more; for single photos give a mask to "
-            "'freefill fill'"
+            f"a stack of {plural(len(pictures), 'photo')} is too small: {stack.FEWEST} are needed, "
+            f"and {FEW} or more are better; for single photos give a mask to 'freefill fill'"
         )
     (height, width), others = pictures[0].size, {picture.size for picture in pictures}
     if len(others) > 1:

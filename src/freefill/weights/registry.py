@@ -201,9 +201,11 @@ def find_entry(name: str) -> Entry:
         if entry.name == name:
             return entry
     there = [entry.name for entry in entries if entry.name not in here]
-    more = f", to be pulled {', '.join(there)}" if there else ""
+    more = f"; 'freefill weights pull' fetches {', '.join(there)}" if there else ""
+    verb = "is" if len(here) == 1 else "are"
     raise WeightsError(
-        f"no model {name!r}: there are {', '.join(here)}{more}, or give the path of an .onnx file"
+        f"no model {name!r}: there {verb} {', '.join(here)}{more}; the path of an .onnx file will "
+        "do, too"
     )
 
 

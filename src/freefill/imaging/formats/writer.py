@@ -269,7 +269,7 @@ def _jpeg_again(picture: Picture, strip: bool, notices: list[str]) -> Result:
     orientation, changed = picture.source_metadata.orientation, picture.changed_mask
     reason = None
     if picture.source_metadata.reencode:
-        reason = "a picture of another frame is coded again as a whole"
+        reason = "size or angle of the picture have changed: all of it is encoded again"
     elif changed is not None:
         reason = jpeg_dct.why_not(content, picture.mode)
         if reason is None:
