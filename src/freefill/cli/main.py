@@ -29,6 +29,7 @@ from freefill.cli import (
 )
 from freefill.cli.console import (
     BROKEN_PIPE,
+    MODE,
     close_streams,
     open_streams,
     print_answer,
@@ -107,8 +108,21 @@ def main() -> None:
             print_error(line)
             records.refused(line, again=True)
             sys.exit(2)
+        except MemoryError as error:
+            # NumPy's and the network's, amid the work; the memory that it took is free again.
+            line = _for_want_of_memory(error)
+            print_error(line)
+            records.refused(line, again=True)
+            sys.exit(2)
         finally:
             close_streams()
+
+
+def _for_want_of_memory(error: MemoryError) -> str:
+    told = "there was not enough memory"
+    if MODE.subject is not None:
+        told = f"{MODE.subject.photo}: {told}"
+    return f"{told} ({error})" if str(error) else told
 
 
 def _run() -> None:

@@ -157,3 +157,4 @@ def fresh() -> Iterator[None]:
     finally:
         LOG.removeHandler(handler)
         LOG.setLevel(logging.NOTSET)
+        console.begin()

@@ -142,6 +142,72 @@ def test_memory_has_a_limit(op: str, tmp_path: Path) -> None:
     assert 4 * TEN_GIGABYTES > onnx_engine.MOST_MEMORY
 
 
+LIMITED = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from freefill.pipeline.engines import onnx, open_engine
+onnx.MOST_MEMORY = int(sys.argv[2])
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+before = peak()
+try:
+    engine = open_engine(Path(sys.argv[1]), 1)
+    engine.predict(np.zeros((1, 3, 16, 16), np.float32), np.ones((1, 1, 16, 16), np.float32))
+    print("ran", peak() - before)
+except MemoryError as error:
+    assert "no room for what" in str(error), error
+    print("refused", peak() - before)
+"""
+"""In a process of its own: the pool of memory is made once, with the limit that counts then."""
+
+
+def within(path: Path, mebibytes: int) -> tuple[str, int]:
+    """Say what becomes of a network within a limit, and the MiB that it took."""
+    words = [sys.executable, "-c", LIMITED, str(path), str(mebibytes << 20)]
+    ran = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True)
+    told, grown = ran.stdout.split()
+    return told, int(grown)
+
+
+@pytest.mark.parametrize("op", ["ConstantOfShape", "Expand"])
+def test_it_is_the_limit_that_refuses_and_not_the_machine(
+    op: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "TEN_GIGABYTES", 50_000_000)  # 200 MB
+    path = grown(tmp_path / "large.onnx", op)
+    told, took = within(path, 100)
+    assert (told, took < 100) == ("refused", True)
+    assert within(path, 1000)[0] == "ran"
+
+
+def constants(path: Path, count: int) -> Path:
+    """Take one number each out of arrays of 100 MB that no two of are alike."""
+    size = helper.make_tensor("size", TensorProto.INT64, [1], [25_000_000])
+    mean = helper.make_node("ReduceMean", ["image"], ["mean"], keepdims=0)
+    nodes: list[Any] = [mean, helper.make_node("Cast", ["mean"], ["at"], to=TensorProto.INT64)]
+    last = "image"
+    for i in range(count):
+        value = helper.make_tensor("v", networks.FLOAT, [1], [float(i + 1)])
+        nodes += [
+            helper.make_node("ConstantOfShape", ["size"], [f"much{i}"], value=value),
+            helper.make_node("Gather", [f"much{i}", "at"], [f"one{i}"]),
+            helper.make_node("Mul", [last, f"one{i}"], [f"on{i}"]),
+        ]
+        last = f"on{i}"
+    nodes.append(helper.make_node("Identity", [last], ["filled"]))
+    return networks.own(path, nodes, initializers=[size])
+
+
+def test_constants_are_within_the_limit_too(tmp_path: Path) -> None:
+    """ONNX Runtime computes them when it loads a file, where no limit of ours is."""
+    path = constants(tmp_path / "constants.onnx", 8)
+    assert path.stat().st_size < 2000
+    # One after the other they need no more than one of them.
+    told, took = within(path, 300)
+    assert (told, took < 300) == ("ran", True)
+
+
 def test_time_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running, "LIMIT", 0.3)
     engine = open_engine(networks.write(tmp_path / "endless.onnx", networks.endless()), 1)

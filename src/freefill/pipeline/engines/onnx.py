@@ -33,6 +33,9 @@ NO_GUIDANCE = np.zeros((1, GUIDANCE_CHANNELS, 2, 2), np.float32)
 """Stands for no guidance at any size, so that none costs nothing."""
 MOST_MEMORY = 8 << 30
 """Bytes that networks from elsewhere may have at a time, all of them: LaMa takes some 2 GB."""
+MOST_CONSTANT = 1 << 16
+"""Bytes of a constant that may be computed when such a network is loaded; larger ones wait for its
+run."""
 _NO_ROOM = r"bad.?alloc|allocat\w* memory|out of memory|available memory"
 _TYPES = {"float": "float32", "double": "float64"}
 """ONNX Runtime's names for what NumPy calls otherwise."""
@@ -257,6 +260,10 @@ def open_session(
     if limited:
         _limit_memory()
         options.add_session_config_entry("session.use_env_allocators", "1")
+        # What is constant would be computed while the file is loaded, outside of that pool.
+        options.add_session_config_entry(
+            "optimization.constant_folding_max_output_size_in_bytes", str(MOST_CONSTANT)
+        )
     try:
         # What a GPU has no kernel for runs on the CPU.
         providers = [provider] if device == "cpu" else [provider, PROVIDERS["cpu"]]
