@@ -178,24 +178,30 @@ class _Loop:
         state, limit = self.state, self.limit
         settings, device = state.config.train, state.fabric.device
         take_step = Step(state.fabric, state.config, state.networks)
-        averaged, stopped = time.monotonic(), False
+        averaged, stopped, first = time.monotonic(), False, state.step
+        # One process looks at the clock after each step; several, which have to agree, at rows.
+        alone = state.fabric.world_size == 1
         while state.step < last and limit.share < 1 and not stopped:
             if processes.orphaned(parent):
                 raise TrainingError(
                     f"torchrun has been killed: stopped; {state.checkpoint} is the last checkpoint"
                 )
-            batch, *own = [made.to(device) for made in next(self.source)]
+            made = next(self.source)
+            if state.step == first:
+                self.reporter.start()
+            batch, *own = [part.to(device) for part in made]
             rate = rate_at(state.step, settings, limit.share)
             state.networks.set_rate(settings, rate)
             self.reporter.add(take_step(state.step, batch, own))
             state.step += 1
             is_row = state.step % settings.log_every == 0 or state.step == last
-            if is_row:
+            limit.update(state.fabric, is_row)
+            if is_row or (alone and limit.share >= 1):
                 self.reporter.write(rate)
-                limit.update(state)
-                if average_every and time.monotonic() - averaged >= average_every:
-                    averaged = time.monotonic()
-                    state.save_average()
+            since = time.monotonic() - averaged
+            if (is_row or alone) and average_every and since >= average_every:
+                averaged += since
+                state.save_average()
             self.reporter.tell()
             stopped = self.stopping.agreed(state.fabric, is_row)
             due = state.step % settings.save_every == 0

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from lightning_fabric import Fabric
 from torch import Tensor
 
 from freefill.lab.training.log import Log
@@ -44,13 +45,21 @@ class TimeLimit:
         self.share = 0.0
         """Of the last :meth:`update`; 0 without a limit."""
 
-    def update(self, state: RunState) -> None:
-        """Take the time; all processes agree on the mean of theirs."""
-        if self.seconds:
-            used = (time.monotonic() - self.begun) / self.seconds
-            self.share = float(
-                state.fabric.all_reduce(torch.tensor(used, device=state.fabric.device))
-            )
+    def update(self, fabric: Fabric, at_row: bool) -> None:
+        """Take the time; several processes agree on the mean of theirs.
+
+        Args:
+            fabric: Joins the processes.
+            at_row: Whether a row of the log was written: several processes ask each other only
+                then, as every question makes a GPU wait.
+        """
+        if not self.seconds:
+            return
+        used = (time.monotonic() - self.begun) / self.seconds
+        if fabric.world_size == 1:
+            self.share = used
+        elif at_row:
+            self.share = float(fabric.all_reduce(torch.tensor(used, device=fabric.device)))
 
     @property
     def left(self) -> float:
@@ -85,7 +94,11 @@ class Reporter:
         self.means = Means()
         self.logged = state.step
         self.clock, self.cpu_clock = time.monotonic(), time.process_time()
-        self.told = self.clock
+        self.told = self.paced = self.clock
+
+    def start(self) -> None:
+        """Take the speed from now on: the first batch is there, whatever had to be made for it."""
+        self.paced = time.monotonic()
 
     def add(self, values: dict[str, Tensor]) -> None:
         """Take in the values of a step."""
@@ -106,7 +119,8 @@ class Reporter:
         spent = torch.tensor(time.process_time() - self.cpu_clock, device=state.fabric.device)
         state.seconds += elapsed
         state.cpu_seconds += float(state.fabric.all_reduce(spent, reduce_op="sum"))
-        speed = (done - self.logged) * stage.batch / max(elapsed, 1e-9)
+        pace = time.monotonic() - self.paced
+        speed = (done - self.logged) * stage.batch / max(pace, 1e-9)
         means = self.means.taken(state.fabric)
         self.logged = done
         check_finite(means, done, state.checkpoint)
@@ -124,6 +138,7 @@ class Reporter:
             self.log.write(row)
             self._report(speed, row)
         self.clock, self.cpu_clock = time.monotonic(), time.process_time()
+        self.paced = self.clock
 
     def tell(self) -> None:
         """Report where the run is, if nothing was said of it for a while.
@@ -133,7 +148,7 @@ class Reporter:
         now, steps = time.monotonic(), self.state.step - self.logged
         if self.state.is_first and steps and now - self.told >= TELL_EVERY:
             batch = self.state.config.train.stage_at(self.state.step - 1).batch
-            self._report(steps * batch / max(now - self.clock, 1e-9), {})
+            self._report(steps * batch / max(now - self.paced, 1e-9), {})
 
     def _report(self, speed: float, row: dict[str, float]) -> None:
         settings, done = self.state.config.train, self.state.step
