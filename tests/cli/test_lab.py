@@ -72,7 +72,7 @@ def test_train_export_fill_and_start_again(command: Run, examples: Path, tmp_pat
         (["train", "--data", "x", "--out", "r", "--set", "a"], "key=value"),
         (["train", "--data", "x", "--out", "r", "--resume", "--set", "data.size=1"], "no run"),
         (["train", "--data", "x", "--out", "r", "--resume", "--init-from", "light"], "--resume"),
-        (["train", "--data", "x", "--out", "r", "--init-from", "heavy"], "there are light"),
+        (["train", "--data", "x", "--out", "r", "--init-from", "heavy"], "there is light"),
         (["train", "--data", "x", "--out", "r", "--resume"], "no run to go on with"),
         (["export", "nothing", "--out", "w.onnx"], "does not exist"),
         (["export", "nothing", "--out", "w.onnx", "--notes", "none.json"], "none.json"),

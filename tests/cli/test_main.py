@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from conftest import Run
+Run = Callable[..., subprocess.CompletedProcess[str]]
 
 ALLOCATION = "Unable to allocate 103. MiB for an array"
 ROOM = "no room for what light computes: bad_alloc"
