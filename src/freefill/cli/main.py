@@ -98,27 +98,24 @@ def main() -> None:
     with shared.fresh():
         try:
             _run()
-        except FreefillError as error:
-            print_error(str(error))
-            records.refused(str(error), again=isinstance(error, MemoryError))
-            sys.exit(2)
-        except OSError as error:
-            # A name that is too long, a disk that is full: the system's own words are the best.
-            line = f"{error.filename or 'input or output'}: {error.strerror or error}"
+        except (FreefillError, OSError, MemoryError) as error:
+            line = _line_of(error)
             print_error(line)
-            records.refused(line, again=True)
-            sys.exit(2)
-        except MemoryError as error:
-            # NumPy's and the network's, amid the work; the memory that it took is free again.
-            line = _for_want_of_memory(error)
-            print_error(line)
-            records.refused(line, again=True)
+            # What the system lacks it may have again; what freefill refuses stays refused.
+            lacks = isinstance(error, MemoryError) or not isinstance(error, FreefillError)
+            records.refused(line, again=lacks)
             sys.exit(2)
         finally:
             close_streams()
 
 
-def _for_want_of_memory(error: MemoryError) -> str:
+def _line_of(error: FreefillError | OSError | MemoryError) -> str:
+    if isinstance(error, FreefillError):
+        return str(error)
+    if isinstance(error, OSError):
+        # A name that is too long, a disk that is full: the system's own words are the best.
+        return f"{error.filename or 'input or output'}: {error.strerror or error}"
+    # NumPy's and the network's, amid the work; the memory that it took is free again.
     told = "there was not enough memory"
     if MODE.subject is not None:
         told = f"{MODE.subject.photo}: {told}"

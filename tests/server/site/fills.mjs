@@ -1,18 +1,12 @@
 // Fills photos by the page's modules in Node: node fills.mjs FOLDER, where cases.json says what and with what.
 import fs from 'node:fs';
 import path from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { folder, imported, ort, plan, session } from './session.mjs';
 
-const folder = process.argv[2];
-const { modules, runtime, weights, cases } = JSON.parse(fs.readFileSync(path.join(folder, 'cases.json')));
-const ort = await import(pathToFileURL(path.join(runtime, 'ort.wasm.bundle.min.mjs')));
-const { fill, predictor } = await import(pathToFileURL(path.join(modules, 'fill', 'fill.js')));
-ort.env.wasm.numThreads = 1;
-ort.env.wasm.wasmBinary = fs.readFileSync(path.join(runtime, 'ort-wasm-simd-threaded.wasm'));
-const session = await ort.InferenceSession.create(fs.readFileSync(weights), { executionProviders: ['wasm'] });
+const { fill, predictor } = await imported('fill', 'fill.js');
 const predict = predictor(ort, session);
 
-for (const { name, width, height, channels, soft, guided } of cases) {
+for (const { name, width, height, channels, soft, guided } of plan.cases) {
   const read = (kind) => new Uint8Array(fs.readFileSync(path.join(folder, `${name}.${kind}`)));
   const plane = (data) => ({ width, height, data });
   const guidance = guided && {

@@ -1,18 +1,12 @@
 // Finds things by the site's modules in Node: node picks.mjs FOLDER, where cases.json says in what and where.
 import fs from 'node:fs';
 import path from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { folder, imported, ort, plan, session } from './session.mjs';
 
-const folder = process.argv[2];
-const { site, runtime, weights, cases } = JSON.parse(fs.readFileSync(path.join(folder, 'cases.json')));
-const ort = await import(pathToFileURL(path.join(runtime, 'ort.wasm.bundle.min.mjs')));
-const { pick, saliency } = await import(pathToFileURL(path.join(site, 'pick', 'pick.js')));
-ort.env.wasm.numThreads = 1;
-ort.env.wasm.wasmBinary = fs.readFileSync(path.join(runtime, 'ort-wasm-simd-threaded.wasm'));
-const session = await ort.InferenceSession.create(fs.readFileSync(weights), { executionProviders: ['wasm'] });
+const { pick, saliency } = await imported('pick', 'pick.js');
 const salient = saliency(ort, session);
 
-for (const { name, width, height, channels, x, y } of cases) {
+for (const { name, width, height, channels, x, y } of plan.cases) {
   const samples = new Uint8Array(fs.readFileSync(path.join(folder, `${name}.photo`)));
   const start = performance.now();
   const told = { name, doubt: null, error: null, runs: 0 };

@@ -47,7 +47,7 @@ def test_a_click_marks_what_it_marks_in_the_library(
     height, width = photo.shape[:2]
     size = {"width": width, "height": height, "channels": photo.size // (width * height)}
     plan = {
-        "site": str(site),
+        "modules": str(site),
         "runtime": str(runtime),
         "weights": str(third_party.BUNDLED / f"{SEGMENTER}.onnx"),
         "cases": [{"name": "click", **size, "x": point[0], "y": point[1]}],

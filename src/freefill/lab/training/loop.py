@@ -179,7 +179,8 @@ class _Loop:
         settings, device = state.config.train, state.fabric.device
         take_step = Step(state.fabric, state.config, state.networks)
         averaged, stopped, first = time.monotonic(), False, state.step
-        # One process looks at the clock after each step; several, which have to agree, at rows.
+        # One process looks at the clock after each step; several have to agree, which makes a GPU
+        # wait: they do so at rows.
         alone = state.fabric.world_size == 1
         while state.step < last and limit.share < 1 and not stopped:
             if processes.orphaned(parent):
@@ -195,8 +196,9 @@ class _Loop:
             self.reporter.add(take_step(state.step, batch, own))
             state.step += 1
             is_row = state.step % settings.log_every == 0 or state.step == last
-            limit.update(state.fabric, is_row)
-            if is_row or (alone and limit.share >= 1):
+            if is_row or alone:
+                limit.update(state.fabric)
+            if is_row or limit.share >= 1:
                 self.reporter.write(rate)
             since = time.monotonic() - averaged
             if (is_row or alone) and average_every and since >= average_every:

@@ -45,21 +45,14 @@ class TimeLimit:
         self.share = 0.0
         """Of the last :meth:`update`; 0 without a limit."""
 
-    def update(self, fabric: Fabric, at_row: bool) -> None:
-        """Take the time; several processes agree on the mean of theirs.
-
-        Args:
-            fabric: Joins the processes.
-            at_row: Whether a row of the log was written: several processes ask each other only
-                then, as every question makes a GPU wait.
-        """
+    def update(self, fabric: Fabric) -> None:
+        """Take the time; several processes agree on the mean of theirs."""
         if not self.seconds:
             return
-        used = (time.monotonic() - self.begun) / self.seconds
-        if fabric.world_size == 1:
-            self.share = used
-        elif at_row:
-            self.share = float(fabric.all_reduce(torch.tensor(used, device=fabric.device)))
+        self.share = (time.monotonic() - self.begun) / self.seconds
+        if fabric.world_size > 1:
+            mine = torch.tensor(self.share, device=fabric.device)
+            self.share = float(fabric.all_reduce(mine))
 
     @property
     def left(self) -> float:
