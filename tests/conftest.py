@@ -10,6 +10,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,16 @@ from PIL import Image
 from freefill.cli import main
 from freefill.pipeline.inpainter import Inpainter
 from freefill.server.site.build import write_site
+from freefill.weights import third_party
+
+# Whoever runs the tests may have fetched weights and segmenters, which the page lists and which
+# find other things, and may have settings of their own. Only what `make slow` fetches is used.
+REFERENCES = third_party.folder()
+_cache = tempfile.TemporaryDirectory(prefix="freefill-tests-")
+for _variable in [name for name in os.environ if name.startswith("FREEFILL_")]:
+    if _variable != "FREEFILL_RUNTIME":
+        del os.environ[_variable]
+os.environ["FREEFILL_CACHE"] = _cache.name
 
 Ran = subprocess.CompletedProcess[str]
 Run = Callable[..., Ran]
@@ -51,6 +62,12 @@ def hole() -> NDArray[np.bool_]:
     found[60:75, 90:100] = True
     found.setflags(write=False)
     return found
+
+
+@pytest.fixture(scope="session")
+def references() -> Path:
+    """The folder of what `freefill references` has fetched for the user: for slow tests."""
+    return REFERENCES
 
 
 @pytest.fixture(scope="session")

@@ -28,7 +28,7 @@ TINY = (
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("FREEFILL_CACHE", str(tmp_path / "cache"))
 
 
 def test_train_export_fill_and_start_again(command: Run, examples: Path, tmp_path: Path) -> None:

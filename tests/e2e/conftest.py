@@ -10,8 +10,6 @@ from browser import find
 from hand import Server, Studio
 from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
-from freefill.weights import third_party
-
 # What a service worker asks for is seen, too.
 os.environ["PW_EXPERIMENTAL_SERVICE_WORKER_NETWORK_EVENTS"] = "1"
 DESKTOP = {"width": 1280, "height": 800}
@@ -21,16 +19,8 @@ PATIENCE = 120_000
 expect.set_options(timeout=PATIENCE)
 
 
-@pytest.fixture(scope="package", autouse=True)
-def nothing_fetched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Whoever runs the tests may have fetched segmenters, which find other things, and slowly."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(third_party.FOLDER_VARIABLE, str(tmp_path_factory.mktemp("references")))
-        yield
-
-
 @pytest.fixture(scope="package")
-def server(nothing_fetched: None) -> Iterator[Server]:
+def server() -> Iterator[Server]:
     """One for all tests that do not end it."""
     started = Server()
     yield started
@@ -38,7 +28,7 @@ def server(nothing_fetched: None) -> Iterator[Server]:
 
 
 @pytest.fixture
-def own_server(nothing_fetched: None) -> Iterator[Server]:
+def own_server() -> Iterator[Server]:
     started = Server()
     yield started
     started.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import struct
 import zlib
 from collections.abc import Callable
@@ -334,6 +335,7 @@ def exif() -> Image.Exif:
     return found
 
 
+@functools.cache  # A profile carries the second in which it was made.
 def icc() -> bytes:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.slow
 def test_training_beats_its_own_first_guess(
     examples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("FREEFILL_CACHE", str(tmp_path / "cache"))
     config = load(
         None,
         [
@@ -118,7 +118,7 @@ def test_ablation_that_was_killed_goes_on(examples: Path, tmp_path: Path) -> Non
     environment = os.environ | {
         "OMP_NUM_THREADS": "1",
         "FREEFILL_REFERENCES": str(references),
-        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        "FREEFILL_CACHE": str(tmp_path / "cache"),
     }
 
     def exported() -> dict[str, int]:

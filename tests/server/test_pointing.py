@@ -13,12 +13,6 @@ from starlette.testclient import TestClient
 
 from freefill.pipeline.inpainter import Inpainter
 from freefill.tasks import remove, segment
-from freefill.weights import third_party
-
-
-@pytest.fixture(autouse=True)
-def nothing_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(third_party.FOLDER_VARIABLE, str(tmp_path / "none"))
 
 
 @pytest.fixture(scope="module")

@@ -26,12 +26,6 @@ SCENES = {"pagoda": (400, 60), "sunset": (90, 20), "bricks": (150, 160), "street
 """Photos, and where in them something is put, left and top."""
 
 
-@pytest.fixture(autouse=True)
-def nothing_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever runs the tests may have fetched segmenters."""
-    monkeypatch.setenv(third_party.FOLDER_VARIABLE, str(tmp_path / "none"))
-
-
 def read(examples: Path, name: str) -> Photo:
     with Image.open(examples / f"{name}.jpg") as image:
         return np.asarray(image.convert("RGB")).copy()

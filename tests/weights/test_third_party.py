@@ -127,7 +127,7 @@ def test_damaged_file_in_the_cache_is_fetched_again(
     unconverted: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(third_party.FOLDER_VARIABLE)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("FREEFILL_CACHE", str(tmp_path / "cache"))
     path = third_party.fetch("lpips_alex", silent)
     path.write_bytes(pickled_network()[:-1])
     lines: list[str] = []

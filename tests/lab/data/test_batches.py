@@ -185,7 +185,7 @@ def test_a_batch_that_cannot_be_shared_is_refused(store: PhotoStore) -> None:
 def test_worker_processes_make_the_same_batches(
     examples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("FREEFILL_CACHE", str(tmp_path))
     data = DataConfig(size=64, holdout=2, workers=2)
     train = TrainConfig(stages=(StageConfig(4, 32, 4), StageConfig(3, 64, 2)))
     config = Config(data=data, train=train)

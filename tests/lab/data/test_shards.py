@@ -44,8 +44,8 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache/freefill/shards"
+    monkeypatch.setenv("FREEFILL_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache/shards"
 
 
 class Site:

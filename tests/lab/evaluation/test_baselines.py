@@ -24,7 +24,6 @@ from freefill.errors import (
     ReferenceMissingError,
     WeightsError,
 )
-from freefill.files import paths
 from freefill.lab.evaluation import baselines
 from freefill.lab.evaluation.baselines import Baseline, find, hide_hole_and_composite
 from freefill.weights import registry, third_party
@@ -248,15 +247,7 @@ def test_weights_whose_name_a_baseline_has_are_found_by_another() -> None:
         ("x=no-such-program {image} {mask} {out}", ConfigError, "no program 'no-such-program'"),
     ],
 )
-def test_what_cannot_be_found(
-    spec: str,
-    error: type[Exception],
-    message: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    # What the developer has pulled is listed, too.
-    monkeypatch.setenv(paths.CACHE_VARIABLE, str(tmp_path))
+def test_what_cannot_be_found(spec: str, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         find(spec)
 

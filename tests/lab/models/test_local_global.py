@@ -195,7 +195,7 @@ def test_refuses_a_side_that_does_not_halve(side: int) -> None:
 def test_trains_with_the_encoder_decoder(
     kind: str, examples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("FREEFILL_CACHE", str(tmp_path / "cache"))
     config = load(
         None,
         [

@@ -75,7 +75,7 @@ def members(made: Packed) -> dict[str, bytes]:
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("FREEFILL_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture(scope="module")
@@ -258,7 +258,7 @@ def three(examples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three parts with `start.py`, and no network."""
     out = tmp_path_factory.mktemp("three")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("FREEFILL_CACHE", str(tmp_path_factory.mktemp("cache")))
         made = packed(examples, out, settings("loss.perceptual=0"), part_size=0.7)
     assert len(made.files) == 4
     return out

@@ -65,7 +65,7 @@ GUIDED = ("guidance.sketch=0.7", "guidance.strokes=0.5", "loss.sketch=0.5")
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("FREEFILL_CACHE", str(tmp_path / "cache"))
 
 
 def silent(_: str) -> None:

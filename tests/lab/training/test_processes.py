@@ -40,7 +40,7 @@ TIMED = ("minutes", "cpu_minutes", "img_s")
 
 @pytest.fixture(autouse=True)
 def _environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("FREEFILL_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
@@ -182,7 +182,7 @@ def test_two_machines_by_the_environments_variables(
     for rank in range(2):
         script = [str(SCRIPT), str(examples), str(tmp_path / "two"), "no", "0", *SMALL]
         # Each machine decodes for itself.
-        environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / f"cache{rank}")}
+        environment = os.environ | {"FREEFILL_CACHE": str(tmp_path / f"cache{rank}")}
         launcher = [sys.executable]
         if started_by == "torchrun":
             launcher += ["-m", "torch.distributed.run", "--nnodes", "2", "--node-rank", str(rank)]
@@ -192,7 +192,7 @@ def test_two_machines_by_the_environments_variables(
             environment |= {"MASTER_ADDR": address, "MASTER_PORT": number}
         started.append(subprocess.Popen([*launcher, *script], env=environment))
     assert [process.wait(300) for process in started] == [0, 0]
-    assert (tmp_path / "cache1/freefill/photos").is_dir()
+    assert (tmp_path / "cache1/photos").is_dir()
     assert_same_run(tmp_path / "one", tmp_path / "two")
 
 

@@ -34,7 +34,7 @@ SMALL = (
 def test_an_open_ended_run_with_a_limit_has_its_eta(
     examples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("FREEFILL_CACHE", str(tmp_path / "cache"))
     config = load(None, [*SMALL, "train.log_every=1"])
     seen: list[Progress] = []
     options = {"on_message": lambda _: None, "report": seen.append}
@@ -46,7 +46,7 @@ def test_an_open_ended_run_with_a_limit_has_its_eta(
 def test_time_and_average_do_not_wait_for_a_row_of_the_log(
     examples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("FREEFILL_CACHE", str(tmp_path / "cache"))
     rows = "train.log_every=1_000_000", "train.preview_every=1_000_000"
     config = load(None, [*SMALL, *rows, "train.save_every=1_000_000"])
     seen: list[Progress] = []
@@ -66,7 +66,7 @@ def test_time_and_average_do_not_wait_for_a_row_of_the_log(
 def test_what_is_made_before_the_first_step_is_not_its_speed(
     examples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("FREEFILL_CACHE", str(tmp_path / "cache"))
     config = load(None, [*SMALL, "train.log_every=1"])
     made = loop._source
 

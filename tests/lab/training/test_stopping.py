@@ -37,7 +37,7 @@ def small(*overrides: str) -> Config:
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("FREEFILL_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture(autouse=True)

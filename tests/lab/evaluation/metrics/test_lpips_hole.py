@@ -93,12 +93,15 @@ def test_refuses(weights: Path, photo: np.ndarray, hole: np.ndarray) -> None:
 @pytest.mark.parametrize(
     ("name", "whole", "middle"), [("coffee", 0.4440, 0.4338), ("street", 0.5576, 0.5480)]
 )
-def test_real_network(examples: Path, name: str, whole: float, middle: float) -> None:
+def test_real_network(
+    examples: Path, references: Path, name: str, whole: float, middle: float
+) -> None:
     """Pinned where 0.722 and 0.138 came out for the pair that the LPIPS repository shows.
 
     ``make slow`` fetches the network first; without it this fails and names the command.
     """
-    path = third_party.path("lpips_alex")
+    path = references / third_party.MODELS["lpips_alex"].file
+    assert path.is_file(), f"no {path}: freefill references lpips_alex"
     with Image.open(examples / f"{name}.jpg") as image:
         photo = np.asarray(image.convert("RGB"))[:256, :256]
     blurred = uniform_filter(photo.astype(float), (9, 9, 1)).round().astype(np.uint8)
