@@ -6,6 +6,7 @@ the command's name and behind it.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import logging
 import re
@@ -124,6 +125,7 @@ def _flowing(text: str | None) -> str | None:
     return "\n\n".join(prose)
 
 
+@functools.cache
 def _built(function: Any) -> list[Any]:
     app = typer.Typer(add_completion=False)
     app.command()(function)
