@@ -4,7 +4,8 @@
 
 Photos of 512x512, JPEG to JPEG, from clients on loopback, against `freefill fill FOLDER` with the
 same photos and masks on the same cores, in turn in one run. The command line's time is the one it
-prints itself, without its start; the clients' work counts against the server.
+prints itself, without its start; the clients' work counts against the server. Then, one photo at a
+time: what it costs that a process of its own decodes, as a share of a request.
 """
 
 from __future__ import annotations
@@ -25,7 +26,11 @@ from queue import Empty, SimpleQueue
 import numpy as np
 from PIL import Image, ImageOps
 
+from freefill.imaging.formats import MAX_PIXELS
+from freefill.imaging.formats.reader import pixels_of
+from freefill.imaging.io import read_picture
 from freefill.masks.presets import free_form
+from freefill.server.decoding import Decoder
 from speed import EXAMPLES
 
 SIDE = 512
@@ -33,7 +38,7 @@ BOUNDARY = "a-boundary-that-no-photo-has"
 
 
 def main() -> None:
-    """Measure and print two lines."""
+    """Measure and print three lines."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--fills", type=int, default=200)
     parser.add_argument("--clients", type=int, default=16)
@@ -55,6 +60,7 @@ def main() -> None:
             wrong = [name for name, content in answers if content != (out / name).read_bytes()]
             if wrong or len(answers) != arguments.fills:
                 sys.exit(f"{len(wrong)} of {len(answers)} differ from the command line's: {wrong}")
+        request, process, here = alone(port, folder, bodies)
     one, two = float(np.median(batch)), float(np.median(server))
     print(
         f"{arguments.fills} fills of {SIDE}x{SIDE} from {arguments.clients} clients: the server "
@@ -64,6 +70,11 @@ def main() -> None:
     )
     print(
         "server's memory after each quarter: " + ", ".join(f"{m / 1e6:.0f}" for m in memory) + " MB"
+    )
+    print(
+        f"one client: the process that decodes costs {(process - here) / request:.1%} of a request "
+        f"(medians {request * 1e3:.1f} ms a request, {process * 1e3:.1f} ms to decode photo and "
+        f"mask in a process, {here * 1e3:.1f} ms without)"
     )
 
 
@@ -131,6 +142,32 @@ def fill_all(port: int, bodies: list[tuple[str, bytes]], clients: int) -> list[t
 
     with ThreadPoolExecutor(clients) as pool:
         return [one for found in pool.map(client, range(clients)) for one in found]
+
+
+def alone(port: int, folder: Path, bodies: list[tuple[str, bytes]]) -> tuple[float, float, float]:
+    """Give the medians of a request, of decoding its files in a process, and of that done here."""
+    decoder = Decoder()
+    decoder.wait()
+    seconds: list[tuple[float, float, float]] = []
+    for name, body in bodies:
+        mask = folder / f"{Path(name).stem}_mask.png"
+        files = {"image": (folder / name).read_bytes(), "mask": mask.read_bytes()}
+        ticks = [time.perf_counter()]
+        fill_all(port, [(name, body)], 1)
+        ticks.append(time.perf_counter())
+        decoder.measure(files, MAX_PIXELS)
+        pictures = decoder.read()
+        decoder.settle()
+        ticks.append(time.perf_counter())
+        for content in files.values():
+            pixels_of(content, MAX_PIXELS)
+        read = {field: read_picture(content) for field, content in files.items()}
+        ticks.append(time.perf_counter())
+        assert all((read[field].samples == pictures[field].samples).all() for field in files)
+        seconds.append(tuple(np.diff(ticks).tolist()))
+    decoder.close()
+    request, process, here = np.median(seconds, axis=0).tolist()
+    return request, process, here
 
 
 def by_command(folder: Path, out: Path) -> float:
