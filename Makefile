@@ -38,8 +38,10 @@ fuzz: .venv/lab
 	$(BIN)/python tests/fuzz/run.py --minutes $(MINUTES)
 
 # Strict: a dead link, a page that is not in the navigation, or a public name without a docstring fails.
+# The studio lies beside its page docs/try.md.
 docs: .venv/docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	PATH="$(CURDIR)/$(BIN):$$PATH" freefill page --out build/site/studio
 	@echo "Open build/site/index.html"
 
 .venv/base: pyproject.toml
