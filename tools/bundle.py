@@ -18,7 +18,7 @@ from typing import Any
 
 from bundling import choosing, documents, golden, measuring, options
 from bundling.exchange import exchange
-from freefill.errors import ConfigError, FreefillError, WeightsError
+from freefill.errors import ConfigError, FreefillError, WeightsError, those_there
 from freefill.lab.evaluation import protocol
 from freefill.lab.export.export import export
 from freefill.pipeline.inpainter import PIPELINE_VERSION, Inpainter
@@ -215,8 +215,8 @@ def _check_documents(root: Path, args: argparse.Namespace) -> None:
 def _bundled(name: str, root: Path) -> Weights:
     path = root / BUNDLED / f"{name}.onnx"
     if not path.is_file():
-        there = ", ".join(sorted(p.stem for p in path.parent.glob("*.onnx")))
-        raise WeightsError(f"no bundled weights {name!r}: there are {there}")
+        there = those_there(sorted(p.stem for p in path.parent.glob("*.onnx")))
+        raise WeightsError(f"no bundled weights {name!r}: {there}")
     return Weights(name, path)
 
 

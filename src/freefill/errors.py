@@ -10,7 +10,7 @@ them as their own options, by :func:`spell`: ``--fit resize``, a field ``fit=res
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 _ARGUMENT = re.compile(r"`([a-z][a-z0-9_.]*)(?:=([^`]*))?`")
@@ -52,6 +52,20 @@ def plural(count: int, one: str, more: str | None = None) -> str:
         ('1 photo', '2 photos', '0 entries')
     """
     return f"{count} {one if count == 1 else more or one + 's'}"
+
+
+def those_there(names: Iterable[str]) -> str:
+    """Say which there are, in words that go with their number.
+
+    Args:
+        names: What they are called.
+
+    Examples:
+        >>> those_there(["light"]), those_there(["light", "migan"]), those_there([])
+        ('there is light', 'there are light, migan', 'there are none')
+    """
+    listed = list(names)
+    return f"there {'is' if len(listed) == 1 else 'are'} {', '.join(listed) or 'none'}"
 
 
 class FreefillWarning(UserWarning):

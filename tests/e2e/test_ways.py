@@ -255,7 +255,9 @@ def test_nothing_bars_those_who_cannot_see_or_point(
 def test_nothing_jumps(studio: Studio, examples: Path) -> None:
     studio.page.evaluate("""() => {
       window.shifts = [];
-      const told = ({ value, sources }) => [value, ...sources.map(({ node }) => node?.textContent)];
+      const told = ({ value, sources }) => [value, ...sources.map(
+        ({ node, previousRect, currentRect }) => [node?.textContent, previousRect, currentRect],
+      )];
       const seen = (list) => window.shifts.push(...list.getEntries().map(told));
       new PerformanceObserver(seen).observe({ type: 'layout-shift', buffered: true });
     }""")

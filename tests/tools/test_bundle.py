@@ -356,7 +356,7 @@ def test_again_measures_both_kinds_of_photos(repository: Repository, new: Path) 
     [
         ([], "name the run"),
         (["run", "--skip-table"], "nobody knows"),
-        (["run", "--name", "big"], "there are light"),
+        (["run", "--name", "big"], "there is light"),
         (["run", "--again"], "leave out RUN"),
         (["run", "--notes", "nowhere.json"], "nowhere.json"),
     ],

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-from freefill.errors import WeightsError
+from freefill.errors import WeightsError, those_there
 from freefill.pipeline.engines.devices import Device
 from freefill.pipeline.inpainter import Inpainter
 from freefill.server.problems import ProblemError
@@ -59,8 +59,8 @@ class Served:
         """
         name = name or self.default
         if name not in self.weights:
-            there = ", ".join(self.weights)
-            raise ProblemError(422, "model", f"no model {name!r} is served here: there are {there}")
+            there = those_there(self.weights)
+            raise ProblemError(422, "model", f"no model {name!r} is served here: {there}")
         return name
 
     def get(self, name: str) -> Inpainter:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from freefill.errors import WeightsError
+from freefill.errors import WeightsError, those_there
 from freefill.files.json_files import parse_json
 from freefill.files.paths import (
     CACHE_VARIABLE,
@@ -132,8 +132,7 @@ def remove(name: str) -> int:
         return [path for path in files if path.is_file()] if is_name(name) else []
 
     if not found():
-        there = ", ".join(names()) or "none"
-        raise WeightsError(f"no weights {name!r} in {folder()}; there are {there}")
+        raise WeightsError(f"no weights {name!r} in {folder()}; {those_there(names())}")
     freed = 0
     try:
         with file_lock(folder() / f".{name}.lock", refuse):

