@@ -130,6 +130,7 @@ def test_what_it_cannot_do_is_hidden_or_said(hand: Studio, examples: Path, tmp_p
         page.locator("#errors").get_by_role("button", name="Dismiss").click()
 
 
+@pytest.mark.slow
 def test_a_thing_is_picked_and_filled_by_what_is_fetched_then(
     fresh: Studio, static: StaticServer, examples: Path, tmp_path: Path
 ) -> None:

@@ -133,6 +133,7 @@ def test_on_a_phone_one_finger_draws_and_two_zoom(
     context.close()
 
 
+@pytest.mark.slow
 def test_twelve_megapixels(studio: Studio, examples: Path, tmp_path: Path) -> None:
     with Image.open(examples / "pagoda.jpg") as image:
         large = image.resize((4000, 3000), Image.Resampling.BICUBIC)

@@ -331,6 +331,7 @@ def test_ctrl_c(
     assert again.stdout.splitlines()[-1].endswith(": 3 pictures made, the rest were there")
 
 
+@pytest.mark.slow
 def test_killed_and_run_again(
     command: Run, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -122,6 +122,7 @@ def test_resumed_in_the_middle_of_an_epoch_of_shards(examples: Path, tmp_path: P
         torch.testing.assert_close(tensor, two["generator"][name], rtol=0, atol=0)
 
 
+@pytest.mark.slow
 def test_kill_9_at_a_random_moment_and_resume(
     command: Callable[..., subprocess.CompletedProcess[str]], examples: Path, tmp_path: Path
 ) -> None:

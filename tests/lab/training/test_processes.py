@@ -112,6 +112,7 @@ def test_two_processes_equal_one(settings: tuple[str, ...], examples: Path, tmp_
     assert last["generator"] != first["generator"]
 
 
+@pytest.mark.slow
 def test_another_number_of_processes_goes_on_in_the_middle_of_an_epoch(
     examples: Path, tmp_path: Path
 ) -> None:
