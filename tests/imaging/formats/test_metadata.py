@@ -9,7 +9,7 @@ from io import BytesIO
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
 from freefill.imaging.formats.ifd import BadDirectory, block, read_block
 from freefill.imaging.formats.metadata import (
@@ -22,6 +22,7 @@ from freefill.imaging.formats.metadata import (
     resized_xmp,
     xmp_orientation,
 )
+from freefill.imaging.io import encode, read_picture
 
 ORIENTATION = 0x0112
 
@@ -192,3 +193,20 @@ def test_the_orientation_is_read_as_pillow_reads_it(orientation: int) -> None:
     assert xmp_orientation(b'<d tiff:Orientation="%d"/>' % orientation) == orientation
     assert orientation_of(b"no EXIF") is None
     assert xmp_orientation(b"<d/>") is None
+
+
+@pytest.mark.parametrize(
+    "told",
+    ['tiff:Orientation="6', 'tiff:Orientation="6:x', 'tiff:Orientation="60"', "tiff:Orientation>6"],
+)
+@pytest.mark.parametrize("file_format", ["TIFF", "PNG", "WEBP", "JPEG"])
+def test_damaged_xmp_turns_no_result_again(told: str, file_format: str) -> None:
+    """Pillow turns a TIFF by XMP whose value has no end; so that is to be set to 1, too."""
+    xmp = f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><d {told} \n</x:xmpmeta>'.encode()
+    file = BytesIO()
+    Image.new("RGB", (24, 16), (200, 90, 40)).save(file, "JPEG", xmp=xmp)
+    picture = read_picture(file.getvalue())
+    made = encode(picture, file_format)[0]
+    assert read_picture(made).size == picture.size
+    with Image.open(BytesIO(made)) as image:
+        assert ImageOps.exif_transpose(image).size == picture.size[::-1]

@@ -122,7 +122,7 @@ def only_orientation(orientation: int) -> bytes:
     return block(Directory(">", {ORIENTATION: short(">", orientation)}))
 
 
-_TURN = re.compile(rb"(tiff:Orientation(?:\s*=\s*[\"']|\s*>\s*))([1-8])(?=\s*[\"'<])")
+_TURN = re.compile(rb"(tiff:Orientation(?:\s*=\s*[\"']|\s*>\s*))([1-8])")
 
 
 def clean_xmp(content: bytes, orientation: int = 1) -> bytes:
