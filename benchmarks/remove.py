@@ -7,7 +7,7 @@ what was behind them is known. Each is then removed: by a loose box around it, a
 middle. Naive: filling the box; filling a disc around the click, of a fifth of the photo's side
 (that large, it covers every object) or, knowing the answer, as large as the object. In a second
 round, on 24 other photos, the objects stand where the ground is most even and cast a shadow, which
-is not removed: what it leaves behind counts.
+is not removed: what it leaves behind counts. In a third round, on 24 more, they are reflected.
 
 Intersection over union of the mask with the object (more is better), LPIPS-AlexNet and l1 (in
 1/255) of the whole photo against the one without the object (less is better). A refusal counts as
@@ -35,6 +35,8 @@ from freefill.masks.morphology import grow
 from freefill.pipeline.request import FillRequest
 from freefill.vision.segmentation.choosing import available, segment
 from freefill.vision.segmentation.prompt import prompt
+from freefill.vision.segmentation.reflection import mirrored
+from freefill.vision.segmentation.shadow import cast as cast_shadow
 from freefill.weights import third_party
 from measured import measured_with
 
@@ -61,6 +63,7 @@ OBJECTS: dict[str, tuple[str, list[Shape]]] = {
     "boat": ("mast.jpg", [("polygon", (24, 238, 100, 222, 142, 216, 128, 254, 34, 254))]),
 }
 SHADE = 0.45
+ROUNDS = ("plain", "shadow", "reflection")
 
 
 class Scene(NamedTuple):
@@ -69,7 +72,7 @@ class Scene(NamedTuple):
     truth: np.ndarray
     seen: np.ndarray
     object_: np.ndarray
-    shaded: np.ndarray
+    cast: np.ndarray
 
 
 def main() -> None:
@@ -78,7 +81,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with 256/ and 512/")
     parser.add_argument("--out", type=Path, help="write the tables here, too")
     parser.add_argument("--sheet", type=Path, help="draw the first photos")
-    parser.add_argument("--round", choices=["plain", "shadow", "both"], default="both")
+    parser.add_argument("--round", choices=ROUNDS, nargs="+", default=ROUNDS, help="these alone")
     parser.add_argument("--segmenters", nargs="+", help="these alone, of those that are there")
     parser.add_argument("--few", action="store_true", help="5 photos, to try it out")
     arguments = parser.parse_args()
@@ -87,11 +90,11 @@ def main() -> None:
     names = [n for n in available()[::-1] if n in (arguments.segmenters or available())]
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     rows = []
-    for shade in {"plain": [False], "shadow": [True], "both": [False, True]}[arguments.round]:
-        for number, path in enumerate(photos(arguments.data, shade)[:: 6 if arguments.few else 1]):
+    for which in arguments.round:
+        for number, path in enumerate(photos(arguments.data, which)[:: 6 if arguments.few else 1]):
             results = {}
-            scene = compose(path, number, shade)
-            for name, (mask, hole) in holes(scene, number, shade, names).items():
+            scene = compose(path, number, which)
+            for name, (mask, hole) in holes(scene, number, which, names).items():
                 picture = read_picture(scene.seen)
                 filled = inpainter.run(FillRequest(picture, hole)).picture.samples
                 results[name] = filled
@@ -114,18 +117,19 @@ def main() -> None:
         draw(rows).save(arguments.sheet)
 
 
-def photos(data: Path, shade: bool) -> list[Path]:
-    """Choose 12 of 512 and every eighth of 256; with shadows, 24 others.
+def photos(data: Path, which: str) -> list[Path]:
+    """Choose 12 of 512 and every eighth of 256; with shadows, 24 others; with reflections, 24 more.
 
     A detector of shadows was developed by looking at the rest, and not kept.
     """
     small = sorted((data / "256").glob("*.jpg"))
-    if shade:
-        return [path for n, path in enumerate(small) if n % 5 and n % 8][::3]
-    return sorted((data / "512").glob("*.jpg"))[:12] + small[::8]
+    if which == "plain":
+        return sorted((data / "512").glob("*.jpg"))[:12] + small[::8]
+    others = [path for n, path in enumerate(small) if n % 5 and n % 8]
+    return others[0 if which == "shadow" else 1 :: 3]
 
 
-def compose(path: Path, number: int, shade: bool) -> Scene:
+def compose(path: Path, number: int, which: str) -> Scene:
     """Paste an object into a photo."""
     rng = np.random.default_rng(number)
     with Image.open(path) as opened:
@@ -136,8 +140,10 @@ def compose(path: Path, number: int, shade: bool) -> Scene:
     height, width = alpha.shape
     margin = side // 10
     corners = rng.integers(margin, side - np.array([height, width]) - margin, (60, 2))
-    if shade:
-        # Shadows are seen on even ground: there it is put.
+    if which == "reflection":
+        corners = corners[corners[:, 0] + 1.6 * height < side]
+    if which != "plain":
+        # Shadows and reflections are seen on even ground: there it is put.
         more = round(0.3 * max(height, width))
         around = [
             truth[max(t - more, 0) : t + height + more, max(x - more, 0) : x + width + more]
@@ -149,16 +155,35 @@ def compose(path: Path, number: int, shade: bool) -> Scene:
     plane[top : top + height, left : left + width] = alpha
     pasted = np.zeros((side, side, 3))
     pasted[top : top + height, left : left + width] = colours
-    ground, shaded = truth.astype(float), np.zeros((side, side), bool)
-    if shade:
+    ground, cast = truth.astype(float), np.zeros((side, side), bool)
+    if which == "reflection":
+        share, mirrored = reflection(plane, pasted, top + height, rng)
+        ground = ground * (1 - share[..., None]) + mirrored * share[..., None]
+        cast = (share > 0.05) & (plane < 0.5)
+    if which == "shadow":
         away = round(0.16 * max(height, width))
         shifted = np.roll(plane, (away, away), (0, 1))
         blurred = Image.fromarray((shifted * 255).astype(np.uint8))
         soft = np.asarray(blurred.filter(ImageFilter.GaussianBlur(0.15 * away + 1))) / 255
         ground = ground * (1 - SHADE * soft[..., None])
-        shaded = (soft > 0.1) & (plane < 0.5)
+        cast = (soft > 0.1) & (plane < 0.5)
     seen = ground * (1 - plane[..., None]) + pasted * plane[..., None]
-    return Scene(truth, np.rint(seen).astype(np.uint8), plane > 0.5, shaded)
+    return Scene(truth, np.rint(seen).astype(np.uint8), plane > 0.5, cast)
+
+
+def reflection(
+    alpha: np.ndarray, colours: np.ndarray, foot: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Turn an object over at its foot: opacity, which fades downwards, and colours, in waves."""
+    rows, columns = np.indices(alpha.shape)
+    waves = rng.uniform(0, 0.012) * len(alpha) * np.sin(rows * rng.uniform(0.5, 1.2))
+    from_row = 2 * foot - 1 - rows - round(rng.uniform(0, 0.06) * len(alpha))
+    from_column = np.clip(np.rint(columns + waves), 0, alpha.shape[1] - 1).astype(int)
+    seen = (from_row >= 0) & (rows >= foot - 0.1 * len(alpha))
+    from_row = np.clip(from_row, 0, len(alpha) - 1)
+    fading = np.clip(1 - (rows - foot) / (0.6 * len(alpha)), 0, 1) * rng.uniform(0.35, 0.7)
+    share = np.where(seen, alpha[from_row, from_column], 0) * fading
+    return share, colours[from_row, from_column]
 
 
 def cut_out(name: str, longest: int) -> tuple[np.ndarray, np.ndarray]:
@@ -181,7 +206,7 @@ def cut_out(name: str, longest: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def holes(
-    scene: Scene, number: int, shade: bool, names: list[str]
+    scene: Scene, number: int, which: str, names: list[str]
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Give mask and hole of each method."""
     tight = bounds(scene.object_)
@@ -197,12 +222,16 @@ def holes(
     whole[max(box[1], 0) : box[3], max(box[0], 0) : box[2]] = True
     picture = read_picture(scene.seen)
     found = {}
-    if shade:
-        found["shadow: box filled"] = whole, whole
-        mask, growth = ask(picture, "classical", box=box)
-        found["shadow: classical, box"] = mask, grow(mask, growth)
-        ideal = grow(scene.object_ | scene.shaded, growth)
-        found["shadow: known mask of both"] = scene.object_, ideal
+    if which != "plain":
+        # A box for the object; what is offered is the mask with what it casts.
+        beside = {"shadow": cast_shadow, "reflection": mirrored}[which]
+        mask, growth = ask(picture, "u2netp" if "u2netp" in names else "classical", box=box)
+        found[f"{which}: box filled"] = whole, whole
+        found[f"{which}: object alone"] = mask, grow(mask, growth)
+        both = mask | beside(picture, mask)
+        found[f"{which}: taken along"] = mask, grow(both, growth)
+        ideal = scene.object_ | scene.cast
+        found[f"{which}: known mask of both"] = scene.object_, grow(ideal, growth)
         return found
     y, x = np.mgrid[: whole.shape[0], : whole.shape[1]]
     radius = np.sqrt(scene.object_.sum() / np.pi)

@@ -17,6 +17,7 @@ from freefill.imaging.io import read_picture
 from freefill.pipeline.inpainter import Inpainter
 from freefill.pipeline.request import FillRequest
 from freefill.tasks import remove, segment
+from freefill.tasks._segment import REFLECTED
 from freefill.types import Mask
 from freefill.vision.segmentation.prompt import prompt
 from freefill.weights import third_party
@@ -216,6 +217,53 @@ def test_a_shadow_is_left_unless_it_is_asked_for(examples: Path) -> None:
     assert bare[1] - bare[0] < 0.05 * object_.sum()
 
 
+def in_water(examples: Path, name: str, strength: float = 0.5) -> tuple[Photo, Mask, Mask]:
+    """A flower and its reflection, which fades and has waves: the photo, and where both are."""
+    _, seen, object_ = scene(examples, name)
+    foot = SCENES[name][1] + 82
+    rows, columns = np.indices(object_.shape)
+    above = np.clip(2 * foot - rows, 0, len(seen) - 1)
+    beside = np.clip(columns + np.rint(1.5 * np.sin(rows / 2)).astype(int), 0, seen.shape[1] - 1)
+    below = object_[above, beside] & (rows > foot) & ~object_
+    fading = np.clip(1 - (rows - foot) / 160, 0, 1) * strength * below
+    mixed = seen * (1 - fading[..., None]) + seen[above, beside] * fading[..., None]
+    return np.rint(mixed).astype(np.uint8), object_, below
+
+
+@pytest.mark.parametrize("name", ["pagoda", "sunset"])
+def test_a_reflection_is_left_unless_it_is_asked_for(examples: Path, name: str) -> None:
+    seen, _, below = in_water(examples, name)
+    left, top = SCENES[name]
+    box = (left - 3, top - 3, left + 87, top + 87)
+    alone = segment(seen, box=box, grow=0)
+    assert alone.notices == (REFLECTED,)
+    assert list(alone.offered) == ["reflection"]
+    both = segment(seen, box=box, grow=0, reflection=True)
+    assert (both.notices, both.offered) == ((), {})
+    np.testing.assert_array_equal(both.mask, alone.offered["reflection"])
+    assert not (alone.mask & ~both.mask).any()
+    more = both.mask & ~alone.mask
+    assert (more & below).sum() > 0.9 * below.sum()
+    assert more.sum() < 1.4 * below.sum()
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_where_nothing_is_reflected_nothing_more_is_taken(examples: Path, name: str) -> None:
+    _, seen, _ = scene(examples, name)
+    left, top = SCENES[name]
+    box = (left - 3, top - 3, left + 87, top + 87)
+    masks = [segment(seen, box=box, grow=0, reflection=given) for given in (False, True)]
+    np.testing.assert_array_equal(masks[0].mask, masks[1].mask)
+    assert masks[0].notices == ()
+
+
+def test_a_reflection_that_is_cut_off_by_the_border_is_found(examples: Path) -> None:
+    seen, _, below = in_water(examples, "sunset")
+    cut = seen[:150]
+    both = segment(cut, box=(87, 17, 177, 107), grow=0, reflection=True).mask
+    assert both[below[:150]].mean() > 0.9
+
+
 @pytest.mark.parametrize(
     ("pointed", "words"),
     [
@@ -288,6 +336,36 @@ def test_the_command(command: Any, examples: Path, tmp_path: Path) -> None:
         after = np.asarray(image)
     np.testing.assert_array_equal(after[~hole], seen[~hole])
     assert (after[hole] != seen[hole]).any()
+
+
+def test_what_the_object_casts_is_offered_as_masks_of_their_own(
+    command: Any, examples: Path, tmp_path: Path
+) -> None:
+    seen, object_, below = in_water(examples, "sunset")
+    source, out, mask = (tmp_path / name for name in ("in.png", "out.png", "mask.png"))
+    Image.fromarray(seen).save(source)
+    words = ("remove", source, "--box", "87,17,177,107", "-o", out, "--mask-out", mask)
+    ran = command(*words)
+    assert ran.returncode == 0, ran.stderr
+    offered = tmp_path / "mask_reflection.png"
+    assert f"{offered}: the mask with the reflection" in ran.stderr.replace("\n", " ")
+    assert (tmp_path / "mask_shadow.png").exists()
+    with Image.open(mask) as one, Image.open(offered) as other:
+        alone, both = np.asarray(one) > 127, np.asarray(other) > 127
+    assert both[object_ | below].mean() > 0.9
+    assert alone[below].mean() < 0.2
+    for written in (out, mask, tmp_path / "mask_shadow.png"):
+        written.unlink()
+    ran = command(*words)
+    assert ran.returncode == 2
+    assert "mask_reflection.png exists" in ran.stderr.replace("\n", " ")
+    # What is taken along is in the mask itself.
+    offered.unlink()
+    ran = command(*words, "--reflection", "--overwrite")
+    assert ran.returncode == 0, ran.stderr
+    assert not offered.exists()
+    with Image.open(mask) as image:
+        assert (np.asarray(image) > 127)[object_ | below].mean() > 0.9
 
 
 @pytest.mark.parametrize(

@@ -158,6 +158,7 @@ class Result(Generic[T_co]):
         info: What was found out on the way and may be worth knowing, e.g. ``{"angle": 1.5}``.
         crops: What the network was shown, where it was a fill.
         even: Boxes of what it was not asked for: one colour all around, and filled with it.
+        offered: Masks that may have been meant instead, by what they take along (``reflection``).
     """
 
     picture: Picture
@@ -166,6 +167,7 @@ class Result(Generic[T_co]):
     info: dict[str, float | str] = field(default_factory=dict)
     crops: tuple[Crop, ...] = ()
     even: tuple[Box, ...] = ()
+    offered: dict[str, Mask] = field(default_factory=dict)
 
     @property
     def image(self) -> T_co:

@@ -15,6 +15,7 @@ from freefill.tasks._segment import (
     Avoid,
     Force,
     Grow,
+    Reflection,
     Segmenter,
     Shadow,
     Subject,
@@ -35,6 +36,7 @@ def remove(
     segmenter: Segmenter = "auto",
     grow: Grow = None,
     shadow: Shadow = False,
+    reflection: Reflection = False,
     force: Force = False,
     inpainter: Inpainter | None = None,
     max_pixels: int = MAX_PIXELS,
@@ -44,13 +46,14 @@ def remove(
 
     Args:
         image: The photo.
-        at: As for :func:`freefill.tasks.segment`, as are the next seven.
+        at: As for :func:`freefill.tasks.segment`, as are the next eight.
         avoid: Points that are not of the object.
         box: Around all of it.
         subject: Remove what the photo is of.
         segmenter: Who finds it.
         grow: Pixels by which the hole goes over the object's edge.
         shadow: Fill the shadow that it casts, too.
+        reflection: Fill its reflection below it, too.
         force: Fill what was found where that is doubtful, too.
         inpainter: The pipeline; by default that of the default weights, loaded once and kept.
         max_pixels: The most that width times height of any file may be.
@@ -84,7 +87,8 @@ def remove(
         segmenter=segmenter,
         grow=grow,
         shadow=shadow,
+        reflection=reflection,
         force=force,
     )
     filled = chosen(inpainter).run(FillRequest(picture, mask.mask), progress=progress).picture
-    return Result(filled, mask.mask, mask.notices, mask.info)
+    return Result(filled, mask.mask, mask.notices, mask.info, offered=mask.offered)

@@ -21,6 +21,7 @@ from freefill.types import Pixels
 from freefill.vision.segmentation.choosing import Name, told
 from freefill.vision.segmentation.choosing import segment as find
 from freefill.vision.segmentation.prompt import MAX_POINTS, prompt
+from freefill.vision.segmentation.reflection import mirrored
 from freefill.vision.segmentation.shadow import cast as cast_shadow
 
 POINTS = r"^-?[0-9]{1,9},-?[0-9]{1,9}(;-?[0-9]{1,9},-?[0-9]{1,9})*$"
@@ -31,6 +32,9 @@ ADVICE = (
     "Point at the middle of an object, add a point, give a box around it (`box=L,T,R,B`), or go on "
     "with it (`force=True`)"
 )
+
+REFLECTED = "what looks like its reflection stays: `reflection` takes it along"
+"""Said where one is seen and was not asked for."""
 
 At = Annotated[
     Sequence[Sequence[int]],
@@ -86,6 +90,10 @@ Shadow = Annotated[
         "Take along the shadow that it casts, where that falls on even ground.", error=MaskError
     ),
 ]
+Reflection = Annotated[
+    bool,
+    Option("Take along its reflection below it, in water or on a floor.", error=MaskError),
+]
 Force = Annotated[
     bool,
     Option("Go on where what was found is doubtful.", error=MaskError),
@@ -104,6 +112,7 @@ def segment(
     segmenter: Segmenter = "auto",
     grow: Grow = None,
     shadow: Shadow = False,
+    reflection: Reflection = False,
     force: Force = False,
     max_pixels: int = MAX_PIXELS,
 ) -> Result[Pixels]:
@@ -119,8 +128,9 @@ def segment(
             fetched), or ``"auto"``: the best that is there.
         grow: Pixels by which the mask goes over the object's edge, 0 to 256; by default 2 and what
             the segmenter may be off, which is 3 to 5 in a photo of 512 pixels.
-        shadow: Take along the shadow that it casts. Seen are those on even ground; reflections are
-            not.
+        shadow: Take along the shadow that it casts. Seen are those on even ground.
+        reflection: Take along its reflection in water or on a floor, below it. Where one is seen
+            and not taken along, a notice says so.
         force: Give what was found where that is doubtful, too, with a notice that says so.
         max_pixels: The most that width times height of any file may be.
 
@@ -152,9 +162,17 @@ def segment(
         "segmenter": found.segmenter,
         "object": float(found.mask.mean()),
     }
-    whole = found.mask | cast_shadow(picture, found.mask) if shadow else found.mask
-    hole = grow_hole(whole, found.growth if grow is None else grow)
-    notices = found.notices
+    growth = found.growth if grow is None else grow
+    whole, notices, offered = found.mask, found.notices, {}
+    if shadow:
+        whole = whole | cast_shadow(picture, found.mask)
+    mirror_image = mirrored(picture, found.mask)
+    if reflection:
+        whole = whole | mirror_image
+    elif mirror_image.any():
+        notices = (*notices, REFLECTED)
+        offered["reflection"] = grow_hole(whole | mirror_image, growth)
+    hole = grow_hole(whole, growth)
     if found.doubts:
         height, width = picture.size
         doubt = f"what {found.segmenter} found {told(pointed)} ({width}x{height}) is doubtful: "
@@ -164,4 +182,4 @@ def segment(
         notices = (*notices, doubt)
         info["doubt"] = "; ".join(found.doubts)
     drawn = read_picture(hole.astype(np.uint8) * np.uint8(255))
-    return Result(drawn, hole, notices, {**info, **figures})
+    return Result(drawn, hole, notices, {**info, **figures}, offered=offered)

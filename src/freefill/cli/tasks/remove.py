@@ -24,8 +24,8 @@ def remove(
         Path | None,
         typer.Option(
             help="Also write the mask of what was filled (white): to look at, or to change and "
-            "give to 'freefill fill'. Where the object casts a shadow, a second one with it: "
-            "NAME_shadow.",
+            "give to 'freefill fill'. Where the object casts a shadow or is reflected, one more "
+            "with that: NAME_shadow, NAME_reflection.",
             show_default=False,
         ),
     ] = None,
@@ -39,8 +39,12 @@ def remove(
     from freefill.errors import DoubtError
     from freefill.pipeline.inpainter import Inpainter
 
-    shaded = mask_out and mask_out.with_name(f"{mask_out.stem}_shadow{mask_out.suffix}")
-    wanted = [out, mask_out, None if given["shadow"] else shaded]
+    beside = {
+        name: mask_out.with_name(f"{mask_out.stem}_{name}{mask_out.suffix}")
+        for name in ("shadow", "reflection")
+        if mask_out and not given[name]
+    }
+    wanted = [out, mask_out, *beside.values()]
     common.check_outs([photo], wanted, overwrite)
     start = time.perf_counter()
     picture = common.read(photo, max_pixels)
@@ -51,14 +55,18 @@ def remove(
         raise
     seconds = time.perf_counter() - start
     common.write(result, out, mask_out=mask_out, strip=strip, seconds=seconds)
-    if shaded and not given["shadow"]:
-        _write_with_shadow(picture, result.mask, shaded)
+    for name, path in beside.items():
+        _write_offered(name, path, picture, result)
 
 
-def _write_with_shadow(picture: Any, mask: Any, path: Path) -> None:
+def _write_offered(name: str, path: Path, picture: Any, result: Any) -> None:
+    """Write a mask that takes more along than what was filled, where there is one."""
     from freefill.vision.segmentation.shadow import cast
 
-    shadow = cast(picture, mask)
-    if shadow.any():
-        common.write_mask(mask | shadow, path)
-        print_notice(f"{path}: the mask with the shadow, {shadow.mean():.1%} of the photo more")
+    # A shadow is looked for only here: that takes longer, and is wrong more often.
+    more = cast(picture, result.mask) if name == "shadow" else result.offered.get(name)
+    if more is not None and more.any():
+        mask = result.mask | more
+        common.write_mask(mask, path)
+        share = (mask & ~result.mask).mean()
+        print_notice(f"{path}: the mask with the {name}, {share:.1%} of the photo more")
