@@ -96,7 +96,7 @@ def clicks(data: Path) -> Iterator[Click]:
         path for path in sorted((data / "256").glob("*.jpg")) if f"256/{path.name}" not in used
     ]
     for number, path in enumerate(others[::2][:PASTED]):
-        scene = compose(path, number, False)
+        scene = compose(path, number, "plain")
         rows, columns = np.nonzero(scene.object_)
         at = round(columns.mean()), round(rows.mean())
         yield Click("pasted", scene.seen, at, scene.object_)
