@@ -26,7 +26,7 @@ from freefill.lab.models.lpips import Lpips
 from freefill.masks.presets import free_form
 from freefill.pipeline import detail_transfer
 from freefill.weights import third_party
-from measured import measured_with
+from measured import interval, measured_with
 
 LONG, HOLE, CROP, CROPS = 2048, 760, 256, 6
 SHOWN = 4
@@ -140,13 +140,6 @@ def distance(lpips: Lpips, one: np.ndarray, other: np.ndarray) -> float:
 
 def table(names: list[str], found: dict[str, np.ndarray]) -> str:
     """Give the table as Markdown, with intervals of the mean and of the paired difference."""
-    rng = np.random.default_rng(0)
-    draws = rng.integers(0, len(names), (10_000, len(names)))
-
-    def interval(values: np.ndarray) -> str:
-        low, high = np.percentile(values[draws].mean(1), (2.5, 97.5))
-        return f"{values.mean():.3f} [{low:.3f}, {high:.3f}]"
-
     first = found["detail"]
     lines = [
         "| | LPIPS of crops of the hole | less detail's | detail is better on |",

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from freefill.lab.data.photos import list_photos
+from measured import interval
 
 Pixels = np.ndarray
 
@@ -31,20 +32,14 @@ def table(title: str, found: Mapping[str, Sequence[float]]) -> str:
     """
     values = {name: np.asarray(column, float) for name, column in found.items()}
     first = next(iter(values.values()))
-    draws = np.random.default_rng(0).integers(0, len(first), (10_000, len(first)))
-
-    def interval(column: np.ndarray) -> str:
-        low, high = np.percentile(column[draws].mean(1), (2.5, 97.5))
-        return f"{column.mean():.4f} [{low:.4f}, {high:.4f}]"
-
     head = f"| | {title} | less the first's | the first is better on |"
     lines = [head, "| --- | --- | --- | --- |"]
     for name, column in values.items():
         apart = better = ""
         if column is not first:
-            apart = interval(column - first)
+            apart = interval(column - first, 4)
             better = f"{(first < column).sum()} of {len(first)}"
-        lines.append(f"| {name} | {interval(column)} | {apart} | {better} |")
+        lines.append(f"| {name} | {interval(column, 4)} | {apart} | {better} |")
     return "\n".join(lines)
 
 

@@ -38,7 +38,7 @@ from freefill.vision.segmentation.prompt import prompt
 from freefill.vision.segmentation.reflection import mirrored
 from freefill.vision.segmentation.shadow import cast as cast_shadow
 from freefill.weights import third_party
-from measured import measured_with
+from measured import interval, measured_with
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 Shape = tuple[str, tuple[int, ...]]
@@ -264,7 +264,6 @@ def ask(picture: Picture, segmenter: str, **pointed: object) -> tuple[np.ndarray
 
 def table(found: dict[str, dict[str, list[float]]]) -> str:
     """Give the tables as Markdown, with intervals of the paired difference from the naive one."""
-    rng = np.random.default_rng(0)
     lines = [
         "| | IoU, median | LPIPS | less than naive by | better on | l1 | refused |",
         "| --- | --- | --- | --- | --- | --- | --- |",
@@ -275,14 +274,12 @@ def table(found: dict[str, dict[str, list[float]]]) -> str:
             np.array(measures[m]) for m in ("iou", "lpips", "l1", "refused")
         )
         count = len(values)
-        draws = rng.integers(0, count, (10_000, count))
         apart, better = "", ""
         if name.endswith("filled"):
             naive = values
         else:
             gain = naive - values
-            low, high = np.percentile(gain[draws].mean(1), (2.5, 97.5))
-            apart = f"{gain.mean():.3f} [{low:.3f}, {high:.3f}]"
+            apart = interval(gain)
             better = f"{(gain > 0).sum()} of {count}"
         lines.append(
             f"| {name} | {iou.mean():.2f}, {np.median(iou):.2f} | {values.mean():.3f} | {apart} | "

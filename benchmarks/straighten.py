@@ -31,7 +31,7 @@ from freefill.imaging.rotate import turned
 from freefill.lab.data.photos import list_photos
 from freefill.lab.evaluation.metrics.lpips import lpips
 from freefill.tasks import straighten
-from measured import measured_with
+from measured import interval, measured_with
 
 ANGLES = (2, -3, 4, -5, 6, -8)
 SHARE = 0.72
@@ -118,8 +118,6 @@ def table(found: dict[str, list[list[float]]]) -> str:
     """Give the table of pictures as Markdown, with intervals of the paired difference."""
     values = {name: np.array(rows) for name, rows in found.items()}
     own = values["straighten"]
-    rng = np.random.default_rng(0)
-    draws = rng.integers(0, len(own), (10_000, len(own)))
     lines = [
         "| | LPIPS | l1 | of the photo kept | LPIPS less straighten's | straighten is better on |",
         "| --- | --- | --- | --- | --- | --- |",
@@ -128,8 +126,7 @@ def table(found: dict[str, list[list[float]]]) -> str:
         apart = better = ""
         if name != "straighten":
             more = rows[:, 0] - own[:, 0]
-            low, high = np.percentile(more[draws].mean(1), (2.5, 97.5))
-            apart = f"{more.mean():.3f} [{low:.3f}, {high:.3f}]"
+            apart = interval(more)
             better = f"{(more > 0).sum()} of {len(own)} photos"
         distance, error, kept = rows.mean(0)
         lines.append(f"| {name} | {distance:.3f} | {error:.3f} | {kept:.1%} | {apart} | {better} |")
