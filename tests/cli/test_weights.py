@@ -236,7 +236,7 @@ def test_the_list_says_what_weights_were_trained_on(command: Run, big: Path) -> 
     for line in (
         "migan, not here yet: 28.1 MB, licence MIT; trained on Places2, whose terms are non-comm",
         "lama, not here yet: 208.0 MB, licence Apache-2.0; trained on Places2, whose terms are",
-        "licence Apache-2.0; trained on photos that the card lists, most under free licences",
+        "licence Apache-2.0; trained on 4892 photos, each listed with its licence, none of Places2",
     ):
         assert line in listed
 
