@@ -189,6 +189,8 @@ def test_the_page_of_the_api(chromium: Browser, server: Server, kind: str) -> No
     with page.expect_popup() as opened:
         page.get_by_role("link", name="API for programs").click()
     docs = opened.value
+    # Reloaded before it is there, it is no page yet.
+    docs.wait_for_load_state()
     faults: list[str] = []
     asked: list[str] = []
     docs.on("console", lambda one: faults.append(one.text) if one.type == "error" else None)
