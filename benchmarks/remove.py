@@ -7,7 +7,7 @@ what was behind them is known. Each is then removed: by a loose box around it, a
 middle. Naive: filling the box; filling a disc around the click, of a fifth of the photo's side
 (that large, it covers every object) or, knowing the answer, as large as the object. In a second
 round, on 24 other photos, the objects stand where the ground is most even and cast a shadow, which
-is not removed: what it leaves behind counts. In a third round, on 24 more, they are reflected.
+is not removed: what it leaves behind counts. In a third round, on 23 more, they are reflected.
 
 Intersection over union of the mask with the object (more is better), LPIPS-AlexNet and l1 (in
 1/255) of the whole photo against the one without the object (less is better). A refusal counts as
@@ -118,7 +118,7 @@ def main() -> None:
 
 
 def photos(data: Path, which: str) -> list[Path]:
-    """Choose 12 of 512 and every eighth of 256; with shadows, 24 others; with reflections, 24 more.
+    """Choose 12 of 512 and every eighth of 256; with shadows, 24 others; with reflections, 23 more.
 
     A detector of shadows was developed by looking at the rest, and not kept.
     """
@@ -157,8 +157,8 @@ def compose(path: Path, number: int, which: str) -> Scene:
     pasted[top : top + height, left : left + width] = colours
     ground, cast = truth.astype(float), np.zeros((side, side), bool)
     if which == "reflection":
-        share, mirrored = reflection(plane, pasted, top + height, rng)
-        ground = ground * (1 - share[..., None]) + mirrored * share[..., None]
+        share, below = reflection(plane, pasted, top + height, rng)
+        ground = ground * (1 - share[..., None]) + below * share[..., None]
         cast = (share > 0.05) & (plane < 0.5)
     if which == "shadow":
         away = round(0.16 * max(height, width))

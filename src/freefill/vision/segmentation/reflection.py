@@ -75,8 +75,9 @@ def mirrored(picture: Picture, found: Mask) -> Mask:
     height = foot.size[0]
     first = 2 * foot.bottom - 1 - round(2 * RAISED * height)
     last = 2 * foot.bottom - 1 + round(2 * LOWERED * height)
-    weights = (np.eye(3, dtype=np.float32), _whitening(rgb, grow(object_, RIM)))
-    tries = [_turned(rgb, object_, weights, line) for line in range(first, last + 1, 2)]
+    hidden = grow(object_, RIM)
+    weights = (np.eye(3, dtype=np.float32), _whitening(rgb, hidden))
+    tries = [_turned(rgb, object_, hidden, weights, line) for line in range(first, last + 1, 2)]
     best = max(tries, key=lambda turned: turned.fit)
     if best.fit < FIT:
         return reflection
@@ -114,17 +115,19 @@ def _whitening(rgb: Rgb, hidden: Mask) -> Plane:
     return np.asarray((axes * (values**-0.5 * EVENEST)) @ axes.T, np.float32)
 
 
-def _turned(rgb: Rgb, object_: Mask, weights: Sequence[Plane], line: int) -> _Turned:
+def _turned(rgb: Rgb, object_: Mask, hidden: Mask, weights: Sequence[Plane], line: int) -> _Turned:
     """Turn the object over, row ``y`` to ``line - y``, and tell how well that fits."""
     rows = line - np.arange(len(rgb))
     there = (rows >= 0) & (rows < len(rgb))
     turned = np.where(there[:, None], object_[rows * there], False)
-    own = turned & ~grow(object_, 1)
+    beside = ~grow(object_, 1)
+    own = turned & beside
     nothing = _Turned(0.0, own)
     if own.sum() < LEAST * object_.sum():
         return nothing
-    ground = _ground(rgb, grow(own, RIM) | grow(object_, RIM))
-    around = grow(own, RIM) & ~grow(object_, 1)
+    near = grow(own, RIM)
+    ground = _ground(rgb, near | hidden)
+    around = near & beside
     shown: Plane = (rgb - ground)[around]
     awaited: Plane = np.where(own[..., None], rgb[rows * there] - ground, 0)[around]
     return _Turned(max(_fit(shown @ weight, awaited @ weight) for weight in weights), own)
