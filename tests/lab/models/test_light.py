@@ -130,37 +130,6 @@ def test_what_is_deepest_begins_as_if_it_were_not_there_and_learns() -> None:
         assert layer.weight.grad.abs().max() > 0
 
 
-def test_more_blocks_that_refine_begin_as_if_they_were_not_there_and_learn() -> None:
-    torch.manual_seed(0)
-    network = Light(channels=(8, 8, 16), refining=(4, 2))
-    plain = Light(channels=(8, 8, 16), refining=(1, 1))
-    missing, left = plain.load_state_dict(network.state_dict(), strict=False)
-    assert not missing
-    assert {name.split(".conv")[0] for name in left} == {
-        *("refine1.1", "refine1.2", "refine1.3", "refine2.1"),
-    }
-    image, hole = torch.rand(1, 3, 64, 48), torch.zeros(1, 1, 64, 48)
-    hole[..., 16:48, 8:40] = 1
-    with torch.no_grad():
-        torch.testing.assert_close(network.eval()(image, hole), plain.eval()(image, hole))
-    network.train()(image, hole)["filled"].square().mean().backward()
-    for block in (*network.refine1[1:], *network.refine2[1:]):
-        assert block.conv.conv.weight.grad.abs().max() > 0
-
-
-def test_blocks_that_refine_see_both_sides_of_a_stroke_at_a_quarter() -> None:
-    torch.manual_seed(0)
-    refine = Light(channels=(8, 8, 16), refining=(4, 2)).refine1
-    for block in refine:
-        torch.nn.init.normal_(block.conv.conv.weight, std=0.1)
-    x = torch.randn(1, 8, 24, 24, requires_grad=True)
-    refine(x)[..., 12, 12].sum().backward()
-    seen = x.grad.abs().sum(1)[0].nonzero()
-    # 1 + 2 + 4 + 1 places to each side: 32 pixels of the photo.
-    assert seen.amin(0).tolist() == [4, 4]
-    assert seen.amax(0).tolist() == [20, 20]
-
-
 def test_attention_sees_all_places_and_tells_near_from_far() -> None:
     torch.manual_seed(0)
     layer = Attention(16)

@@ -18,7 +18,6 @@ residual sum is not pushed to one side.
 from __future__ import annotations
 
 from functools import partial
-from itertools import cycle, islice
 from typing import cast
 
 import torch
@@ -49,9 +48,6 @@ SHARPNESS = 0.03
 """Squared difference of texture and colour at which a patch is a third as good a choice."""
 TRUNK_BEFORE_DEEP = 4
 """Trunk blocks at 1/8 that come before the deeper ones."""
-REFINING_DILATIONS = (1, 2, 4)
-"""Dilations of the blocks that correct the copies, in turn: an edge goes on across a stroke only
-where both its ends are seen at a resolution that knows its place."""
 LEARNED_FROM = 192
 """Patches of each picture that the choice of a source is learned from in a step."""
 
@@ -127,8 +123,7 @@ class Light(nn.Module):
         deepest_channels: Width at 1/32 of the resolution.
         deepest_dilations: Dilation of each block at 1/32.
         attention: Layers of attention at 1/16, after the blocks at 1/32.
-        refining: Blocks at 1/4 and at 1/2 that correct the copies and draw what cannot be copied;
-            their dilations are :data:`REFINING_DILATIONS`, over and over.
+        refining: Blocks at 1/4 and at 1/2 that correct the copies.
         rounds: How often neighbouring patches agree on where they copy from.
         guidance: Number of optional guidance channels: lines, where there are strokes of colour,
             and their three colours. Strokes are known pixels to the guess; beside that, all of them
@@ -192,10 +187,10 @@ class Light(nn.Module):
         self.up1 = Upsample(eighth, quarter)
         self.decode1 = Block(quarter)
         self.embed1 = nn.Conv2d(16 * 3, quarter, 1)
-        self.refine1 = _refining(quarter, refining[0])
+        self.refine1 = nn.Sequential(*[Block(quarter) for _ in range(refining[0])])
         self.up2 = Upsample(quarter, half)
         self.embed2 = nn.Conv2d(4 * 3, half, 3, padding=1)
-        self.refine2 = _refining(half, refining[1])
+        self.refine2 = nn.Sequential(*[Block(half) for _ in range(refining[1])])
         self.to_rgb = nn.Conv2d(half, 4 * (3 + 1), 3, padding=1)
         self._initialise()
 
@@ -213,8 +208,6 @@ class Light(nn.Module):
                 # What comes later than the rest begins as if it were not there.
                 if isinstance(module, Attention):
                     module.out.weight.zero_()
-            for block in (*self.refine1[1:], *self.refine2[1:]):
-                cast(Block, block).conv.conv.weight.zero_()
             if len(self.deepest):
                 cast(Upsample, self.deepest[-1]).conv.weight.zero_()
             nn.init.zeros_(self.guide.weight)
@@ -295,11 +288,6 @@ class Light(nn.Module):
             compact=not self.training,
             rounds=self.rounds,
         )
-
-
-def _refining(channels: int, count: int) -> nn.Sequential:
-    dilations = islice(cycle(REFINING_DILATIONS), count)
-    return nn.Sequential(*[Block(channels, dilation) for dilation in dilations])
 
 
 def _with_strokes(image: Tensor, hole: Tensor, guidance: Tensor | None) -> tuple[Tensor, Tensor]:
