@@ -17,6 +17,7 @@ from freefill.pipeline.tiling import (
     STRIDE,
     THICK,
     VIEW,
+    ZOOM,
     Crop,
     plan,
     thickness,
@@ -48,7 +49,7 @@ def check(hole: Mask, crops: list[Crop]) -> None:
         rows, columns = crop.network_size
         assert rows % STRIDE == columns % STRIDE == 0
         assert min(rows, columns) >= STRIDE
-        wanted = np.array(crop.box.size) / crop.factor
+        wanted = np.array(crop.box.size) / crop.factor * crop.zoom
         # Nothing but the padding, less than a stride on each side, goes beyond the budget.
         assert wanted.prod() <= BUDGET
         assert wanted[0] <= rows < wanted[0] + STRIDE + 1
@@ -59,6 +60,10 @@ def check(hole: Mask, crops: list[Crop]) -> None:
             thick = thickness(hole[crop.hole.window]) > (crop.factor - 0.6) * THICK
             assert thick or not fits
             assert wanted.prod() ** 0.5 > 0.6 * VIEW or not fits
+        # What is thin is seen larger, if there is room, and nothing else is.
+        thin = thickness(hole[crop.hole.window]) <= THICK / ZOOM
+        room = np.prod(crop.box.size) * ZOOM**2 <= BUDGET
+        assert crop.zoom == (ZOOM if thin and room and crop.factor == 1 else 1)
     assert not (hole & ~covered).any()
 
 
@@ -176,4 +181,4 @@ def test_a_picture_smaller_than_the_smallest_crop_is_seen_whole() -> None:
     hole[20, 30] = True
     (crop,) = plan(hole)
     assert crop.box == Box.whole((50, 70))
-    assert crop.network_size == (64, 80)
+    assert crop.network_size == (112, 144)

@@ -8,6 +8,7 @@ what is opaque on a layer. Only what lies inside the hole guides a fill.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,23 +110,26 @@ class Guidance:
                 found.append(f"the {name} in the hole{beyond}: nothing is guided by it")
         return found
 
-    def seen(self, box: Box, factor: int, size: tuple[int, int]) -> NDArray[np.float32]:
+    def seen(
+        self, box: Box, factor: int, size: tuple[int, int], zoom: int = 1
+    ) -> NDArray[np.float32]:
         """Give what the network sees of it with a crop.
 
         Args:
             box: The crop, in pixels of the photo.
             factor: How many times smaller the network sees it.
             size: Height and width that the network computes at, at least those of the crop.
+            zoom: How many times larger it sees it than ``factor`` alone says.
 
         Returns:
             ``(h, w, 5)`` float32: lines of one pixel, where there are strokes, and the strokes'
             mean colours in [-1, 1], 0 elsewhere.
         """
         planes = np.zeros((*size, GUIDANCE_CHANNELS), np.float32)
-        rows, columns = (-(-side // factor) for side in box.size)
+        rows, columns = (-(-side // factor) * zoom for side in box.size)
         if self.lines is not None:
             lines: Mask = np.asarray(_blocks(self.lines[box.window], factor).any((1, 3)))
-            planes[:rows, :columns, 0] = thin(lines)
+            planes[:rows, :columns, 0] = thin(_repeated(lines, zoom))
         if self.strokes is not None and self.painted is not None:
             painted = self.painted[box.window]
             # Colours of what is transparent are anything: they have no part in the means.
@@ -134,8 +138,8 @@ class Guidance:
             total = np.stack(
                 [_blocks(colours[..., c], factor).sum((1, 3)) for c in range(3)], axis=-1
             )
-            means = total / np.maximum(count, 1)[..., None]
-            there = (count > 0)[..., None]
+            means = _repeated(total / np.maximum(count, 1)[..., None], zoom)
+            there = _repeated(count > 0, zoom)[..., None]
             planes[:rows, :columns, 1:2] = there
             planes[:rows, :columns, 2:] = np.where(there, means * 2 - 1, 0)
         return planes
@@ -208,3 +212,7 @@ def _blocks(plane: NDArray[np.generic], factor: int) -> NDArray[np.generic]:
     rows, columns = -(-height // factor), -(-width // factor)
     padded = np.pad(plane, ((0, rows * factor - height), (0, columns * factor - width)))
     return padded.reshape(rows, factor, columns, factor)
+
+
+def _repeated(plane: NDArray[Any], zoom: int) -> NDArray[Any]:
+    return plane if zoom == 1 else plane.repeat(zoom, 0).repeat(zoom, 1)

@@ -38,6 +38,7 @@ from freefill.pipeline.calls import (
 from freefill.pipeline.engines import open_engine
 from freefill.pipeline.engines.base import Engine, check_predicted
 from freefill.pipeline.engines.devices import Device
+from freefill.pipeline.enlarging import enlarged
 from freefill.pipeline.guidance import Guidance
 from freefill.pipeline.request import LARGEST_GROWTH as LARGEST_GROWTH
 from freefill.pipeline.request import FillOptions, FillRequest, Result
@@ -48,7 +49,7 @@ from freefill.weights.registry import Model
 
 log = logging.getLogger(__name__)
 
-PIPELINE_VERSION = 6
+PIPELINE_VERSION = 7
 """Counted up when the same weights fill otherwise: an evaluation's pictures depend on it."""
 RIM = 64
 """Pixels around what is erased that are its soft edge, where they are half transparent."""
@@ -312,7 +313,7 @@ class Inpainter:
         images = np.ascontiguousarray(seen.transpose(0, 3, 1, 2)) * 2 - 1
         planes = None
         if guidance is not None:
-            drawn = [guidance.seen(crop.box, crop.factor, crop.network_size) for crop in crops]
+            drawn = [guidance.seen(c.box, c.factor, c.network_size, c.zoom) for c in crops]
             planes = np.stack(drawn).transpose(0, 3, 1, 2) * gaps[:, None]
         predicted = self.engine.predict(images, gaps[:, None].astype(np.float32), planes)
         check_predicted(predicted, images.shape, self.weights.name)
@@ -329,8 +330,10 @@ class Inpainter:
                 )
                 continue
             top, left = crop.hole.top - crop.box.top, crop.hole.left - crop.box.left
-            height, width = crop.hole.size
-            yield crop.hole, local, completed[top : top + height, left : left + width]
+            bottom, right = top + crop.hole.size[0], left + crop.hole.size[1]
+            zoom = crop.zoom
+            part = completed[top * zoom : bottom * zoom, left * zoom : right * zoom]
+            yield crop.hole, local, part if zoom == 1 else _shrunk(part, zoom)
 
 
 def _after(progress: Progress, before: int) -> Progress:
@@ -370,7 +373,7 @@ def _check_soft(options: FillOptions, mask: Source | Picture | None) -> None:
 
 
 def _seen(picture: Picture, unknown: Mask, crop: Crop) -> tuple[Rgb, Share]:
-    """Shrink a crop to what the network sees, some rows at a time, and pad it by its edge.
+    """Bring a crop to what the network sees, some rows at a time, and pad it by its edge.
 
     Returns:
         The mean colours of what is known in each pixel, ``(h, w, 3)`` in [0, 1] (of all of it,
@@ -403,8 +406,10 @@ def _seen(picture: Picture, unknown: Mask, crop: Crop) -> tuple[Rgb, Share]:
             given = _shrunk(colours * known[..., None], factor)
             whole = np.where(some[..., None] > 0, given / np.maximum(some, 1e-6)[..., None], whole)
         seen[first:last] = whole
+    if crop.zoom > 1:
+        seen, share = enlarged(seen, share)
     target_rows, target_columns = crop.network_size
-    padding = (0, target_rows - rows), (0, target_columns - columns)
+    padding = (0, target_rows - len(seen)), (0, target_columns - seen.shape[1])
     return np.pad(seen, (*padding, (0, 0)), "edge"), np.pad(share, padding, "edge")
 
 

@@ -13,7 +13,7 @@ for (const { name, width, height, channels } of JSON.parse(fs.readFileSync(path.
   const photo = channels ? { width, height, channels, samples: read('photo') } : null;
   console.log(JSON.stringify({
     name,
-    crops: plan(hole).map((crop) => [corners(crop.hole), corners(crop.box), crop.factor]),
+    crops: plan(hole).map((crop) => [corners(crop.hole), corners(crop.box), crop.factor, crop.zoom]),
     even: photo ? find(photo, hole, hole, []).map((part) => [corners(part.hole.box), part.colour]) : [],
     thinned: photo ? thin(hole).reduce((sum, value, at) => (sum * 31 + value * (at % 9973)) % 1000003, 7) : 0,
   }));

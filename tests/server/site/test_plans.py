@@ -49,10 +49,10 @@ def test_crops_are_those_of_the_library(tmp_path: Path) -> None:
     factors = set()
     for told, (hole, _) in zip(_told(tmp_path, cases), cases.values(), strict=True):
         crops = plan(hole)
-        factors |= {crop.factor for crop in crops}
-        expected = [[list(c.hole.corners), list(c.box.corners), c.factor] for c in crops]
+        factors |= {crop.factor / crop.zoom for crop in crops}
+        expected = [[list(c.hole.corners), list(c.box.corners), c.factor, c.zoom] for c in crops]
         assert told["crops"] == expected
-    assert factors >= {1, 2, 3, 4}
+    assert factors >= {0.5, 1, 2, 3, 4}
 
 
 def test_even_holes_and_thin_lines_are_those_of_the_library(tmp_path: Path) -> None:

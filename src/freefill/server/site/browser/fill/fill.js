@@ -132,10 +132,14 @@ async function fillCrop(photo, hole, unknown, guidance, crop, predict) {
   blend(completed, seen);
   const local = cut(hole, crop.hole);
   if (crop.factor > 1) return detailed(photo, crop, local, completed, seen);
+  const { zoom } = crop;
   const found = new Float32Array(3 * local.width * local.height);
-  for (let y = 0; y < local.height; y += 1) {
-    const from = (crop.hole.top - crop.box.top + y) * seen.columns + crop.hole.left - crop.box.left;
-    found.set(completed.subarray(3 * from, 3 * (from + local.width)), 3 * y * local.width);
+  for (let y = 0; y < local.height * zoom; y += 1) {
+    const from = (zoom * (crop.hole.top - crop.box.top) + y) * seen.columns + zoom * (crop.hole.left - crop.box.left);
+    for (let x = 0; x < local.width * zoom; x += 1) {
+      const to = 3 * (Math.floor(y / zoom) * local.width + Math.floor(x / zoom));
+      for (let c = 0; c < 3; c += 1) found[to + c] += completed[3 * (from + x) + c] / zoom ** 2;
+    }
   }
   return found;
 }

@@ -25,7 +25,7 @@ export function planes(guidance, crop, gap) {
   const { rows, columns } = networkSize(crop);
   const size = rows * columns;
   const found = new Float32Array(CHANNELS * size);
-  const { box, factor } = crop;
+  const { box, factor, zoom } = crop;
   const shown = { width: Math.ceil((box.right - box.left) / factor), height: Math.ceil((box.bottom - box.top) / factor) };
   const lines = { ...shown, data: new Uint8Array(shown.width * shown.height) };
   for (let y = 0; y < shown.height; y += 1) {
@@ -38,17 +38,37 @@ export function planes(guidance, crop, gap) {
       };
       if (guidance.lines) lines.data[y * shown.width + x] = any(guidance.lines, block);
       const mean = guidance.painted && guidance.colours ? meanOf(guidance.painted, guidance.colours, block) : null;
-      if (mean) [1, ...mean.map((value) => (value / 255) * 2 - 1)].forEach((value, c) => (found[(c + 1) * size + y * columns + x] = value));
+      const values = mean ? [1, ...mean.map((value) => (value / 255) * 2 - 1)] : [];
+      for (const [c, value] of values.entries()) {
+        for (let i = 0; i < zoom; i += 1) {
+          const at = (c + 1) * size + (y * zoom + i) * columns + x * zoom;
+          found.fill(value, at, at + zoom);
+        }
+      }
     }
   }
   if (guidance.lines) {
-    const thinned = thin(lines);
-    for (let y = 0; y < shown.height; y += 1) {
-      found.set(thinned.subarray(y * shown.width, (y + 1) * shown.width), y * columns);
+    const large = repeated(lines, zoom);
+    const thinned = thin(large);
+    for (let y = 0; y < large.height; y += 1) {
+      found.set(thinned.subarray(y * large.width, (y + 1) * large.width), y * columns);
     }
   }
   for (let c = 0; c < CHANNELS; c += 1) for (let i = 0; i < size; i += 1) found[c * size + i] *= gap[i];
   return found;
+}
+
+/**
+ * @param {Plane} plane
+ * @param {number} zoom
+ * @returns {Plane}
+ */
+function repeated({ width, height, data }, zoom) {
+  const large = { width: width * zoom, height: height * zoom, data: new Uint8Array(data.length * zoom ** 2) };
+  for (let y = 0, at = 0; y < large.height; y += 1) {
+    for (let x = 0; x < large.width; x += 1, at += 1) large.data[at] = data[Math.floor(y / zoom) * width + Math.floor(x / zoom)];
+  }
+  return large;
 }
 
 /**

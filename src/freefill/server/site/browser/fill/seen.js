@@ -1,6 +1,7 @@
 // @ts-check
-/** What the network sees of a photo: a crop, shrunk by a whole factor and padded by its edge. */
+/** What the network sees of a photo: a crop, shrunk by a whole factor or doubled, and padded by its edge. */
 
+import { enlarged } from './enlarging.js';
 import { networkSize } from './tiling.js';
 
 /** @typedef {import('./boxes.js').Plane} Plane */
@@ -35,20 +36,36 @@ export function places({ channels }) {
  * @returns {Seen}
  */
 export function see(photo, unknown, crop) {
-  const { box, factor } = crop;
-  const { rows, columns } = networkSize(crop);
-  const seen = { rows, columns, colours: new Float32Array(3 * rows * columns), share: new Float32Array(rows * columns) };
-  const shown = { rows: Math.ceil((box.bottom - box.top) / factor), columns: Math.ceil((box.right - box.left) / factor) };
-  for (let row = 0; row < rows; row += 1) {
-    for (let column = 0; column < columns; column += 1) {
-      const at = row * columns + column;
-      // What lies beyond the crop repeats its last row or column.
-      const from = Math.min(row, shown.rows - 1) * columns + Math.min(column, shown.columns - 1);
-      if (from === at) mean(photo, unknown, crop, row, column, seen, at);
-      else {
-        seen.share[at] = seen.share[from];
-        seen.colours.copyWithin(3 * at, 3 * from, 3 * from + 3);
-      }
+  const { box, factor, zoom } = crop;
+  const shown = empty(Math.ceil((box.bottom - box.top) / factor), Math.ceil((box.right - box.left) / factor));
+  for (let row = 0, at = 0; row < shown.rows; row += 1) {
+    for (let column = 0; column < shown.columns; column += 1, at += 1) mean(photo, unknown, crop, row, column, shown, at);
+  }
+  return padded(zoom > 1 ? enlarged(shown) : shown, networkSize(crop));
+}
+
+/**
+ * @param {number} rows
+ * @param {number} columns
+ * @returns {Seen}
+ */
+function empty(rows, columns) {
+  return { rows, columns, colours: new Float32Array(3 * rows * columns), share: new Float32Array(rows * columns) };
+}
+
+/**
+ * What lies beyond the crop repeats its last row or column.
+ *
+ * @param {Seen} shown
+ * @param {{rows: number, columns: number}} size
+ */
+function padded(shown, size) {
+  const seen = empty(size.rows, size.columns);
+  for (let row = 0, at = 0; row < seen.rows; row += 1) {
+    for (let column = 0; column < seen.columns; column += 1, at += 1) {
+      const from = Math.min(row, shown.rows - 1) * shown.columns + Math.min(column, shown.columns - 1);
+      seen.share[at] = shown.share[from];
+      for (let c = 0; c < 3; c += 1) seen.colours[3 * at + c] = shown.colours[3 * from + c];
     }
   }
   return seen;

@@ -6,7 +6,7 @@ import { round } from './numbers.js';
 
 /** @typedef {import('./boxes.js').Box} Box */
 /** @typedef {import('./boxes.js').Plane} Plane */
-/** @typedef {{hole: Box, box: Box, factor: number}} Crop What one run fills, sees, and by what it is shrunk. */
+/** @typedef {{hole: Box, box: Box, factor: number, zoom: number}} Crop What one run fills and sees, how many times smaller, and larger. */
 
 const CONTEXT = 64;
 const SHARE = 0.75;
@@ -14,17 +14,18 @@ const SMALLEST = 128;
 const BUDGET = 512 * 512;
 const VIEW = 256;
 const THICK = 40;
+const ZOOM = 2;
 const STRIDE = 16;
 const LOOKED_AT = 512;
 const CELL = 32;
 
 /**
- * Rows and columns that the network computes at: shrunk, and padded to multiples of 16.
+ * Rows and columns that the network computes at: scaled, and padded to multiples of 16.
  *
  * @param {Crop} crop
  */
-export function networkSize({ box, factor }) {
-  const padded = (/** @type {number} */ side) => Math.ceil(Math.ceil(side / factor) / STRIDE) * STRIDE;
+export function networkSize({ box, factor, zoom }) {
+  const padded = (/** @type {number} */ side) => Math.ceil((Math.ceil(side / factor) * zoom) / STRIDE) * STRIDE;
   return { rows: padded(box.bottom - box.top), columns: padded(box.right - box.left) };
 }
 
@@ -34,7 +35,7 @@ export function networkSize({ box, factor }) {
  */
 export function plan(hole) {
   const crops = groups(hole, CELL).map(({ box }) => cropAround(box, hole));
-  return merged(crops, hole).map((crop) => shrunk(crop, hole));
+  return merged(crops, hole).map((crop) => scaled(crop, hole));
 }
 
 /**
@@ -85,7 +86,7 @@ function cropAround(hole, photo) {
   const margin = Math.max(CONTEXT, round(SHARE * longer));
   const [top, bottom] = span(hole.top, hole.bottom, margin, photo.height);
   const [left, right] = span(hole.left, hole.right, margin, photo.width);
-  return { hole, box: { left, top, right, bottom }, factor: 1 };
+  return { hole, box: { left, top, right, bottom }, factor: 1, zoom: 1 };
 }
 
 /**
@@ -144,10 +145,12 @@ function union(a, b) {
  * @param {Plane} hole
  * @returns {Crop}
  */
-function shrunk(crop, hole) {
+function scaled(crop, hole) {
   const side = Math.sqrt(area(crop.box));
-  const wanted = round(thickness(cut(hole, crop.hole)) / THICK);
+  const thick = thickness(cut(hole, crop.hole));
   const most = round(side / VIEW);
   const least = Math.ceil(side / Math.sqrt(BUDGET));
-  return { ...crop, factor: Math.max(least, Math.min(wanted, most), 1) };
+  const factor = Math.max(least, Math.min(round(thick / THICK), most), 1);
+  const fits = ZOOM ** 2 * area(crop.box) <= BUDGET;
+  return { ...crop, factor, zoom: factor === 1 && ZOOM * thick <= THICK && fits ? ZOOM : 1 };
 }
