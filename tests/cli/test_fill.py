@@ -675,6 +675,6 @@ def test_explain_tells_what_the_network_was_shown(
     assert lines[0].startswith("hole 220x200 at (300, 200): seen with its surroundings, 560x544 ")
     assert lines[0].endswith("as 288x272, 2 times smaller; its detail comes from the photo")
     assert lines[1].startswith("hole 20x10 at (10, 650)")
-    assert lines[1].endswith("at full resolution")
+    assert lines[1].endswith("as 320x288, 2 times larger")
     assert "surroundings" not in quiet.stdout
     assert (tmp_path / "b.png").read_bytes() == (tmp_path / "c.png").read_bytes()
