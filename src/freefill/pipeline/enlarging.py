@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from freefill.types import Rgb
 
-TAPS = ((-3, 29, 111, -9), (-9, 111, 29, -3))
-"""Bicubic weights (a = -0.5) of both halves of a pixel, in 128ths: of the four pixels from two
-before it, and of those from one before it."""
+MARGIN = 2
+"""Pixels beyond a border that the filter looks at: the outermost ones are repeated there."""
 LEAST = 0.5
 """Weight of what is known below which a half pixel has no known colour of its own; where the pixel
 itself is known there is more."""
@@ -36,25 +36,13 @@ def enlarged(seen: Rgb, known: NDArray[np.float32]) -> tuple[Rgb, NDArray[np.flo
         >>> large.shape, bool(np.allclose(large[there > 0], 0.25))
         ((16, 16, 3), True)
     """
-    weight = known[..., None]
-    total = _doubled(np.concatenate([seen * weight, weight], -1))
-    colours: Rgb = np.divide(total[..., :3], total[..., 3:].clip(LEAST), dtype=np.float32)
+    weight = _doubled(known)
+    colours: Rgb = np.stack([_doubled(seen[..., c] * known) for c in range(3)], -1)
+    colours /= weight.clip(LEAST)[..., None]
     return colours.clip(0, 1), known.repeat(2, 0).repeat(2, 1)
 
 
-def _doubled(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    for axis in (0, 1):
-        length = values.shape[axis]
-        padding = [(2, 2) if a == axis else (0, 0) for a in range(values.ndim)]
-        padded = np.pad(values, padding, "edge")
-        halves = []
-        for first, taps in enumerate(TAPS):
-            parts = (
-                padded.take(range(first + i, first + i + length), axis) * np.float32(tap / 128)
-                for i, tap in enumerate(taps)
-            )
-            halves.append(sum(parts))
-        shape = list(values.shape)
-        shape[axis] *= 2
-        values = np.stack(halves, axis + 1).reshape(shape)
-    return values
+def _doubled(plane: NDArray[np.float32]) -> NDArray[np.float32]:
+    padded = Image.fromarray(np.pad(plane, MARGIN, "edge"))
+    large = padded.resize((2 * padded.width, 2 * padded.height), Image.Resampling.BICUBIC)
+    return np.asarray(large)[2 * MARGIN : -2 * MARGIN, 2 * MARGIN : -2 * MARGIN]

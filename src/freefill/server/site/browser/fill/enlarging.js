@@ -3,6 +3,7 @@
 
 /** @typedef {import('./seen.js').Seen} Seen */
 
+// Bicubic (a = -0.5): weights of both halves of a pixel, of the four pixels from two before it, and from one before it.
 const TAPS = [[-3, 29, 111, -9], [-9, 111, 29, -3]];
 const LEAST = 0.5;
 
