@@ -129,6 +129,18 @@ def test_stages_follow_each_other() -> None:
     assert train.pixels(4) == 12 * 64**2 + 2 * 128**2
 
 
+def test_stages_take_turns() -> None:
+    train = TrainConfig(stages=(StageConfig(3, 64, 4), StageConfig(2, 128, 2)), repeat=3)
+    assert train.steps == 15
+    assert [train.stage_at(i).crop for i in range(15)] == 3 * [64, 64, 64, 128, 128]
+    with pytest.raises(ConfigError, match="ends at 15"):
+        train.stage_at(15)
+    for steps in range(16):
+        stages = [train.stage_at(step) for step in range(steps)]
+        assert train.crops(steps) == sum(stage.batch for stage in stages)
+        assert train.pixels(steps) == sum(stage.batch * stage.crop**2 for stage in stages)
+
+
 def test_a_run_from_before_there_were_plugins_is_still_read() -> None:
     # What its checkpoint and its card hold; the weights of then are read by models.light_names.
     model = {

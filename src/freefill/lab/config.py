@@ -90,6 +90,8 @@ class DataConfig:
     """File name patterns of the photos that are kept out before others."""
     min_scale: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Smallest scale at which a crop is taken; 1 is that of ``size``."""
+    enlarge: bool = True
+    """Whether photos smaller than a stage's crops are enlarged; if not, it does without them."""
     flip: bool = True
     """Whether half of the crops are mirrored."""
     colour: Annotated[float, Field(ge=0, lt=1)] = 0.1
@@ -204,6 +206,8 @@ class TrainConfig:
         StageConfig(steps=1800, crop=256, batch=8, adversarial=0.05),
     )
     """Stretches of training, one after the other."""
+    repeat: Annotated[int, Field(ge=1)] = 1
+    """How often the stages are gone through: short ones take turns, say of crops of two sizes."""
     lr: Annotated[float, Field(gt=0)] = 4e-4
     """Highest learning rate of the generator."""
     discriminator_lr: Annotated[float, Field(gt=0)] = 4e-4
@@ -238,7 +242,11 @@ class TrainConfig:
 
     @property
     def steps(self) -> int:
-        """Number of optimizer steps in all stages."""
+        """Number of optimizer steps in all stages, each time they are gone through."""
+        return self.repeat * self._round
+
+    @property
+    def _round(self) -> int:
         return sum(stage.steps for stage in self.stages)
 
     @property
@@ -250,8 +258,11 @@ class TrainConfig:
         """Count the crops that the first ``steps`` steps see.
 
         Examples:
-            >>> TrainConfig(stages=(StageConfig(5, 128, 16), StageConfig(9, 256, 8))).crops(7)
+            >>> stages = StageConfig(5, 128, 16), StageConfig(9, 256, 8)
+            >>> TrainConfig(stages=stages).crops(7)
             96
+            >>> TrainConfig(stages=stages, repeat=2).crops(14 + 7)
+            248
         """
         return sum(taken * stage.batch for stage, taken in self._taken(steps))
 
@@ -260,10 +271,11 @@ class TrainConfig:
         return sum(taken * stage.batch * stage.crop**2 for stage, taken in self._taken(steps))
 
     def _taken(self, steps: int) -> Iterator[tuple[StageConfig, int]]:
+        rounds, rest = divmod(min(steps, self.steps), self._round)
         for stage in self.stages:
-            taken = min(steps, stage.steps)
-            yield stage, taken
-            steps -= taken
+            taken = min(rest, stage.steps)
+            yield stage, rounds * stage.steps + taken
+            rest -= taken
 
     def stage_at(self, step: int) -> StageConfig:
         """Give the stage that a step (from 0) belongs to.
@@ -271,12 +283,14 @@ class TrainConfig:
         Raises:
             ConfigError: If the step lies beyond the last stage.
         """
-        end = 0
+        if step >= self.steps:
+            raise ConfigError(f"step {step} is beyond the last stage, which ends at {self.steps}")
+        step %= self._round
         for stage in self.stages:
-            end += stage.steps
-            if step < end:
-                return stage
-        raise ConfigError(f"step {step} is beyond the last stage, which ends at {end}")
+            if step < stage.steps:
+                break
+            step -= stage.steps
+        return stage
 
 
 @dataclass(frozen=True, config=_STRICT)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from freefill.errors import ConfigError
+from freefill.errors import ConfigError, DataError
 from freefill.lab.config import Config, DataConfig, GuidanceConfig, StageConfig, TrainConfig
 from freefill.lab.data.batches import Batch, Batches, Steps, color_jitter, crop
 from freefill.lab.data.photos import PhotoStore, open_store
@@ -98,6 +98,26 @@ def test_parts_of_a_batch_are_the_batch(store: PhotoStore) -> None:
         for name in ("image", "hole", "conditions"):
             joined = torch.cat([getattr(part, name) for part in parts])
             torch.testing.assert_close(joined, getattr(batch, name), rtol=0, atol=0)
+
+
+def test_crops_are_cut_from_photos_that_are_large_enough() -> None:
+    shapes = np.array([[64, 90], [48, 200], [70, 64]])
+    areas = shapes.prod(1) * 3
+    pixels = np.repeat(np.array([10, 100, 200], np.uint8), areas)
+    store = PhotoStore(("a", "b", "c"), shapes, pixels, Path("pixels.u8"))
+    stages = StageConfig(1, 64, 40), StageConfig(1, 48, 40)
+
+    def seen(enlarge: bool) -> list[list[int]]:
+        made = batches(store, *stages, data=DataConfig(colour=0, holdout=0, enlarge=enlarge))
+        found = [((made.batch(step).image + 1) * 127.5).round() for step in range(2)]
+        return [sorted(set(image.flatten().int().tolist())) for image in found]
+
+    assert seen(enlarge=True) == [[10, 100, 200]] * 2
+    assert seen(enlarge=False) == [[10, 200], [10, 100, 200]]
+    folder = Folder(store, DataConfig(holdout=0, enlarge=False), 0)
+    assert [folder.count(side) for side in (32, 64)] == [3, 2]
+    with pytest.raises(DataError, match=r"no photo has the 65 pixels .* largest of 3 has 64"):
+        folder.count(65)
 
 
 def test_only_chosen_photos_are_drawn() -> None:
@@ -205,9 +225,12 @@ class Counting:
         self.asked: list[int] = []
         self.held = [np.zeros((64, 64, 3), np.uint8)]
 
-    def photo(self, number: int) -> np.ndarray:
+    def photo(self, number: int, side: int) -> np.ndarray:
         self.asked.append(number)
         return self.held[0]
+
+    def count(self, side: int) -> int:
+        return self.photos
 
 
 @pytest.mark.parametrize("separate", [False, True])

@@ -92,7 +92,7 @@ def test_a_crop_at_scale_1_is_the_photos_own_pixels(make: Make) -> None:
     made = make(photos)
     places = set()
     for step in range(6):
-        order = [made.order.at(8 * step + number) for number in range(8)]
+        order = [made.folder.place(8 * step + number, SIDE) for number in range(8)]
         for found, number in zip(pixels(made.batch(step)), order, strict=True):
             top, left = (int(value) for value in found[0, 0, :2].round())
             expected = photos[number][top : top + SIDE, left : left + SIDE]
@@ -102,6 +102,13 @@ def test_a_crop_at_scale_1_is_the_photos_own_pixels(make: Make) -> None:
     # The last row and column are reached, too.
     assert max(top for number, top, _ in places if number == 0) > 25
     assert max(left for number, _, left in places if number == 0) > 60
+
+
+def test_crops_are_cut_from_photos_that_are_large_enough(make: Make) -> None:
+    photos = [flat((number, 0, 0), side) for number, side in ((10, 63), (100, 64), (200, 90))]
+    for settings, expected in (((), {10, 100, 200}), (("data.enlarge=false",), {100, 200})):
+        made = make(photos, *settings, batch=40)
+        assert set(pixels(made.batch(0))[..., 0].round().ravel()) == expected
 
 
 def window_of(found: NDArray[np.float64]) -> tuple[int, int, int, bool]:
@@ -122,7 +129,7 @@ def test_a_larger_window_is_averaged_and_a_smaller_one_enlarged(make: Make) -> N
     # 50 pixels high: every crop of it is enlarged.
     photos = [placed(200, 240, 1), placed(50, 90, 2), placed(128, 128, 3)]
     made = make(photos, "data.min_scale=0.5", "data.flip=true", batch=24)
-    order = [made.order.at(number) for number in range(24)]
+    order = [made.folder.place(number, SIDE) for number in range(24)]
     seen = []
     for found, number in zip(pixels(made.batch(0)), order, strict=True):
         top, left, length, mirrored = window_of(found)

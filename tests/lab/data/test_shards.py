@@ -79,7 +79,7 @@ def number_of(pixels: np.ndarray) -> int:
 
 
 def taken(source: Shards, numbers: range) -> list[int]:
-    return [number_of(source.photo(number)) for number in numbers]
+    return [number_of(source.photo(number, 64)) for number in numbers]
 
 
 def test_every_photo_comes_once_an_epoch_and_none_that_is_held_out(packed: Path) -> None:
@@ -154,6 +154,11 @@ def test_the_cache_keeps_to_its_size(site: Site, packed: Path, cache: Path) -> N
         open_source(site.address, DataConfig(window=2, cache=3 * size / 1e9), 0, silent)
 
 
+def test_photos_of_shards_are_not_chosen_by_size(packed: Path) -> None:
+    with pytest.raises(DataError, match=r"data\.enlarge is false"):
+        open_source(str(packed), DataConfig(holdout=3, enlarge=False), 0, silent)
+
+
 def test_a_shard_that_is_another_file_is_refused(
     packed: Path, site: Site, cache: Path, tmp_path: Path
 ) -> None:
@@ -214,9 +219,9 @@ def test_photos_that_all_are_broken_end_a_run(tmp_path: Path) -> None:
     source = open_source(str(path), DataConfig(holdout=0, size=64), 0, silent)
     # The only photo that can be read, number 0, comes once in 40.
     first = next(n for n in range(40) if source._place(n)[1] == 0)
-    assert source.photo(first).shape == (64, 64, 3)
+    assert source.photo(first, 64).shape == (64, 64, 3)
     with pytest.raises(DataError, match="16 photos in a row cannot be read"):
-        source.photo(first + 1 if first < 24 else 0)
+        source.photo(first + 1 if first < 24 else 0, 64)
 
 
 def test_what_cannot_be_used_is_refused(packed: Path, tmp_path: Path) -> None:

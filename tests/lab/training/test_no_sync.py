@@ -8,6 +8,7 @@ moving average.
 from __future__ import annotations
 
 from contextlib import nullcontext
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -81,7 +82,7 @@ def test_a_resident_batch_takes_no_value_to_the_cpu() -> None:
     config = load(None, GUIDED)
     made = object.__new__(resident.ResidentBatches)
     made.config, made.device = config, torch.device("meta")
-    made.order = cast(Any, type("Order", (), {"at": staticmethod(lambda number: number % 2)}))
+    made.folder = cast(Any, SimpleNamespace(place=lambda number, side: number % 2))
     views = [np.zeros((128, 160, 3), np.uint8), np.zeros((200, 140, 3), np.uint8)]
     codes = np.zeros(128 * 160 + 200 * 140, np.uint8)
     made.block = (-1, ())

@@ -164,7 +164,7 @@ class Batches:
             A crop ``(S, S, 3)`` in [-1, 1], its hole, any guidance ``(S, S, 5)``.
         """
         rng = np.random.default_rng([self.train.seed, step, number])
-        cut = crop(self.source.photo(photo), side, rng, self.data)
+        cut = crop(self.source.photo(photo, side), side, rng, self.data)
         pixels = cut.astype(np.float32) / np.float32(255)
         pixels = color_jitter(pixels, rng, self.data.colour)
         hole = mixture(self.data.masks, side, side, rng)

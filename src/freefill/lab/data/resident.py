@@ -98,7 +98,7 @@ class ResidentBatches:
                 "data.resident is set, which train.separate_batches and data.shared_hole do not go "
                 "with"
             )
-        self.config, self.device, self.order = config, device, folder.order
+        self.config, self.device, self.folder = config, device, folder
         store = folder.store
         every = store.views()
         views = [every[i] for i in folder.used]
@@ -174,8 +174,9 @@ class ResidentBatches:
                 tables[0][place].uniform_(generator=source)
                 tables[1][place].normal_(generator=source)
                 tables[2][place].uniform_(generator=source)
-                first, count = train.crops(number), train.stage_at(number).batch
-                photos = [self.order.at(first + i) for i in range(count)]
+                first, stage = train.crops(number), train.stage_at(number)
+                count = stage.batch
+                photos = [self.folder.place(first + i, stage.crop) for i in range(count)]
                 chosen[place, :count] = torch.tensor(photos)
             self.block = (block, tuple(t.to(self.device) for t in (*tables, chosen)))
         return self.block[1]

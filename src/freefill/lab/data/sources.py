@@ -50,8 +50,24 @@ class Source(Protocol):
     epoch: int
     held: list[Pixels]
 
-    def photo(self, number: int) -> Pixels:
-        """Give the photo of a sample, ``(H, W, 3)`` uint8 RGB; threads may ask at the same time."""
+    def photo(self, number: int, side: int) -> Pixels:
+        """Give the photo of a sample; threads may ask at the same time.
+
+        Args:
+            number: Number of the sample in the run, from 0.
+            side: Side of the crop that will be cut from it, in pixels.
+
+        Returns:
+            ``(H, W, 3)`` uint8 RGB.
+        """
+        ...
+
+    def count(self, side: int) -> int:
+        """Count the photos that crops of this side are cut from.
+
+        Raises:
+            DataError: If there are none.
+        """
         ...
 
 
@@ -60,7 +76,7 @@ class Folder:
 
     Args:
         store: The photos.
-        data: Which are kept out, and how often each comes.
+        data: Which are kept out, how often each comes, and whether small ones are enlarged.
         seed: Seed of the run.
     """
 
@@ -74,12 +90,39 @@ class Folder:
         self.views = [views[i] for i in used]
         self.held = [views[i] for i in held or used[:4]]
         self.photos = len(used)
-        self.order = Order(sampling_weights([store.names[i] for i in used], data.weights), seed)
-        self.epoch = self.order.length
+        self.data, self.seed = data, seed
+        self.sides = store.shapes[used].min(1)
+        self._orders: dict[int, tuple[NDArray[np.intp], Order]] = {}
+        self.epoch = self._ordered(0)[1].length
 
-    def photo(self, number: int) -> Pixels:
+    def photo(self, number: int, side: int) -> Pixels:
         """Give the photo of a sample."""
-        return self.views[self.order.at(number)]
+        return self.views[self.place(number, side)]
+
+    def place(self, number: int, side: int) -> int:
+        """Give the place of a sample's photo among :attr:`views`."""
+        places, order = self._ordered(side)
+        return int(places[order.at(number)])
+
+    def count(self, side: int) -> int:
+        """Count the photos that crops of this side are cut from."""
+        return len(self._ordered(side)[0])
+
+    def _ordered(self, side: int) -> tuple[NDArray[np.intp], Order]:
+        """Give the places of the photos that crops of this side are cut from, and their order."""
+        least = 0 if self.data.enlarge else side
+        if least not in self._orders:
+            places = np.flatnonzero(self.sides >= least)
+            if not places.size:
+                raise DataError(
+                    f"data.enlarge is false and no photo has the {side} pixels a side that the "
+                    f"crops of a stage have: the largest of {self.photos} has {self.sides.max()}, "
+                    f"with data.size={self.data.size}"
+                )
+            names = [self.store.names[self.used[place]] for place in places]
+            order = Order(sampling_weights(names, self.data.weights), self.seed)
+            self._orders[least] = places, order
+        return self._orders[least]
 
 
 def listed(store: PhotoStore, file: Path) -> tuple[list[int], list[int]]:
@@ -153,6 +196,11 @@ class Shards:
                 "data.weights and data.holdout_first go by file names, which shards are not asked "
                 "for: data.weights={} and data.holdout_first=[] leave them out"
             )
+        if not data.enlarge:
+            raise DataError(
+                "data.enlarge is false, which goes by the sizes of photos, and shards are not "
+                "asked for them: leave it out, or train on a folder"
+            )
         self.window = min(data.window, len(shards))
         largest = sum(sorted(shard.bytes for shard in shards if shard.remote)[-2 * self.window :])
         if largest > cache.limit:
@@ -178,8 +226,12 @@ class Shards:
         first = self.opened(0)
         self.held = self._readable(first, self.out.tolist() or range(min(4, len(first))))
 
-    def photo(self, number: int) -> Pixels:
+    def photo(self, number: int, side: int) -> Pixels:
         """Give the photo of a sample; one that cannot be read is replaced by the next, and named.
+
+        Args:
+            number: Number of the sample in the run, from 0.
+            side: Not looked at: shards are made of photos of the size that is wanted.
 
         Raises:
             DataError: If a shard cannot be read, or many photos in a row.
@@ -191,6 +243,10 @@ class Shards:
             except DataError as error:
                 self.on_message(f"{error}: passed over")
         raise DataError(f"{NEIGHBOURS} photos in a row cannot be read, the last one in {file.path}")
+
+    def count(self, side: int) -> int:
+        """Count the photos that crops of any side are cut from."""
+        return self.photos
 
     def _readable(self, file: ShardFile, members: Iterable[int]) -> list[Pixels]:
         found = []

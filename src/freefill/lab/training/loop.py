@@ -231,6 +231,9 @@ def _introduce(
             f"the checkpoint was trained on {state['photos']} photos: from here on the run differs "
             "from an uninterrupted one"
         )
+    for side in sorted({stage.crop for stage in settings.stages}):
+        if (large := photos.count(side)) < photos.photos:
+            on_message(f"crops of {side} pixels are cut from the {large} that are large enough")
     check_shares(settings, fabric.world_size)
     on_message(_shares(settings, fabric.world_size))
     done = state["step"] if state else 0
@@ -275,4 +278,6 @@ def _plan(settings: TrainConfig, done: int) -> str:
         for stage in settings.stages
     ]
     plan = ", then ".join(stretches)
+    if settings.repeat > 1:
+        plan = f"{settings.repeat:,} times {plan}"
     return f"{plan}; {done:,} steps are done" if done else plan
