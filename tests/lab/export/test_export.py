@@ -21,6 +21,7 @@ from freefill.errors import CheckpointError, WeightsError
 from freefill.lab.config import from_dict
 from freefill.lab.export import onnx as onnx_export
 from freefill.lab.export.export import count_macs, export, starting_point
+from freefill.lab.export.onnx import stored_in
 from freefill.lab.models.light import Light
 from freefill.lab.training import checkpoint
 from freefill.pipeline.engines.onnx import OnnxEngine
@@ -115,9 +116,24 @@ def test_guided_weights_follow_and_take_none_at_no_cost(
 
 def test_weights_are_stored_as_half(exported: tuple[Path, dict[str, Any]]) -> None:
     model = onnx.load(exported[0])
-    kinds = {t.data_type for t in model.graph.initializer if np.prod(t.dims) >= 16}
-    assert onnx.TensorProto.FLOAT16 in kinds
-    assert onnx.TensorProto.FLOAT not in kinds
+    stored = stored_in(model)
+    kinds = {t.data_type for t in stored.values() if np.prod(t.dims) >= 16}
+    assert kinds == {onnx.TensorProto.FLOAT16}
+    # What else is stored are constants, and little.
+    others = len(model.SerializeToString()) - sum(len(t.raw_data) for t in stored.values())
+    assert others < 200_000
+
+
+def test_what_is_constant_is_computed_before_the_file_is_written(
+    exported: tuple[Path, dict[str, Any]],
+) -> None:
+    graph = onnx.load(exported[0]).graph
+    constant = {tensor.name for tensor in graph.initializer}
+    given = constant | {value.name for value in graph.input}
+    assert len(given) == len(constant) + len(graph.input)
+    folded = [node.op_type for node in graph.node if constant.issuperset(filter(None, node.input))]
+    # What is left is computed from weights, when the file is loaded.
+    assert set(folded) <= {"Cast", "Div"}
 
 
 def test_exported_weights_can_be_started_from(

@@ -170,14 +170,17 @@ class Match:
         if self.compact:
             asked, places = _some(self.missing.amax(0))
             given, _ = _some(1 - barred.amin(0))
-            table = self._products(left[..., asked], right[..., given], barred[:, given])
-            best = given[table.argmax(2)][:, places]
+            left = left[..., asked]
+            best = given[self._products(left, right[..., given], barred[:, given]).argmax(2)]
         else:
+            asked = places = torch.arange(self.missing.shape[1], device=left.device)
             best = self._products(left, right, barred).argmax(2)
-        best = best.view(best.shape[0], queries.shape[-2], queries.shape[-1])
-        return self._agree(best, left, right) if self.rounds else best
+        best = self._agree(best, left, right, asked, places) if self.rounds else best[:, places]
+        return best.view(best.shape[0], queries.shape[-2], queries.shape[-1])
 
-    def _agree(self, best: Tensor, left: Tensor, right: Tensor) -> Tensor:
+    def _agree(
+        self, best: Tensor, left: Tensor, right: Tensor, asked: Tensor, places: Tensor
+    ) -> Tensor:
         """Let each query take over a neighbour's source, one step on, where that fits better.
 
         A source is worth its fit and :data:`AGREEMENT` for every neighbour that copies from beside
@@ -186,31 +189,44 @@ class Match:
 
         What is the same in all rounds is made once, and the neighbours are taken all together:
         else an exported graph has three times the nodes, and takes as much longer to load.
+
+        Args:
+            best: ``(B, Q)``: keys of the queries that are asked.
+            left: ``(B, D, Q)``: those queries.
+            right: ``(B, D, K)``: all keys.
+            asked: ``(Q,)``: the queries' numbers.
+            places: ``((h + 1) (w + 1),)``: where each query is among them, if it is asked.
+
+        Returns:
+            The keys of all queries, ``(B, (h + 1) (w + 1))``; a known one copies itself.
         """
-        batch, rows, columns = best.shape
+        batch, count = best.shape
         height, width = self.keys.shape[-2:]
-        down = torch.arange(rows, device=best.device).view(-1, 1)
-        right_of = torch.arange(columns, device=best.device).view(1, -1)
-        missing = self.missing.view(batch, rows, columns) > 0
+        columns = width + 2
+        every_query = torch.arange(self.missing.shape[1], device=best.device)
         # A known query copies itself, as far as it lies within the picture.
-        own = (down - 1).clamp(min=0, max=height - 1) * width
-        own = own + (right_of - 1).clamp(min=0, max=width - 1)
-        best = torch.where(missing, best, own)
-        turn = (down + right_of) % 2 == 0
-        turns = missing & turn, missing & ~turn
+        y = torch.div(every_query, columns, rounding_mode="floor") - 1
+        own = y.clamp(min=0, max=height - 1) * width
+        own = own + (every_query % columns - 1).clamp(min=0, max=width - 1)
+        missing = self.missing > 0
+        down, right_of = torch.div(asked, columns, rounding_mode="floor"), asked % columns
+        turns = (down + right_of) % 2 == 0, (down + right_of) % 2 == 1
 
         # The middle one of nine is no neighbour. Counted here, as a table would have to be sent to
         # a GPU, and waited for.
-        place = torch.arange(NEIGHBOURS, device=best.device).view(-1, 1, 1)
-        place = place + (place >= NEIGHBOURS // 2)
-        up, before = 1 - torch.div(place, 3, rounding_mode="floor"), 1 - place % 3
+        beside = torch.arange(NEIGHBOURS, device=best.device).view(-1, 1)
+        beside = beside + (beside >= NEIGHBOURS // 2)
+        up, before = 1 - torch.div(beside, 3, rounding_mode="floor"), 1 - beside % 3
         # Places in the numbers with a frame of one; in the frame they point far outside.
-        place = ((down + 1 - up) * (columns + 2) + right_of + 1 - before).flatten()
-        left = left[:, :, None]
-        always = torch.ones_like(missing)[:, None]
+        beside = ((down + 1 - up) * (columns + 2) + right_of + 1 - before).flatten()
+        # Rows of a table are fetched faster than columns.
+        left, right = left.transpose(1, 2)[:, None], right.transpose(1, 2).flatten(0, 1)
+        start = torch.arange(batch, device=best.device).view(-1, 1, 1) * (height * width)
+        always = torch.ones_like(best, dtype=torch.bool)[:, None]
         for number in range(self.rounds):
-            theirs = F.pad(best, (1, 1, 1, 1), value=-9 * width).flatten(1)[:, place]
-            theirs = theirs.view(batch, NEIGHBOURS, rows, columns)
+            all_best = torch.where(missing, best[:, places], own).view(batch, -1, columns)
+            theirs = F.pad(all_best, (1, 1, 1, 1), value=-9 * width).flatten(1)[:, beside]
+            theirs = theirs.view(batch, NEIGHBOURS, count)
             y = torch.div(theirs, width, rounding_mode="floor") + up
             x = theirs % width + before
             inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
@@ -218,14 +234,13 @@ class Match:
             known = self.barred.gather(1, source.flatten(1)).view_as(source) == 0
             valid, every = inside & known, torch.cat([best[:, None], source], 1)
 
-            key = right.gather(2, every.flatten(1)[:, None].expand(-1, right.shape[1], -1))
-            fit = left * key.view(batch, right.shape[1], NEIGHBOURS + 1, rows * columns)
+            fit = (left * right[every + start]).sum(3)
             votes = (every[:, :, None] == source[:, None]) & valid[:, None]
-            worth = fit.sum(1).view_as(every) + AGREEMENT * votes.float().sum(2)
+            worth = fit + AGREEMENT * votes.float().sum(2)
             worth = torch.where(torch.cat([always, valid], 1), worth, -2 * FAR)
             better = every.gather(1, worth.argmax(1, keepdim=True))[:, 0]
             best = torch.where(turns[number % 2], better, best)
-        return best
+        return torch.where(missing, best[:, places], own)
 
 
 def by_distance(queries: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
@@ -278,18 +293,21 @@ def _some(flags: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _paste(detail: Tensor, index: Tensor) -> Tensor:
-    cells = F.pixel_unshuffle(detail, CELL)
-    batch, channels, height, width = cells.shape
-    rows = cells.permute(0, 2, 3, 1).reshape(batch * height * width, channels)
+    batch, channels, height, width = detail.shape
+    height, width = height // CELL, width // CELL
+    # Not by pixel_unshuffle: transposed once, with lines of cells kept whole.
+    cells = detail.view(batch, channels, height, CELL, width, CELL).permute(0, 2, 4, 1, 3, 5)
+    rows = cells.reshape(batch * height * width, channels * CELL**2)
     start = torch.arange(batch, device=detail.device).view(batch, 1, 1) * (height * width)
-    pasted = torch.zeros_like(rows).view(batch, height, width, channels)
+    pasted = torch.zeros_like(rows).view(batch, height, width, channels * CELL**2)
     for a in (0, 1):
         for b in (0, 1):
             # This cell is the (a, b) quarter of the patch that starts a rows and b columns before.
             taken = index[:, 1 - a : 1 - a + height, 1 - b : 1 - b + width] + start + a * width + b
-            weight = _window(a, b).repeat(channels // CELL**2).to(detail)
+            weight = _window(a, b).repeat(channels).to(detail)
             pasted = pasted + rows[taken] * weight
-    return F.pixel_shuffle(pasted.permute(0, 3, 1, 2), CELL)
+    cells = pasted.view(batch, height, width, channels, CELL, CELL).permute(0, 3, 1, 4, 2, 5)
+    return cells.reshape_as(detail)
 
 
 def _window(a: int, b: int) -> Tensor:

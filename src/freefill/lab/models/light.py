@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from freefill.lab.layers.blocks import BlockConv2d, pixel_shuffle
 from freefill.lab.layers.copying import (
     CELL,
     Match,
@@ -164,7 +165,8 @@ class Light(nn.Module):
         self.guidance = guidance
         self.rounds = rounds
         self.stem = Gated(4 * 4, half)
-        self.guide = nn.Conv2d(4 * guidance, half, 3, padding=1, bias=False)
+        self.stem.conv = BlockConv2d(4, half + 1, 3, block=2)
+        self.guide = BlockConv2d(guidance, half, 3, block=2, bias=False)
         self.down1 = Gated(half, quarter, stride=2)
         self.down2 = Gated(quarter, eighth, stride=2)
         self.trunk1 = nn.Sequential(*[Block(eighth, d) for d in dilations[:TRUNK_BEFORE_DEEP]])
@@ -186,10 +188,10 @@ class Light(nn.Module):
         self.nearness = nn.Parameter(torch.tensor([1.0, 0.1]).log())
         self.up1 = Upsample(eighth, quarter)
         self.decode1 = Block(quarter)
-        self.embed1 = nn.Conv2d(16 * 3, quarter, 1)
+        self.embed1 = BlockConv2d(3, quarter, 1, block=4)
         self.refine1 = nn.Sequential(*[Block(quarter) for _ in range(refining[0])])
         self.up2 = Upsample(quarter, half)
-        self.embed2 = nn.Conv2d(4 * 3, half, 3, padding=1)
+        self.embed2 = BlockConv2d(3, half, 3, block=2)
         self.refine2 = nn.Sequential(*[Block(half) for _ in range(refining[1])])
         self.to_rgb = nn.Conv2d(half, 4 * (3 + 1), 3, padding=1)
         self._initialise()
@@ -229,9 +231,9 @@ class Light(nn.Module):
         if height % STRIDE or width % STRIDE:
             raise ValueError(f"light needs multiples of {STRIDE}, not {width}x{height}")
         guess = pull_push(*_with_strokes(image, hole, guidance))
-        half = self.stem(F.pixel_unshuffle(torch.cat([guess, hole], 1), 2))
+        half = self.stem(torch.cat([guess, hole], 1))
         if guidance is not None:
-            half = half + self.guide(F.pixel_unshuffle(guidance, 2))
+            half = half + self.guide(guidance)
         quarter = self.down1(half)
         eighth = self.trunk1(self.down2(quarter))
         deep = self.deep1(F.avg_pool2d(eighth, 2))
@@ -253,9 +255,9 @@ class Light(nn.Module):
         copied = image * (1 - hole) + (base + detail) * hole
 
         y = self.decode1(self.up1(eighth) + quarter)
-        y = self.refine1(y + self.embed1(F.pixel_unshuffle(copied, 4)))
-        y = self.refine2(self.up2(y) + half + self.embed2(F.pixel_unshuffle(copied, 2)))
-        refined = F.pixel_shuffle(self.to_rgb(F.silu(y)).float(), 2)
+        y = self.refine1(y + self.embed1(copied))
+        y = self.refine2(self.up2(y) + half + self.embed2(copied))
+        refined = pixel_shuffle(self.to_rgb(F.silu(y)).float(), 2)
         dropped = (1 - torch.sigmoid(refined[:, 3:])) * hole
         filled = copied - dropped * detail + refined[:, :3]
         if not self.training:
