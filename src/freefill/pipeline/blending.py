@@ -16,8 +16,8 @@ from freefill.imaging.box import bounds
 from freefill.types import Rgb
 
 Share = NDArray[np.float32]
-Weighted = NDArray[np.float32]
-"""``(H, W, 4)``: colours times their weight, and the weight, 0 or at least 1."""
+Planes = NDArray[np.float32]
+"""``(C, H, W)``: each colour's rows lie together, which is how NumPy is fast."""
 
 ENOUGH = 0.1
 """Share of a shrunk pixel that must be known for its colour to count."""
@@ -48,40 +48,45 @@ def blend(completed: Rgb, seen: Rgb, share: Share) -> Rgb:
         return completed
     top, left = max(box.top - 1, 0), max(box.left - 1, 0)
     window = slice(top, box.bottom + 1), slice(left, box.right + 1)
-    part, hole = completed[window], gap[window]
-    missing = _doubled(spread(_steps(part, seen[window], share[window])), hole.shape)
+    hole = gap[window]
+    steps = _steps(np.ascontiguousarray(completed[window]), seen[window], share[window])
+    missing = _doubled(_spread(steps), hole.shape)
     result = completed.copy()
-    result[window][hole] = np.clip(part[hole] + missing[hole], 0, 1)
+    part = result[window]
+    for channel, plane in enumerate(missing):
+        part[..., channel] += plane * hole
+    np.clip(part, 0, 1, out=part)
     return result
 
 
-def _steps(part: Rgb, seen: Rgb, share: Share) -> Weighted:
+def _steps(part: Rgb, seen: Rgb, share: Share) -> Planes:
     """Add up the steps from pixels of the fill to what is known, in cells of 2 by 2.
 
     Smoother than pixels: what is a step from one pixel to the next is mostly the photo's texture.
     """
     hole = share < 1
+    width = hole.shape[1]
     rows, columns = (-(-side // 2) for side in hole.shape)
+    colours = part.reshape(-1, 3)
     # A pixel that is known in part should have the colour of that part; it counts as often as
     # all the neighbours that it could have.
-    own = np.nonzero(hole & (share >= ENOUGH))
-    cells, steps = (
-        [np.repeat(own[0] // 2 * columns + own[1] // 2, 4)],
-        [np.repeat(seen[own] - part[own], 4, 0)],
-    )
+    own = np.flatnonzero(hole & (share >= ENOUGH))
+    places = [np.repeat(own, 4)]
+    steps = [np.repeat(seen.reshape(-1, 3)[own] - colours[own], 4, 0)]
     # Beyond the border lies nothing that is known.
     around = np.pad(hole, 1, constant_values=True)
     for down, right in ((1, 0), (-1, 0), (0, 1), (0, -1)):
-        beside = around[1 + down :, 1 + right :][: hole.shape[0], : hole.shape[1]]
-        row, column = np.nonzero(hole & ~beside)
-        steps.append(part[row + down, column + right] - part[row, column])
-        cells.append(row // 2 * columns + column // 2)
-    place, step = np.concatenate(cells), np.concatenate(steps)
-    sums = [np.bincount(place, values, rows * columns) for values in (*step.T, None)]
-    return np.stack(sums, -1).reshape(rows, columns, 4).astype(np.float32)
+        beside = around[1 + down :, 1 + right :][: hole.shape[0], :width]
+        rim = np.flatnonzero(hole & ~beside)
+        steps.append(colours[rim + down * width + right] - colours[rim])
+        places.append(rim)
+    row, column = np.divmod(np.concatenate(places), width)
+    cell, step = row // 2 * columns + column // 2, np.concatenate(steps)
+    sums = [np.bincount(cell, values, rows * columns) for values in (*step.T, None)]
+    return np.stack(sums).reshape(4, rows, columns).astype(np.float32)
 
 
-def spread(known: Weighted) -> Rgb:
+def spread(known: NDArray[np.float32]) -> Rgb:
     """Continue values into where there is no weight: coarser and coarser, and back.
 
     Args:
@@ -96,31 +101,39 @@ def spread(known: Weighted) -> Rgb:
         >>> [round(float(value), 2) for value in spread(known)[4, :, 0]][::7]
         [0.0, 1.0]
     """
-    if max(known.shape[:2]) <= 1:
-        mean: Rgb = np.divide(known[..., :3], np.maximum(known[..., 3:], 1))
-        return mean
-    coarse = spread(_halved(known))
-    weight = known[..., 3:]
-    share = np.minimum(weight, 1)
-    own = np.divide(known[..., :3], np.maximum(weight, 1))
-    filled: Rgb = own + _doubled(coarse, known.shape[:2]) * (1 - share)
+    return np.ascontiguousarray(_spread(known.transpose(2, 0, 1)).transpose(1, 2, 0))
+
+
+def _spread(known: Planes) -> Planes:
+    weight = known[3:]
+    own: Planes = np.divide(known[:3], np.maximum(weight, 1))
+    if max(known.shape[1:]) <= 1:
+        return own
+    coarse = _doubled(_spread(_halved(known)), known.shape[1:])
+    filled: Planes = own + coarse * (1 - np.minimum(weight, 1))
     return filled
 
 
-def _halved(fine: Weighted) -> Weighted:
-    rows, columns = (side % 2 for side in fine.shape[:2])
+def _halved(fine: Planes) -> Planes:
+    rows, columns = (side % 2 for side in fine.shape[1:])
     if rows or columns:
-        fine = np.pad(fine, ((0, rows), (0, columns), (0, 0)))
-    tall = fine[::2] + fine[1::2]
-    return tall[:, ::2] + tall[:, 1::2]
+        fine = np.pad(fine, ((0, 0), (0, rows), (0, columns)))
+    tall = fine[:, ::2] + fine[:, 1::2]
+    return tall[..., ::2] + tall[..., 1::2]
 
 
-def _doubled(coarse: Rgb, size: tuple[int, ...]) -> Rgb:
+def _doubled(coarse: Planes, size: tuple[int, ...]) -> Planes:
     """Enlarge bilinearly by two, and cut to a size."""
-    for axis in (0, 1):
-        padded = np.pad(coarse, [(1, 1) if a == axis else (0, 0) for a in range(3)], "edge")
-        padded = np.moveaxis(padded, axis, 0)
-        near, far = padded[1:-1] * np.float32(0.75), padded * np.float32(0.25)
-        both = np.stack([near + far[:-2], near + far[2:]], 1)
-        coarse = np.moveaxis(both.reshape(-1, *near.shape[1:])[: size[axis]], 0, axis)
+    for axis in (1, 2):
+        near = np.moveaxis(coarse * np.float32(0.75), axis, 0)
+        far = np.moveaxis(coarse * np.float32(0.25), axis, 0)
+        shape = list(coarse.shape)
+        shape[axis] *= 2
+        coarse = np.empty(shape, np.float32)
+        both = np.moveaxis(coarse, axis, 0)
+        # Each place becomes two, a quarter of the way to the one before it and to the one after.
+        np.add(near[1:], far[:-1], out=both[2::2])
+        np.add(near[:-1], far[1:], out=both[1:-1:2])
+        both[0], both[-1] = near[0] + far[0], near[-1] + far[-1]
+        coarse = coarse[:, : size[0]] if axis == 1 else coarse[..., : size[1]]
     return coarse

@@ -318,10 +318,10 @@ class Inpainter:
         predicted = self.engine.predict(images, gaps[:, None].astype(np.float32), planes)
         check_predicted(predicted, images.shape, self.weights.name)
         for i, crop in enumerate(crops):
-            colours = predicted[i].transpose(1, 2, 0)
-            colours = np.clip(colours / np.float32(2) + np.float32(0.5), 0, 1)
-            gap = gaps[i]
-            completed = np.where(gap[..., None], colours, seen[i])
+            gap, completed = gaps[i], seen[i].copy()
+            for channel, plane in enumerate(predicted[i]):
+                colours = np.clip(plane / np.float32(2) + np.float32(0.5), 0, 1)
+                np.copyto(completed[..., channel], colours, where=gap)
             completed = blend(completed, seen[i], shares[i])
             local = hole[crop.hole.window]
             if crop.factor > 1:
@@ -415,6 +415,8 @@ def _seen(picture: Picture, unknown: Mask, crop: Crop) -> tuple[Rgb, Share]:
 
 def _shrunk(values: Rgb, factor: int) -> Rgb:
     """Give the means of blocks of ``factor`` by ``factor`` pixels."""
+    if factor == 1:
+        return values
     height, width, channels = values.shape
     # Rows first: whole rows are added at the processor's full speed.
     tall = values.reshape(height // factor, factor, -1).mean(1)
