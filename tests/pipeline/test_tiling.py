@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from freefill.imaging.box import Box
 from freefill.pipeline.tiling import (
     BUDGET,
+    COMPACT,
     CONTEXT,
     SMALLEST,
     STRIDE,
@@ -54,10 +55,12 @@ def check(hole: Mask, crops: list[Crop]) -> None:
         assert wanted.prod() <= BUDGET
         assert wanted[0] <= rows < wanted[0] + STRIDE + 1
         assert wanted[1] <= columns < wanted[1] + STRIDE + 1
-        # And nothing is shrunk that fits and is thin, or further than must be.
+        # And nothing is shrunk that fits, or further than must be if it is thin.
         if crop.factor > 1:
+            square = thickness(hole[crop.hole.window])
+            assert np.prod(crop.box.size) > BUDGET or square >= COMPACT * max(crop.hole.size)
             fits = np.prod(crop.box.size) <= BUDGET * (crop.factor - 1) ** 2
-            thick = thickness(hole[crop.hole.window]) > (crop.factor - 0.6) * THICK
+            thick = square > (crop.factor - 0.6) * THICK
             assert thick or not fits
             assert wanted.prod() ** 0.5 > 0.6 * VIEW or not fits
         # What is thin is seen larger, if there is room, and nothing else is.
@@ -106,9 +109,18 @@ def test_pictures_of_extreme_shapes(shape: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("side", "width", "factor"), [(512, 12, 1), (512, 80, 2), (512, 250, 2), (1024, 250, 4)]
+    ("side", "width", "factor"),
+    [
+        (512, 12, 1),
+        (512, 250, 1),
+        (512, 256, 2),
+        (528, 12, 2),
+        (1024, 80, 2),
+        (1024, 120, 3),
+        (1024, 250, 4),
+    ],
 )
-def test_a_thick_hole_is_seen_small_and_a_thin_one_large(
+def test_a_crop_that_is_too_large_is_seen_small_and_smaller_if_its_hole_is_thick(
     side: int, width: int, factor: int
 ) -> None:
     hole = np.zeros((side, side), bool)

@@ -59,11 +59,13 @@ CASES = (
     Case("small", "cat.jpg", ((200, 120, 240, 150),), (192, 112, 248, 158)),
     # Two specks far apart, one of them at the border: two crops in one batch, and grey.
     Case("apart", "bricks.jpg", ((0, 20, 30, 44), (70, 470, 100, 500)), (0, 0, 64, 64), mode="L"),
-    # Thick: filled two times smaller, its detail taken from the photo.
-    Case("thick", "bricks.jpg", ((150, 160, 340, 350),), (200, 210, 270, 280)),
-    Case("thick-rim", "dahlia.jpg", ((240, 110, 400, 270),), (230, 150, 300, 220)),
+    # Thick, with a thin part, and its crop as large as one that is not shrunk.
+    Case("thick", "bricks.jpg", ((150, 160, 340, 350), (90, 240, 420, 270)), (200, 210, 270, 280)),
+    # In a larger crop: filled two times smaller, the detail taken from the photo.
+    Case("shrunk", "galaxies.jpg", ((260, 220, 500, 460),), (330, 300, 400, 370)),
+    Case("shrunk-rim", "dahlia.jpg", ((190, 85, 450, 345),), (185, 150, 255, 220)),
     Case("sketch", "sunset.jpg", ((90, 100, 150, 150),), (84, 92, 156, 156), guided=True),
-    Case("sketch-thick", "pagoda.jpg", ((260, 110, 420, 270),), (300, 160, 370, 230), guided=True),
+    Case("sketch-shrunk", "pagoda.jpg", ((190, 80, 450, 340),), (280, 230, 350, 300), guided=True),
     Case("deep", "fruit.jpg", ((100, 100, 140, 140),), (96, 96, 144, 144), deep=True),
     Case("alpha", "bee.jpg", ((60, 180, 100, 220),), (56, 176, 104, 224), mode="RGBA"),
 )

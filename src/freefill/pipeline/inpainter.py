@@ -49,7 +49,7 @@ from freefill.weights.registry import Model
 
 log = logging.getLogger(__name__)
 
-PIPELINE_VERSION = 7
+PIPELINE_VERSION = 8
 """Counted up when the same weights fill otherwise: an evaluation's pictures depend on it."""
 RIM = 64
 """Pixels around what is erased that are its soft edge, where they are half transparent."""

@@ -108,9 +108,9 @@ def pairs(examples: Path) -> dict[str, Case]:
 
 
 def _thick(photo: Samples) -> NDArray[np.bool_]:
-    """A disc, so that pixels of what the network sees are known in part; and a speck."""
+    """A disc that is seen small, so that pixels of it are known in part; and a speck."""
     row, column = np.mgrid[: photo.shape[0], : photo.shape[1]]
-    hole: NDArray[np.bool_] = (row - 221) ** 2 + (column - 290.5) ** 2 < 83**2
+    hole: NDArray[np.bool_] = (row - 211) ** 2 + (column - 290.5) ** 2 < 131**2
     hole[20:24, 560:600] = True
     return hole
 

@@ -13,6 +13,7 @@ const SHARE = 0.75;
 const SMALLEST = 128;
 const BUDGET = 512 * 512;
 const VIEW = 256;
+const COMPACT = 2 / 3;
 const THICK = 40;
 const ZOOM = 2;
 const STRIDE = 16;
@@ -148,9 +149,9 @@ function union(a, b) {
 function scaled(crop, hole) {
   const side = Math.sqrt(area(crop.box));
   const thick = thickness(cut(hole, crop.hole));
-  const most = round(side / VIEW);
-  const least = Math.ceil(side / Math.sqrt(BUDGET));
-  const factor = Math.max(least, Math.min(round(thick / THICK), most), 1);
+  const longest = Math.max(crop.hole.bottom - crop.hole.top, crop.hole.right - crop.hole.left);
+  let factor = Math.ceil(side / Math.sqrt(BUDGET));
+  if (factor > 1 || thick >= COMPACT * longest) factor = Math.max(factor, Math.min(round(thick / THICK), round(side / VIEW)));
   const fits = ZOOM ** 2 * area(crop.box) <= BUDGET;
   return { ...crop, factor, zoom: factor === 1 && ZOOM * thick <= THICK && fits ? ZOOM : 1 };
 }
