@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from freefill.lab.layers.blocks import BlockConv2d
 from freefill.lab.layers.padding import pad_same
 
 Gate = Literal["full", "single", "depthwise"]
@@ -35,6 +36,7 @@ class GatedConv2d(nn.Module):
             paper); ``"single"``: one gate for all channels, from one convolution of ``out_channels
             + 1``; ``"depthwise"``: one gate a channel, from a depthwise and a pointwise
             convolution.
+        block: Side of the blocks of pixels that are its channels, with stride and dilation 1.
         padding: ``"symmetric"`` zeros, or ``"same"`` as TensorFlow pads (they differ where stride
             > 1).
 
@@ -63,6 +65,7 @@ class GatedConv2d(nn.Module):
         activation: Activation | None = F.elu,
         gate: Gate = "full",
         padding: Padding = "symmetric",
+        block: int = 1,
     ) -> None:
         super().__init__()
         if gate not in get_args(Gate):
@@ -79,9 +82,14 @@ class GatedConv2d(nn.Module):
         self.geometry = (kernel_size, stride, dilation)
         zeros = 0 if self.same else dilation * (kernel_size - 1) // 2
         extra = {"full": out_channels, "single": 1, "depthwise": 0}[gate]
-        self.conv = nn.Conv2d(
-            in_channels, out_channels + extra, kernel_size, stride, zeros, dilation
-        )
+        if block > 1:
+            self.conv: nn.Conv2d = BlockConv2d(
+                in_channels, out_channels + extra, kernel_size, block=block
+            )
+        else:
+            self.conv = nn.Conv2d(
+                in_channels, out_channels + extra, kernel_size, stride, zeros, dilation
+            )
         if gate == "depthwise":
             self.gate_conv = nn.Sequential(
                 nn.Conv2d(

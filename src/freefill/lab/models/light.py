@@ -164,8 +164,7 @@ class Light(nn.Module):
         half, quarter, eighth = channels
         self.guidance = guidance
         self.rounds = rounds
-        self.stem = Gated(4 * 4, half)
-        self.stem.conv = BlockConv2d(4, half + 1, 3, block=2)
+        self.stem = Gated(4, half, block=2)
         self.guide = BlockConv2d(guidance, half, 3, block=2, bias=False)
         self.down1 = Gated(half, quarter, stride=2)
         self.down2 = Gated(quarter, eighth, stride=2)
