@@ -49,8 +49,7 @@ def blend(completed: Rgb, seen: Rgb, share: Share) -> Rgb:
     top, left = max(box.top - 1, 0), max(box.left - 1, 0)
     window = slice(top, box.bottom + 1), slice(left, box.right + 1)
     hole = gap[window]
-    steps = _steps(np.ascontiguousarray(completed[window]), seen[window], share[window])
-    missing = _doubled(_spread(steps), hole.shape)
+    missing = _doubled(_spread(_steps(completed[window], seen[window], share[window])), hole.shape)
     result = completed.copy()
     part = result[window]
     for channel, plane in enumerate(missing):

@@ -124,7 +124,16 @@ def test_gradient() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"gate": "half"}, {"padding": "valid"}, {"kernel_size": 4}], ids=str
+    "wrong",
+    [
+        {"gate": "half"},
+        {"padding": "valid"},
+        {"kernel_size": 4},
+        {"gate": "depthwise", "block": 2},
+        {"stride": 3, "block": 2},
+        {"dilation": 4, "block": 2},
+    ],
+    ids=str,
 )
 def test_refuses(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=str(next(iter(wrong.values())))):

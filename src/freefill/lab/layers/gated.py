@@ -41,7 +41,8 @@ class GatedConv2d(nn.Module):
             > 1).
 
     Raises:
-        ValueError: If ``gate`` or ``padding`` is none of these, or the kernel is even.
+        ValueError: If ``gate`` or ``padding`` is none of these, the kernel is even, or blocks are
+            to have a stride, a dilation or depthwise gates.
 
     Shape:
         ``(B, in_channels, H, W)`` to ``(B, out_channels, ceil(H / stride), ceil(W / stride))``.
@@ -74,6 +75,11 @@ class GatedConv2d(nn.Module):
             raise ValueError(f"padding is {padding!r}; it must be one of {get_args(Padding)}")
         if kernel_size % 2 == 0:
             raise ValueError(f"kernel_size is {kernel_size}; it must be odd")
+        if block > 1 and (stride > 1 or dilation > 1 or gate == "depthwise"):
+            raise ValueError(
+                f"block is {block}; it goes with stride 1, dilation 1 and no depthwise gate, not "
+                f"{stride}, {dilation} and {gate!r}"
+            )
         self.out_channels = out_channels
         self.activation = activation
         self.gate = gate
